@@ -1,0 +1,158 @@
+package wire
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// Rules say what a Reader accepts.
+type Rules struct {
+	Response   bool  // responses, or requests
+	Class      Class // the one class of this connection
+	Ops        int   // how many operations the class has, counted from 0
+	MaxPayload int   // the longest message
+}
+
+// Requests are the rules of a public listener's side of a connection, Responses those of a client's.
+var (
+	Requests  = Rules{Response: false, Class: ClassUser, Ops: UserOps, MaxPayload: MaxPayload}
+	Responses = Rules{Response: true, Class: ClassUser, Ops: UserOps, MaxPayload: MaxPayload}
+)
+
+// bufferSize holds one whole frame, and a burst of small ones.
+const bufferSize = 4096
+
+// A Reader takes messages off a connection. It checks each field of a header as soon as its bytes are there, so that
+// a peer speaking something else is turned away at once, and copies a frame's data only when all of it has arrived:
+// it allocates nothing on a peer's word. One goroutine may use it at a time.
+type Reader struct {
+	br    *bufio.Reader
+	rules Rules
+}
+
+// NewReader returns a Reader of r's messages.
+func NewReader(r io.Reader, rules Rules) *Reader {
+	return &Reader{br: bufio.NewReaderSize(r, bufferSize), rules: rules}
+}
+
+// Reset makes the Reader read from another connection, under the same rules, with the same buffer.
+func (r *Reader) Reset(src io.Reader) { r.br.Reset(src) }
+
+// Wait blocks until the first byte of the next message is there. Its error is the connection's: io.EOF when the peer
+// closed between two messages.
+func (r *Reader) Wait() error {
+	_, err := r.br.Peek(1)
+	return err
+}
+
+// Ready tells whether Read would return without waiting for the peer, as far as the next frame goes.
+func (r *Reader) Ready() bool {
+	n := r.br.Buffered()
+	if n < HeaderSize {
+		return false
+	}
+	b, _ := r.br.Peek(HeaderSize)
+	return n >= HeaderSize+int(binary.BigEndian.Uint16(b[12:])) && b[11] == 1
+}
+
+// Read reads the next message into m. It appends the payload to m.Payload[:0], so that a caller who passes the same
+// Message again reuses its memory. A broken rule is an error that matches ErrCorrupt; io.EOF means that the peer
+// closed between two messages; others are the connection's own.
+func (r *Reader) Read(m *Message) error {
+	m.Payload = m.Payload[:0]
+	for first := true; ; first = false {
+		h, err := r.header(first)
+		if err != nil {
+			return err
+		}
+		if !first && (h.uid != m.UID || h.op != m.Op) {
+			return ErrMixed
+		}
+		m.Response, m.UID, m.Class, m.Op = r.rules.Response, h.uid, r.rules.Class, h.op
+		if len(m.Payload)+h.n > r.rules.MaxPayload || (!h.complete && len(m.Payload)+h.n == r.rules.MaxPayload) {
+			return ErrTooLong
+		}
+		data, err := r.br.Peek(h.n)
+		if err != nil {
+			return truncated(err)
+		}
+		m.Payload = append(m.Payload, data...)
+		if _, err := r.br.Discard(h.n); err != nil {
+			return err
+		}
+		if h.complete {
+			return nil
+		}
+	}
+}
+
+type header struct {
+	uid      uint32
+	op       Op
+	complete bool
+	n        int
+}
+
+// header reads one frame header, checking what has arrived before waiting for more.
+func (r *Reader) header(first bool) (header, error) {
+	for {
+		n := min(r.br.Buffered(), HeaderSize)
+		b, _ := r.br.Peek(n)
+		if err := r.check(b); err != nil {
+			return header{}, err
+		}
+		if n == HeaderSize {
+			h := header{
+				uid:      binary.BigEndian.Uint32(b[5:]),
+				op:       Op(b[10]),
+				complete: b[11] == 1,
+				n:        int(binary.BigEndian.Uint16(b[12:])),
+			}
+			_, err := r.br.Discard(HeaderSize)
+			return h, err
+		}
+		if _, err := r.br.Peek(n + 1); err != nil {
+			if first && n == 0 {
+				return header{}, err
+			}
+			return header{}, truncated(err)
+		}
+	}
+}
+
+// check holds the part of a header that has arrived against the rules.
+func (r *Reader) check(b []byte) error {
+	n := len(b)
+	switch {
+	case n > 0 && b[0] != Version>>8, n > 1 && b[1] != Version&0xff:
+		return ErrVersion
+	case n > 4 && b[4] != flag(r.rules.Response):
+		return ErrDirection
+	case n > 9 && Class(b[9]) != r.rules.Class:
+		return ErrClass
+	case n > 10 && int(b[10]) >= r.rules.Ops:
+		return ErrOperation
+	case n > 11 && b[11] > 1:
+		return ErrComplete
+	case n > 12 && b[12] > MaxFrameData>>8:
+		return ErrFrameLen
+	case n > 13:
+		length := int(binary.BigEndian.Uint16(b[12:]))
+		if length > MaxFrameData {
+			return ErrFrameLen
+		}
+		if b[11] == 0 && length != MaxFrameData {
+			return ErrShort
+		}
+	}
+	return nil
+}
+
+func truncated(err error) error {
+	if errors.Is(err, io.EOF) {
+		return ErrTruncated
+	}
+	return err
+}
