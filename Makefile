@@ -1,0 +1,52 @@
+# distcache: build, run and check. `make help` lists the targets from the comments behind them.
+# A fresh machine needs Go, gcc, make and git; the rest comes from go.mod.
+
+GO       ?= go
+FUZZTIME ?= 10s
+TIMEOUT  ?= 8m
+LISTEN   ?= IP:127.0.0.1:9001
+DATA     ?= ./distcache-data
+VERSION  ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test lint fuzz bench soak clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build every tool into bin/
+	$(GO) build -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+run: build ## build, then run one durable node on IP:127.0.0.1:9001, its data in ./distcache-data
+	exec ./bin/dc_server -listen $(LISTEN) -data $(DATA)
+
+demo: build ## three nodes on the loopback: failover and restart with nothing lost, in under a minute
+	$(GO) build -o bin/demo ./internal/demo
+	exec ./bin/demo
+
+test: ## go vet, then every test with the race detector
+	$(GO) vet ./...
+	$(GO) test -race -timeout $(TIMEOUT) ./...
+
+lint: ## gofmt and staticcheck
+	@unformatted="$$(gofmt -l $$(git ls-files -co --exclude-standard -- '*.go'))"; \
+	if [ -n "$$unformatted" ]; then echo "gofmt wants to change these files:"; echo "$$unformatted"; exit 1; fi
+	$(GO) tool staticcheck ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@set -e; for dir in $$($(GO) list -f '{{.Dir}}' ./...); do \
+		for target in $$(cat /dev/null "$$dir"/*_test.go 2>/dev/null | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
+			echo "$$target in $${dir#$(CURDIR)/}"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir"; \
+		done; \
+	done
+
+bench: ## run every Go benchmark, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+soak: ## repeat every test with the race detector, COUNT (5) times
+	$(GO) test -race -count $(or $(COUNT),5) -timeout 60m ./...
+
+clean: ## remove bin/ and the Go test cache; data directories are left alone
+	rm -rf bin
+	$(GO) clean -testcache
