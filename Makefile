@@ -6,7 +6,6 @@ FUZZTIME ?= 10s
 TIMEOUT  ?= 8m
 LISTEN   ?= IP:127.0.0.1:9001
 DATA     ?= ./distcache-data
-VERSION  ?= $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
 .PHONY: help build run demo test lint fuzz bench soak clean
@@ -15,7 +14,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build every tool into bin/
-	$(GO) build -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+	$(GO) build -o bin/ ./cmd/...
 
 run: build ## build, then run one durable node on IP:127.0.0.1:9001, its data in ./distcache-data
 	exec ./bin/dc_server -listen $(LISTEN) -data $(DATA)

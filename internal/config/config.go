@@ -1,0 +1,194 @@
+// Package config is how the tools take their settings: flags on the command line, else the environment, else a file,
+// the first of the three that names a setting deciding it. All tools so have the same manners: -h, -help and -?
+// print usage and succeed, a wrong setting is one sentence that names the flag and what it takes, with exit status 2.
+//
+// A tool makes a [Set], adds its flags to it with the defaults already in the variables, parses, and hands what comes
+// of it to [Exit]:
+//
+//	opts := options{timeout: 2 * time.Second}
+//	set := config.New("dc_server", "usage: dc_server -listen ADDR [flags]")
+//	set.Group("Clients")
+//	set.Duration(&opts.timeout, "timeout", "the longest that any request may take")
+//	operands, err := set.Parse(os.Args[1:], os.Stdout)
+//
+// The flag -timeout of dc_server is DC_SERVER_TIMEOUT in the environment, and a line "timeout 2s" in a file. A flag
+// that may be repeated takes several values there, separated by commas or white space; in a file, several lines do as
+// well.
+package config
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/peterbourgon/ff/v3"
+)
+
+// ErrDone is returned by [Set.Parse] when it has printed what was asked for (usage, the version) and the tool has
+// nothing left to do. [Exit] takes it for success.
+var ErrDone = errors.New("nothing more to do")
+
+// A UsageError is a mistake in how a tool was called, told in one sentence: exit status 2.
+type UsageError struct{ Err error }
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// Usagef returns a [UsageError].
+func Usagef(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
+
+// Exit tells what err has to say on stderr, and returns the exit status: 0 for nil and [ErrDone], 2 for a
+// [UsageError], 1 for any other.
+func Exit(program string, err error, stderr io.Writer) int {
+	var usage *UsageError
+	switch {
+	case err == nil, errors.Is(err, ErrDone):
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "%s: %v\n\"%s -h\" explains its use.\n", program, err, program)
+		return 2
+	}
+	fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	return 1
+}
+
+// A Set is the flags of one tool. The methods that add a flag take its default from the variable; a flag's usage text
+// is a phrase without a capital or a full stop.
+type Set struct {
+	// Help prints usage, given the operands that stood beside -h. By default that is [Set.Usage].
+	Help func(w io.Writer, operands []string)
+
+	program string
+	intro   string
+	flags   *flag.FlagSet
+	groups  []*group
+	file    string
+}
+
+type group struct {
+	title string
+	flags []*flag.Flag
+}
+
+// New returns a Set for a program. The intro stands above the flags in its usage.
+func New(program, intro string) *Set {
+	s := &Set{program: program, intro: intro, flags: flag.NewFlagSet(program, flag.ContinueOnError)}
+	s.flags.SetOutput(io.Discard)
+	s.Help = func(w io.Writer, _ []string) { s.Usage(w) }
+	return s
+}
+
+// Group puts the flags that are added next under a title.
+func (s *Set) Group(title string) { s.groups = append(s.groups, &group{title: title}) }
+
+// File adds -config, which names a file of settings.
+func (s *Set) File() {
+	s.add("config", &value{arg: "FILE", takes: "the path of a file", set: func(v string) error {
+		s.file = v
+		return nil
+	}, get: func() string { return s.file }},
+		`read settings from this file: a flag's name without the dash, white space or "=", its value; "#" starts a comment`)
+}
+
+// Given tells whether a flag was set, from anywhere. It is for after Parse.
+func (s *Set) Given(name string) (given bool) {
+	s.flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
+}
+
+// Parse sets the flags from args, the environment and the file, and returns the operands: the words of args that are
+// not flags. Flags and operands may be mixed; after "--" all are operands. The error is a [UsageError], or [ErrDone]
+// when usage or the version was asked for and has been printed to stdout.
+func (s *Set) Parse(args []string, stdout io.Writer) (operands []string, err error) {
+	operands, ask, err := s.arguments(args)
+	switch {
+	case ask == "version":
+		fmt.Fprintln(stdout, s.program, Version())
+		return operands, ErrDone
+	case ask != "":
+		s.Help(stdout, operands)
+		return operands, ErrDone
+	case err != nil:
+		return nil, &UsageError{err}
+	}
+	err = ff.Parse(s.flags, nil,
+		ff.WithEnvVarPrefix(s.program),
+		ff.WithConfigFileVia(&s.file),
+		ff.WithConfigFileParser(s.readFile))
+	if err != nil {
+		return nil, &UsageError{s.explain(err)}
+	}
+	return operands, nil
+}
+
+// NoOperands is what a tool that takes none makes of them.
+func NoOperands(operands []string) error {
+	if len(operands) > 0 {
+		return Usagef("unexpected argument %q: settings are given as -flag value", operands[0])
+	}
+	return nil
+}
+
+// arguments reads the command line. A question for usage or the version beats any mistake beside it.
+func (s *Set) arguments(args []string) (operands []string, ask string, first error) {
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		if arg == "--" {
+			operands = append(operands, args...)
+			break
+		}
+		if len(arg) < 2 || arg[0] != '-' {
+			operands = append(operands, arg)
+			continue
+		}
+		name, val, has := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+		var err error
+		switch f := s.flags.Lookup(name); {
+		case name == "h" || name == "help" || name == "?" || name == "version":
+			ask = name
+		case f == nil:
+			err = fmt.Errorf("unknown flag -%s", name)
+		case !has && f.Value.(*value).flag:
+			err = s.flags.Set(name, "true")
+		case !has && len(args) == 0:
+			err = fmt.Errorf("-%s needs a value: it takes %s", name, f.Value.(*value).takes)
+		case !has:
+			val, args = args[0], args[1:]
+			fallthrough
+		default:
+			err = s.flags.Set(name, val)
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return operands, ask, first
+}
+
+// explain makes one sentence of ff's error: the value's own, and where it stood.
+func (s *Set) explain(err error) error {
+	var (
+		line *lineError
+		bad  *valueError
+		path *fs.PathError
+	)
+	switch {
+	case errors.As(err, &line):
+		return fmt.Errorf("%s:%d: %w", s.file, line.line, line.err)
+	case errors.As(err, &bad):
+		return fmt.Errorf("in the environment, %s: %w", s.Variable(bad.name), bad)
+	case errors.As(err, &path) && errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("-config: there is no file %s", s.file)
+	}
+	return fmt.Errorf("-config: %w", err)
+}
+
+// Variable is the environment variable that sets a flag.
+func (s *Set) Variable(name string) string {
+	return strings.ToUpper(s.program + "_" + strings.ReplaceAll(name, "-", "_"))
+}

@@ -1,0 +1,33 @@
+package config
+
+import (
+	"io"
+	"log/slog"
+)
+
+// Logging is where and how a daemon logs.
+type Logging struct {
+	format string
+	level  string
+}
+
+var levels = map[string]slog.Level{
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+}
+
+// Logging adds -log-format and -log-level.
+func (s *Set) Logging() *Logging {
+	l := &Logging{format: "text", level: "info"}
+	s.Choice(&l.format, []string{"text", "json"}, "log-format", "the form of the log on standard error")
+	s.Choice(&l.level, []string{"debug", "info", "warn", "error"}, "log-level", "the least that is logged")
+	return l
+}
+
+// Logger returns a logger that writes to w as the flags say.
+func (l *Logging) Logger(w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: levels[l.level]}
+	if l.format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

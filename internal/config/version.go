@@ -1,0 +1,16 @@
+package config
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+// Version is the version of the running program, which Go takes from the tag or commit it was built from, and what
+// built it.
+func Version() string {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	return version + " (" + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")"
+}
