@@ -1,0 +1,62 @@
+// Package admin is how a node is looked after while it runs: HTTP and JSON on a listener of its own, away from the
+// clients' port. [Server] is dc_server's side, [Client] is dc_admin's.
+//
+//	GET  /v1/status                              raftstore.Status
+//	GET  /v1/members                             list of raftstore.Member
+//	POST /v1/join      {"peers", "discard"}      {}
+//	POST /v1/leave     {}                        {}
+//	POST /v1/remove    {"name"}                  {}
+//	POST /v1/transfer  {"name"}                  {}
+//
+// What goes wrong is answered with a fitting HTTP status and {"error", "hint"}.
+//
+// Whoever can connect to a unix socket may make all of these calls: its file's mode, 0600, is the authentication. There
+// is none on a TCP address, so only the reading calls are served there.
+package admin
+
+import (
+	"context"
+
+	"github.com/distcache/distcache/raftstore"
+)
+
+// A Node is what the calls are about. Any number of goroutines may call it at once; each call ends when its context
+// does. An error's text is shown to the operator, so it must not contain session data; if the error has a method
+// Hint() string, that says what to do about it.
+type Node interface {
+	Status() raftstore.Status
+	Members(ctx context.Context) ([]raftstore.Member, error)
+	// Join makes this node, which stands alone, a member of the cluster that the peers belong to. It refuses to give
+	// up sessions of its own unless discard is set.
+	Join(ctx context.Context, peers []string, discard bool) error
+	// Leave takes this node out of its cluster; then it stops.
+	Leave(ctx context.Context) error
+	// RemoveNode takes another node out of the cluster.
+	RemoveNode(ctx context.Context, name string) error
+	// Transfer hands leadership to the named node, or to any if name is empty.
+	Transfer(ctx context.Context, name string) error
+}
+
+type joinRequest struct {
+	Peers   []string `json:"peers"`
+	Discard bool     `json:"discard"`
+}
+
+type leaveRequest struct{}
+
+type removeRequest struct {
+	Name string `json:"name"`
+}
+
+type transferRequest struct {
+	Name string `json:"name"`
+}
+
+// An Error is a call that the node could not carry out, as it travels to the client.
+type Error struct {
+	Message string `json:"error"`
+	Hint    string `json:"hint,omitempty"` // what to do about it
+	Code    int    `json:"-"`              // the HTTP status
+}
+
+func (e *Error) Error() string { return e.Message }

@@ -1,0 +1,215 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The bounds on what a client of the admin listener can take up.
+const (
+	maxBody        = 64 << 10
+	maxHeader      = 16 << 10
+	maxConns       = 64 // per listener; more wait in the kernel's queue
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 10 * time.Second // to take in a whole request
+	idleTimeout    = 30 * time.Second
+	readTimeout    = 10 * time.Second // for a reading call to be answered
+	changeTimeout  = time.Minute      // for a change of the cluster
+	answerTimeout  = requestTimeout + changeTimeout + 5*time.Second
+)
+
+// A Server answers the calls of dc_admin for one node. It may serve several listeners at once.
+type Server struct {
+	node   Node
+	log    *slog.Logger
+	mux    *http.ServeMux
+	http   *http.Server
+	life   context.Context
+	end    context.CancelFunc
+	change sync.Mutex // held during a change of the cluster
+}
+
+// NewServer returns a Server for node.
+func NewServer(node Node, log *slog.Logger) *Server {
+	s := &Server{node: node, log: log, mux: http.NewServeMux()}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	s.mux.HandleFunc("GET /v1/status", s.status)
+	s.mux.HandleFunc("GET /v1/members", s.members)
+	s.mux.HandleFunc("POST /v1/join", change(s, s.join))
+	s.mux.HandleFunc("POST /v1/leave", change(s, s.leave))
+	s.mux.HandleFunc("POST /v1/remove", change(s, s.remove))
+	s.mux.HandleFunc("POST /v1/transfer", change(s, s.transfer))
+	return s
+}
+
+// Handle adds a route that this package does not know, such as "GET /metrics". It is for before Serve.
+func (s *Server) Handle(pattern string, handler http.Handler) { s.mux.Handle(pattern, handler) }
+
+// Serve answers calls on l until Shutdown or Close, then it returns nil. Any other error is the listener's.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(limit(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown closes the listeners, waits for the calls under way until ctx is done, and then cuts them off. No call may
+// come after it.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	s.end()
+	if err != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// ServeHTTP keeps changes to the unix sockets, whose files say who may connect.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !reading && (local == nil || local.Network() != "unix") {
+		fail(w, &Error{
+			Code:    http.StatusForbidden,
+			Message: "the cluster cannot be changed over TCP, where nothing says who is asking",
+			Hint:    "On the node itself, connect to its admin socket: UNIX:<its data directory>/admin.sock.",
+		})
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	s.mux.ServeHTTP(w, r)
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) { answer(w, s.node.Status()) }
+
+func (s *Server) members(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
+	defer cancel()
+	members, err := s.node.Members(ctx)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, members)
+}
+
+func (s *Server) join(ctx context.Context, req joinRequest) error {
+	if len(req.Peers) == 0 {
+		return badRequest("join needs the address of at least one peer")
+	}
+	return s.node.Join(ctx, req.Peers, req.Discard)
+}
+
+func (s *Server) leave(ctx context.Context, _ leaveRequest) error { return s.node.Leave(ctx) }
+
+func (s *Server) remove(ctx context.Context, req removeRequest) error {
+	if req.Name == "" {
+		return badRequest("remove needs the name of a node")
+	}
+	return s.node.RemoveNode(ctx, req.Name)
+}
+
+func (s *Server) transfer(ctx context.Context, req transferRequest) error {
+	return s.node.Transfer(ctx, req.Name)
+}
+
+// change makes a handler of a call that changes the cluster. One runs at a time. It goes on when its client goes away,
+// so that the operator's impatience leaves nothing half done, and ends with the server.
+func change[T any](s *Server, call func(context.Context, T) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var req T
+		if err := decode(r.Body, &req); err != nil {
+			fail(w, err)
+			return
+		}
+		if !s.change.TryLock() {
+			fail(w, &Error{
+				Code:    http.StatusConflict,
+				Message: "another change of the cluster is under way on this node",
+				Hint:    "Ask again when it is done; \"dc_admin members\" shows how things stand.",
+			})
+			return
+		}
+		defer s.change.Unlock()
+		ctx, cancel := context.WithTimeout(s.life, changeTimeout)
+		defer cancel()
+		log := s.log.With("call", r.URL.Path, "request", fmt.Sprintf("%+v", req))
+		log.Info("asked to change the cluster")
+		if err := call(ctx, req); err != nil {
+			log.Warn("the change of the cluster failed", "err", err)
+			fail(w, err)
+			return
+		}
+		log.Info("the change of the cluster is done")
+		answer(w, struct{}{})
+	}
+}
+
+func decode(body io.Reader, into any) error {
+	d := json.NewDecoder(body)
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	var tooLong *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLong):
+		return &Error{Code: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is over %d bytes", tooLong.Limit)}
+	case err != nil:
+		return badRequest("the request is not the JSON that this call takes: " + err.Error())
+	case d.More():
+		return badRequest("the request goes on after its JSON")
+	}
+	return nil
+}
+
+func badRequest(message string) error { return &Error{Code: http.StatusBadRequest, Message: message} }
+
+func answer(w http.ResponseWriter, v any) { send(w, http.StatusOK, v) }
+
+// fail answers with an error, under the HTTP status that its kind has: an [Error]'s own, 504 for a deadline, and 409
+// for what the node's state did not allow.
+func fail(w http.ResponseWriter, err error) {
+	e := &Error{Code: http.StatusConflict, Message: err.Error()}
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) {
+		e.Hint = hinted.Hint()
+	}
+	var own *Error
+	switch {
+	case errors.As(err, &own):
+		e.Code, e.Hint = own.Code, own.Hint
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Code = http.StatusGatewayTimeout
+		e.Hint = "Whether it took effect is not known; \"dc_admin members\" shows how things stand."
+	case errors.Is(err, context.Canceled):
+		e.Code, e.Message = http.StatusServiceUnavailable, "this node is stopping"
+	}
+	send(w, e.Code, e)
+}
+
+func send(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(b, '\n')) // a client that is gone wants no answer
+}
