@@ -1,0 +1,173 @@
+package server
+
+import (
+	"context"
+	"hash/maphash"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// A request is one that a worker carries out. The fields from state on are under the connection's mu.
+type request struct {
+	c       *conn
+	uid     uint32
+	op      wire.Op
+	buf     *[]byte // the payload, which id and data are parts of
+	id      []byte
+	data    []byte
+	timeout time.Duration
+	arrival time.Time
+	key     uint64 // of the id, in conn.tails
+	ctx     callContext
+
+	answered   bool
+	after      *request // the next for the same id, which waits for this one
+	prev, next *request
+}
+
+// dispatch gives the request that has been read to a worker, or queues it behind the one for the same id.
+func (c *conn) dispatch(id, data []byte, timeout time.Duration) {
+	s := c.s
+	if s.counters.inFlight.Add(1) > int64(s.cfg.MaxRequests) {
+		s.counters.inFlight.Add(-1)
+		s.counters.overloaded.Add(1)
+		s.tooMany.warn("request refused: too many are in flight", "limit", s.cfg.MaxRequests)
+		c.respond(c.msg.UID, c.msg.Op, wire.Disconnected, nil, c.arrival)
+		return
+	}
+	*c.buf = c.msg.Payload
+	r := &request{
+		c: c, uid: c.msg.UID, op: c.msg.Op, buf: c.buf, id: id, data: data, timeout: timeout,
+		arrival: c.arrival, key: maphash.Bytes(s.seed, id),
+	}
+	r.ctx.deadline = r.arrival.Add(s.cfg.RequestTimeout)
+	r.ctx.watched = true
+	c.buf, c.msg.Payload = nil, nil
+	c.shared = true
+
+	c.mu.Lock()
+	c.open++
+	c.held += len(*r.buf)
+	c.requests.push(r)
+	if !c.armed {
+		c.arm(r.ctx.deadline)
+	}
+	if c.tails == nil {
+		c.tails = make(map[uint64]*request)
+	}
+	tail := c.tails[r.key]
+	c.tails[r.key] = r
+	if tail != nil {
+		tail.after = r
+	}
+	c.mu.Unlock()
+	if tail == nil {
+		s.workers.run(r)
+	}
+}
+
+// isOpen tells whether a request for the id is with a worker, so that another one must wait for it. Ids whose hashes
+// are the same are taken for one, which does no harm.
+func (c *conn) isOpen(id []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.tails) > 0 && c.tails[maphash.Bytes(c.s.seed, id)] != nil
+}
+
+// run carries the request out.
+func (r *request) run() {
+	c, s := r.c, r.c.s
+	status, data := wire.Disconnected, []byte(nil)
+	if r.ctx.Err() == nil {
+		status, data = s.call(&r.ctx, r.op, r.id, r.data, r.timeout)
+		r.ctx.finish(context.Canceled)
+	}
+
+	c.mu.Lock()
+	c.held -= len(*r.buf)
+	after := r.after
+	if after == nil {
+		delete(c.tails, r.key)
+	}
+	c.answer(r, status, data)
+	c.mu.Unlock()
+	putBuffer(r.buf)
+	s.counters.inFlight.Add(-1)
+	if after != nil {
+		s.workers.run(after)
+	}
+	c.flushNow()
+}
+
+// answer appends the answer to a request, unless it has had one. The caller holds mu.
+func (c *conn) answer(r *request, status wire.Status, data []byte) {
+	if r.answered {
+		return
+	}
+	r.answered = true
+	c.requests.remove(r)
+	c.s.count(r.op, status, r.arrival)
+	c.append(r.uid, r.op, status, data)
+	if c.broken != nil {
+		c.open--
+		c.room.Signal()
+		return
+	}
+	c.outOpen++
+}
+
+// arm sets the timer for the time when the oldest request is due. The caller holds mu.
+func (c *conn) arm(due time.Time) {
+	c.armed = true
+	if c.timer == nil {
+		c.timer = time.AfterFunc(time.Until(due), c.expire)
+	} else {
+		c.timer.Reset(time.Until(due))
+	}
+}
+
+// expire answers the requests that are overdue and ends their contexts. The store may still be busy with them; what
+// it comes up with is dropped.
+func (c *conn) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed = false
+	now := time.Now()
+	for r := c.requests.first; r != nil; r = c.requests.first {
+		if r.ctx.deadline.After(now) {
+			c.arm(r.ctx.deadline)
+			break
+		}
+		r.ctx.finish(context.DeadlineExceeded)
+		c.answer(r, wire.Disconnected, nil)
+	}
+	c.flush()
+}
+
+// A requestList is a list in the order of arrival, which is that of the deadlines.
+type requestList struct{ first, last *request }
+
+func (l *requestList) push(r *request) {
+	r.prev = l.last
+	if l.last == nil {
+		l.first = r
+	} else {
+		l.last.next = r
+	}
+	l.last = r
+}
+
+func (l *requestList) remove(r *request) {
+	if r.prev == nil {
+		l.first = r.next
+	} else {
+		r.prev.next = r.next
+	}
+	if r.next == nil {
+		l.last = r.prev
+	} else {
+		r.next.prev = r.prev
+	}
+	r.prev, r.next = nil, nil
+}
