@@ -1,0 +1,232 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenUnix listens on a unix socket, in the place of one that is dead.
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", path)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	info, statErr := os.Lstat(path)
+	switch {
+	case statErr != nil:
+		return nil, err
+	case info.Mode().Type() != os.ModeSocket:
+		return nil, fmt.Errorf("%w: %s is there and no socket", err, path)
+	}
+	var d net.Dialer
+	nc, dialErr := d.DialContext(ctx, "unix", path)
+	if dialErr == nil {
+		nc.Close()
+		return nil, fmt.Errorf("%w: another process listens there", err)
+	}
+	if !errors.Is(dialErr, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("%w: and it can't be told whether another process listens there: %w", err, dialErr)
+	}
+	if err := os.Remove(path); err != nil {
+		return nil, fmt.Errorf("replacing a socket that nobody listens on: %w", err)
+	}
+	return lc.Listen(ctx, "unix", path)
+}
+
+func (a Address) listenDescriptor() (net.Listener, error) {
+	if a.pair {
+		nc, err := a.dialDescriptor()
+		if err != nil {
+			return nil, err
+		}
+		return newOnceListener(nc), nil
+	}
+	listening, err := a.listening()
+	if err != nil {
+		return nil, err
+	}
+	f, err := takeOver(a.read, a)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if listening {
+		return net.FileListener(f)
+	}
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return newOnceListener(nc), nil
+}
+
+func (a Address) dialDescriptor() (net.Conn, error) {
+	if !a.pair {
+		listening, err := a.listening()
+		if err != nil {
+			return nil, err
+		}
+		if listening {
+			return nil, &addressError{a.String(), "the socket listens, it is not connected"}
+		}
+		f, err := takeOver(a.read, a)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return net.FileConn(f)
+	}
+	r, err := takeOver(a.read, a)
+	if err != nil {
+		return nil, err
+	}
+	w := r
+	if a.write != a.read {
+		if w, err = takeOver(a.write, a); err != nil {
+			r.Close()
+			return nil, err
+		}
+	}
+	return &pairConn{r: r, w: w, address: a}, nil
+}
+
+// listening tells whether the descriptor is a socket that accepts connections; it must be a socket.
+func (a Address) listening() (bool, error) {
+	v, err := unix.GetsockoptInt(a.read, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	switch {
+	case errors.Is(err, unix.ENOTSOCK):
+		return false, &addressError{a.String(), fmt.Sprintf("descriptor %d is not a socket; a read and a write descriptor are FD:READ:WRITE", a.read)}
+	case err != nil:
+		return false, &addressError{a.String(), fmt.Sprintf("descriptor %d: %v", a.read, err)}
+	}
+	return v != 0, nil
+}
+
+// takeOver moves a descriptor to a number of our own that no child inherits, and frees the old one; a standard
+// descriptor becomes /dev/null, so that no file opened later gets its number. (As number 1 or 2 a lost peer would also
+// raise SIGPIPE.)
+func takeOver(fd int, a Address) (*os.File, error) {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, &addressError{a.String(), fmt.Sprintf("descriptor %d: %v", fd, err)}
+	}
+	if err := unix.SetNonblock(own, true); err != nil { // for deadlines
+		unix.Close(own)
+		return nil, os.NewSyscallError("setnonblock", err)
+	}
+	if fd > 2 {
+		unix.Close(fd)
+	} else if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
+		unix.Dup2(int(null.Fd()), fd)
+		null.Close()
+	}
+	return os.NewFile(uintptr(own), a.String()), nil
+}
+
+// A pairConn is a connection of two descriptors, or of one that is no socket.
+type pairConn struct {
+	r, w    *os.File
+	address Address
+}
+
+// fdAddr is the net.Addr of a pairConn.
+type fdAddr struct{ Address }
+
+func (fdAddr) Network() string { return "fd" }
+
+func (c *pairConn) Read(p []byte) (int, error)  { return c.r.Read(p) }
+func (c *pairConn) Write(p []byte) (int, error) { return c.w.Write(p) }
+func (c *pairConn) LocalAddr() net.Addr         { return fdAddr{c.address} }
+func (c *pairConn) RemoteAddr() net.Addr        { return fdAddr{c.address} }
+
+func (c *pairConn) Close() error {
+	err := c.r.Close()
+	if c.w != c.r {
+		err = errors.Join(err, c.w.Close())
+	}
+	return err
+}
+
+// CloseWrite tells the peer that no more comes.
+func (c *pairConn) CloseWrite() error {
+	if c.w == c.r {
+		return errors.ErrUnsupported
+	}
+	return c.w.Close()
+}
+
+func (c *pairConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+func (c *pairConn) SetReadDeadline(t time.Time) error  { return c.r.SetReadDeadline(t) }
+func (c *pairConn) SetWriteDeadline(t time.Time) error { return c.w.SetWriteDeadline(t) }
+
+// A onceListener accepts the one connection that was there from the start.
+type onceListener struct {
+	addr   net.Addr
+	conn   chan net.Conn // has it until it is accepted
+	ended  chan struct{} // closed with the connection
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newOnceListener(nc net.Conn) *onceListener {
+	l := &onceListener{nc.LocalAddr(), make(chan net.Conn, 1), make(chan struct{}), make(chan struct{}), sync.Once{}}
+	l.conn <- &onceConn{Conn: nc, ended: l.ended}
+	return l
+}
+
+func (l *onceListener) Accept() (net.Conn, error) {
+	select {
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case nc := <-l.conn:
+		return nc, nil
+	case <-l.ended:
+		return nil, io.EOF
+	}
+}
+
+// Close closes the connection too, if nobody has accepted it.
+func (l *onceListener) Close() error {
+	l.once.Do(func() {
+		close(l.closed)
+		select {
+		case nc := <-l.conn:
+			nc.Close()
+		default:
+		}
+	})
+	return nil
+}
+
+func (l *onceListener) Addr() net.Addr { return l.addr }
+
+// A onceConn tells its listener when it is closed.
+type onceConn struct {
+	net.Conn
+	ended chan struct{}
+	once  sync.Once
+}
+
+func (c *onceConn) Close() error {
+	defer c.once.Do(func() { close(c.ended) })
+	return c.Conn.Close()
+}
+
+func (c *onceConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
