@@ -42,6 +42,7 @@ type Conn struct {
 	writeTimeout time.Duration
 	slots        chan struct{} // one element for each request under way
 	lastHeard    atomic.Int64  // unix ns
+	heard        atomic.Bool   // any answer at all
 	done         chan struct{} // closed when the connection is lost
 	running      sync.WaitGroup
 	calls        sync.Pool // of *call; not shared between connections

@@ -121,6 +121,7 @@ func (c *Conn) read() {
 			c.fail(err)
 			return
 		}
+		c.heard.Store(true)
 		c.lastHeard.Store(time.Now().UnixNano())
 		k, err := c.answered(&m)
 		if err != nil {
