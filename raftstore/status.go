@@ -1,5 +1,17 @@
 package raftstore
 
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
 // A Role is what a node is doing in its cluster.
 type Role string
 
@@ -45,4 +57,94 @@ type Member struct {
 	Lag      uint64 `json:"lag"` // log entries behind the leader
 	Sessions int    `json:"sessions"`
 	Error    string `json:"error,omitempty"` // why it is unreachable
+}
+
+// Status is this node's view of itself and its cluster.
+func (s *Store) Status() Status {
+	s.mu.Lock()
+	id, reason, ended := s.id, s.reason, s.err
+	s.mu.Unlock()
+	n := s.node.Load()
+	if n == nil {
+		return Status{Node: id.Name, Role: RoleStopped}
+	}
+	st := Status{
+		Node:      id.Name,
+		Role:      RoleFollower,
+		Reason:    reason,
+		Term:      n.raft.CurrentTerm(),
+		LastIndex: n.raft.LastIndex(),
+		Commit:    n.raft.CommitIndex(),
+		Sessions:  n.state.Len(),
+		Limit:     s.cfg.Sessions,
+		Reads:     s.cfg.Reads.String(),
+	}
+	if s.mux != nil {
+		st.Address = s.cfg.Advertise
+	}
+	st.Applied, _ = n.state.Applied()
+	st.Flushed, st.StateSize = n.state.Flushed()
+	if fi, err := os.Stat(filepath.Join(s.cfg.Dir, logFile)); err == nil {
+		st.LogSize = fi.Size()
+	}
+	address, name := n.raft.LeaderWithID()
+	st.Leader, st.LeaderAt = string(name), string(address)
+	self, in := n.member(s.cfg.Name)
+	st.Voter = in && self.Suffrage == raft.Voter
+	switch {
+	case ended != nil:
+		st.Role, st.Reason = RoleStopped, ended.Error()
+		if id.Phase == phaseRemoved || id.Phase == phaseLeft {
+			st.Role = RoleRemoved
+		}
+	case !in:
+		st.Role = RoleJoining
+	case n.raft.State() == raft.Leader:
+		st.Role = RoleLeader
+	case n.raft.State() == raft.Candidate, name == "":
+		st.Role = RoleCandidate
+	}
+	return st
+}
+
+// Members asks every member for its status. One that does not answer within a second is unreachable.
+func (s *Store) Members(ctx context.Context) ([]Member, error) {
+	n := s.node.Load()
+	servers := n.servers()
+	members := make([]Member, len(servers))
+	var wg sync.WaitGroup
+	for i, m := range servers {
+		members[i] = Member{Name: string(m.ID), Address: string(m.Address), Voter: m.Suffrage == raft.Voter}
+		if m.ID == raft.ServerID(s.cfg.Name) {
+			members[i].fill(s.Status())
+			continue
+		}
+		wg.Go(func() {
+			h, err := s.greet(ctx, string(m.Address))
+			if err == nil && h.Name != string(m.ID) {
+				err = fmt.Errorf("another node, %s, answers there", h.Name)
+			}
+			if err != nil {
+				members[i].Role, members[i].Error = RoleUnreachable, err.Error()
+				return
+			}
+			members[i].fill(h.Status)
+		})
+	}
+	wg.Wait()
+	var newest uint64
+	for _, m := range members {
+		newest = max(newest, m.Applied)
+	}
+	for i := range members {
+		if members[i].Role != RoleUnreachable {
+			members[i].Lag = newest - members[i].Applied
+		}
+	}
+	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	return members, nil
+}
+
+func (m *Member) fill(st Status) {
+	m.Role, m.Applied, m.Sessions = st.Role, st.Applied, st.Sessions
 }

@@ -1,0 +1,223 @@
+package raftstore
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/wire"
+)
+
+// errRetry means that a request was not carried out as far as anyone here knows: ask again, under the same identity.
+var errRetry = errors.New("not carried out here")
+
+// maxQueued bounds the full batches that wait for their turn. What does not fit is turned away at once.
+const maxQueued = 64
+
+// applyPatience is how long Raft may take to accept an entry from the batcher.
+const applyPatience = 5 * time.Second
+
+// A waiter hears what became of an operation: its status, or errRetry. finish must not block.
+type waiter interface {
+	finish(wire.Status, error)
+}
+
+// A batch is a log entry in the making.
+type batch struct {
+	buf     []byte
+	waiters []waiter // one for each operation
+	commit  []waiter // those that wait for the entry as such
+}
+
+// A batcher gathers operations into log entries on the leader. Whatever arrives while earlier entries are under way
+// goes into the next one.
+type batcher struct {
+	raft     *raft.Raft
+	clock    func() (stamp uint64) // the last stamp of the state machine
+	capacity uint64
+	limit    int // bytes of an entry
+	inFlight int // entries
+
+	mu     sync.Mutex
+	cur    *batch   // nil: nothing waits
+	full   []*batch // before cur
+	flying int
+	closed bool
+
+	last uint64 // the last stamp given
+	kick chan struct{}
+	done chan struct{}
+	wg   sync.WaitGroup
+}
+
+func newBatcher(r *raft.Raft, cfg Config, clock func() uint64) *batcher {
+	b := &batcher{
+		raft:     r,
+		clock:    clock,
+		capacity: cfg.Sessions,
+		limit:    cfg.BatchBytes,
+		inFlight: cfg.InFlight,
+		kick:     make(chan struct{}, 1),
+		done:     make(chan struct{}),
+	}
+	go b.run()
+	return b
+}
+
+// close ends the batcher after Raft has been shut down: everything that waits is told to retry.
+func (b *batcher) close() {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return
+	}
+	b.closed = true
+	left := b.full
+	if b.cur != nil {
+		left = append(left, b.cur)
+	}
+	b.full, b.cur = nil, nil
+	b.mu.Unlock()
+	for _, x := range left {
+		x.settle(nil, errRetry)
+	}
+	b.nudge()
+	<-b.done
+	b.wg.Wait()
+}
+
+// submit queues an operation; w hears of it, from another goroutine or this one.
+func (b *batcher) submit(op *entry.Op, w waiter) {
+	b.mu.Lock()
+	need := entry.Size(len(op.ID), len(op.Data))
+	if b.cur != nil && len(b.cur.buf)+need > b.limit && len(b.cur.waiters) > 0 {
+		b.full = append(b.full, b.cur)
+		b.cur = nil
+	}
+	if b.closed || len(b.full) >= maxQueued {
+		b.mu.Unlock()
+		w.finish(0, errRetry)
+		return
+	}
+	first := b.open()
+	b.cur.buf = entry.AppendOp(b.cur.buf, op)
+	b.cur.waiters = append(b.cur.waiters, w)
+	b.mu.Unlock()
+	if first {
+		b.nudge()
+	}
+}
+
+// propose sees to it that a log entry is committed, an empty one unless operations wait. w, unless nil, hears when it
+// has been applied.
+func (b *batcher) propose(w waiter) {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		if w != nil {
+			w.finish(0, errRetry)
+		}
+		return
+	}
+	b.open()
+	if w != nil {
+		b.cur.commit = append(b.cur.commit, w)
+	}
+	b.mu.Unlock()
+	b.nudge()
+}
+
+// open makes a current batch unless there is one, and tells whether it did. Called with mu held.
+func (b *batcher) open() bool {
+	if b.cur != nil {
+		return false
+	}
+	b.cur = &batch{buf: entry.Begin(make([]byte, 0, 4096))}
+	return true
+}
+
+func (b *batcher) nudge() {
+	select {
+	case b.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run hands batches to Raft, a few at a time.
+func (b *batcher) run() {
+	defer close(b.done)
+	for range b.kick {
+		for {
+			x, closed := b.next()
+			if closed {
+				return
+			}
+			if x == nil {
+				break
+			}
+			b.last = max(b.last, b.clock(), uint64(time.Now().UnixMilli()))
+			entry.Seal(x.buf, entry.Header{Stamp: b.last, Capacity: b.capacity, Count: len(x.waiters)})
+			f := b.raft.Apply(x.buf, applyPatience)
+			b.wg.Go(func() { b.await(f, x) })
+		}
+	}
+}
+
+func (b *batcher) next() (x *batch, closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, true
+	}
+	if b.flying >= b.inFlight {
+		return nil, false
+	}
+	switch {
+	case len(b.full) > 0:
+		x, b.full = b.full[0], b.full[1:]
+	case b.cur != nil:
+		x, b.cur = b.cur, nil
+	default:
+		return nil, false
+	}
+	b.flying++
+	return x, false
+}
+
+// await tells a batch's waiters what became of it.
+func (b *batcher) await(f raft.ApplyFuture, x *batch) {
+	err := f.Error()
+	b.mu.Lock()
+	b.flying--
+	more := b.cur != nil || len(b.full) > 0
+	b.mu.Unlock()
+	if more {
+		b.nudge()
+	}
+	if err != nil {
+		x.settle(nil, errRetry)
+		return
+	}
+	r, _ := f.Response().(applied)
+	if r.err != nil || len(r.statuses) != len(x.waiters) {
+		x.settle(nil, errRetry)
+		return
+	}
+	x.settle(r.statuses, nil)
+}
+
+func (x *batch) settle(statuses []wire.Status, err error) {
+	for i, w := range x.waiters {
+		if err != nil {
+			w.finish(0, err)
+		} else {
+			w.finish(statuses[i], nil)
+		}
+	}
+	for _, w := range x.commit {
+		w.finish(wire.OK, err)
+	}
+}

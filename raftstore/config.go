@@ -1,0 +1,200 @@
+package raftstore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+)
+
+// A Node is a member of a cluster that starts together.
+type Node struct {
+	Name    string
+	Address string // HOST:PORT of its peer port
+}
+
+// A ReadMode says what a read waits for.
+type ReadMode int
+
+const (
+	// ReadLinearizable sees every write that was acknowledged before the read began, on any node.
+	ReadLinearizable ReadMode = iota
+	// ReadLeader asks the leader without making sure that it still is: one that has been deposed and does not know it yet
+	// may answer from an old state, for as long as its lease lasts.
+	ReadLeader
+	// ReadLocal answers from whatever this node has, however old.
+	ReadLocal
+)
+
+// String is the mode as ParseReadMode takes it.
+func (m ReadMode) String() string {
+	switch m {
+	case ReadLeader:
+		return "leader"
+	case ReadLocal:
+		return "local"
+	}
+	return "linearizable"
+}
+
+// ParseReadMode takes linearizable, leader or local.
+func ParseReadMode(s string) (ReadMode, error) {
+	for _, m := range []ReadMode{ReadLinearizable, ReadLeader, ReadLocal} {
+		if s == m.String() {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("reads are linearizable, leader or local, not %q", s)
+}
+
+// A Network opens the connections between nodes.
+type Network interface {
+	Listen(address string) (net.Listener, error)
+	Dial(ctx context.Context, address string) (net.Conn, error)
+}
+
+// Config is what Open needs. Dir and Name are required.
+type Config struct {
+	Dir  string // for the node's files; made with mode 0700 when it is not there
+	Name string // of the node, unique in its cluster: letters, digits, '.', '_' and '-', at most 64
+
+	Peer      string   // HOST:PORT on which other nodes reach this one; empty: no port, a single node
+	Advertise string   // the address given to other nodes; default: Cluster's, or Peer
+	Cluster   []Node   // all nodes of a cluster that starts together, this one among them; the same on all
+	Join      []string // peer addresses of a cluster to join; no effect once a member
+
+	Sessions uint64 // most sessions kept, those due to expire soonest go first; 0: no limit. The leader's counts.
+	Reads    ReadMode
+	Logger   *slog.Logger // default: discard
+	Network  Network      // default: TCP
+
+	// Timing of elections. A leader that is lost is replaced within about twice Heartbeat.
+	Heartbeat time.Duration // without a word from the leader before an election; default 400ms
+	Lease     time.Duration // without a word from a majority before a leader steps down; default Heartbeat
+
+	DiskTimeout time.Duration // the longest a write to the log may take before the node gives up; default 10s
+	BatchBytes  int           // of operations in a log entry; default 128 KiB
+	InFlight    int           // log entries under way at once; default 4
+	LogBytes    int64         // of log before it is compacted; default 64 MiB, or the state's size if that is more
+}
+
+// A ConfigError is a setting that can't work.
+type ConfigError struct {
+	Setting string // the name of the Config field
+	Problem string
+}
+
+func (e *ConfigError) Error() string { return e.Setting + ": " + e.Problem }
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Network == nil {
+		c.Network = peernet.TCP{}
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 400 * time.Millisecond
+	}
+	if c.Lease == 0 {
+		c.Lease = c.Heartbeat
+	}
+	if c.DiskTimeout == 0 {
+		c.DiskTimeout = 10 * time.Second
+	}
+	if c.BatchBytes == 0 {
+		c.BatchBytes = 128 << 10
+	}
+	if c.InFlight == 0 {
+		c.InFlight = 4
+	}
+	if c.LogBytes == 0 {
+		c.LogBytes = 64 << 20
+	}
+	if c.Advertise == "" {
+		c.Advertise = c.Peer
+		for _, n := range c.Cluster {
+			if n.Name == c.Name {
+				c.Advertise = n.Address
+			}
+		}
+	}
+	return c
+}
+
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+func (c Config) validate() error {
+	bad := func(setting, problem string, args ...any) error {
+		return &ConfigError{Setting: setting, Problem: fmt.Sprintf(problem, args...)}
+	}
+	if c.Dir == "" {
+		return bad("Dir", "a data directory is needed")
+	}
+	if !nodeName.MatchString(c.Name) {
+		return bad("Name", "a node's name is 1 to 64 letters, digits, '.', '_' and '-', not %q", c.Name)
+	}
+	if c.Peer == "" {
+		if len(c.Cluster) > 0 || len(c.Join) > 0 || c.Advertise != "" {
+			return bad("Peer", "other nodes need an address, HOST:PORT, to reach this one")
+		}
+		return nil
+	}
+	if _, port, err := net.SplitHostPort(c.Peer); err != nil || port == "" {
+		return bad("Peer", "HOST:PORT is needed, not %q", c.Peer)
+	}
+	if err := checkAddress(c.Advertise); err != nil {
+		return bad("Advertise", "other nodes need an address to reach this one: %v", err)
+	}
+	if len(c.Cluster) > 0 && len(c.Join) > 0 {
+		return bad("Join", "a node starts with a cluster or joins one, not both")
+	}
+	for _, a := range c.Join {
+		if err := checkAddress(a); err != nil {
+			return bad("Join", "%v", err)
+		}
+	}
+	return c.validateCluster(bad)
+}
+
+func (c Config) validateCluster(bad func(string, string, ...any) error) error {
+	names, addresses := map[string]bool{}, map[string]bool{}
+	var list []string
+	for _, n := range c.Cluster {
+		if !nodeName.MatchString(n.Name) {
+			return bad("Cluster", "a node's name is 1 to 64 letters, digits, '.', '_' and '-', not %q", n.Name)
+		}
+		if err := checkAddress(n.Address); err != nil {
+			return bad("Cluster", "node %s: %v", n.Name, err)
+		}
+		if names[n.Name] || addresses[n.Address] {
+			return bad("Cluster", "node %s at %s is there twice", n.Name, n.Address)
+		}
+		names[n.Name], addresses[n.Address] = true, true
+		list = append(list, n.Name)
+	}
+	if len(c.Cluster) > 0 && !names[c.Name] {
+		return bad("Cluster", "this node, %s, is not among %s", c.Name, strings.Join(list, ", "))
+	}
+	return nil
+}
+
+// checkAddress tells whether another node could connect to the address.
+func checkAddress(a string) error {
+	host, port, err := net.SplitHostPort(a)
+	switch {
+	case err != nil || port == "" || port == "0":
+		return fmt.Errorf("HOST:PORT is needed, not %q", a)
+	case host == "":
+		return fmt.Errorf("%q has no host", a)
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("%q names every interface, not one", a)
+	}
+	return nil
+}

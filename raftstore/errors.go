@@ -1,0 +1,29 @@
+package raftstore
+
+import "errors"
+
+// Why a Store can't be opened, or has stopped. Statuses ([github.com/distcache/distcache/wire.Status]) are what its calls
+// as a Store return.
+var (
+	// ErrInUse is returned by Open when another process has the data directory.
+	ErrInUse = errors.New("data directory is in use by another process")
+	// ErrForeign is returned by Open for a directory that does not fit: another node's, or files that don't belong
+	// together.
+	ErrForeign = errors.New("data directory does not fit")
+	// ErrLeft is what Err returns after Leave, and Open for a directory whose node has left.
+	ErrLeft = errors.New("this node has left its cluster")
+	// ErrRemoved is what Err returns when the cluster has removed this node, and Open for its directory from then on.
+	ErrRemoved = errors.New("this node was removed from its cluster")
+	// ErrClosed is what Err returns after Close.
+	ErrClosed = errors.New("store is closed")
+	// ErrDisk is what Err returns when the log or the state file can't be written, or not in time.
+	ErrDisk = errors.New("disk failed")
+)
+
+// What a call about membership can come to, besides an error of the context.
+var (
+	// ErrNoLeader is returned when no leader could be found in time.
+	ErrNoLeader = errors.New("the cluster has no leader")
+	// ErrRefused is returned, with the reason, when the leader or the node itself will not do it.
+	ErrRefused = errors.New("refused")
+)

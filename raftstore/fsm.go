@@ -1,0 +1,71 @@
+package raftstore
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/state"
+	"github.com/distcache/distcache/wire"
+)
+
+// applied is what an entry's future gives: the status of each operation, or why it could not be applied.
+type applied struct {
+	statuses []wire.Status
+	err      error
+}
+
+// An fsm is the state machine as Raft calls it.
+type fsm struct {
+	m    *state.Machine
+	fail func(error)
+}
+
+var _ raft.BatchingFSM = fsm{}
+
+// Apply applies one committed entry.
+func (f fsm) Apply(l *raft.Log) any {
+	statuses, err := f.m.Apply(l.Index, l.Term, l.Data)
+	if err != nil {
+		f.fail(fmt.Errorf("apply the log: %w", err))
+	}
+	return applied{statuses, err}
+}
+
+// ApplyBatch applies committed entries in order.
+func (f fsm) ApplyBatch(ls []*raft.Log) []any {
+	results := make([]any, len(ls))
+	for i, l := range ls {
+		switch l.Type {
+		case raft.LogCommand:
+			results[i] = f.Apply(l)
+		case raft.LogConfiguration:
+			f.m.Advance(l.Index, l.Term)
+		}
+	}
+	return results
+}
+
+// Snapshot captures nothing: a snapshot is the state file as it is when it is persisted, at or past this index.
+func (f fsm) Snapshot() (raft.FSMSnapshot, error) { return fsmSnapshot(f), nil }
+
+// Restore replaces the state by a snapshot that another node sent.
+func (f fsm) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	return f.m.Restore(r)
+}
+
+type fsmSnapshot fsm
+
+// Persist writes the state file to the sink.
+func (s fsmSnapshot) Persist(sink raft.SnapshotSink) error {
+	if _, err := s.m.WriteTo(sink); err != nil {
+		sink.Cancel()
+		return err
+	}
+	return sink.Close()
+}
+
+// Release has nothing to give back.
+func (fsmSnapshot) Release() {}

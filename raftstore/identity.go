@@ -1,0 +1,143 @@
+package raftstore
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// The files in the data directory.
+const (
+	lockFile     = "lock"
+	identityFile = "node.json"
+	stateFile    = "state.db"
+	logFile      = "raft.db"
+)
+
+// An identity is what node.json says: who this node is, and how it came to its cluster.
+type identity struct {
+	Format   int    `json:"format"`
+	Name     string `json:"name"`
+	Instance string `json:"instance"` // made with the directory: tells a node from another one of the same name
+	Phase    phase  `json:"phase"`
+	// Join are the addresses through which it joins, when it was told to while it ran.
+	Join []string `json:"join,omitempty"`
+	// Founders are the instances of all nodes that this one knew to be empty when it founded its cluster.
+	Founders map[string]string `json:"founders,omitempty"`
+	// Discard is set while the node gives up what it has, so that an interruption is made good at the next start.
+	Discard bool `json:"discard,omitempty"`
+}
+
+// A phase is how far a node has come.
+type phase string
+
+const (
+	phaseNew      phase = "new"      // it belongs to no cluster yet
+	phaseAdmitted phase = "admitted" // a cluster has taken it in, and its log may not have come yet
+	phaseMember   phase = "member"   // its own log has it in the cluster
+	phaseLeft     phase = "left"     // it left
+	phaseRemoved  phase = "removed"  // it was taken out
+)
+
+const identityFormat = 1
+
+// lockDir makes the directory and takes its lock, which lasts as long as the file is open.
+func lockDir(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+		}
+		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+// loadIdentity reads node.json, or makes one in a directory that has none.
+func loadIdentity(dir, name string) (identity, error) {
+	path := filepath.Join(dir, identityFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if err := checkEmpty(dir); err != nil {
+			return identity{}, err
+		}
+		id := identity{Format: identityFormat, Name: name, Instance: newInstance(), Phase: phaseNew}
+		return id, id.save(dir)
+	}
+	if err != nil {
+		return identity{}, fmt.Errorf("data directory: %w", err)
+	}
+	var id identity
+	if err := json.Unmarshal(b, &id); err != nil || id.Format != identityFormat || id.Instance == "" {
+		return identity{}, fmt.Errorf("%w: %s is not readable as a node's identity", ErrForeign, path)
+	}
+	if id.Name != name {
+		return identity{}, fmt.Errorf("%w: %s belongs to node %s, and this one is called %s", ErrForeign, dir, id.Name, name)
+	}
+	return id, nil
+}
+
+// checkEmpty refuses a directory without node.json that has other files of a node.
+func checkEmpty(dir string) error {
+	for _, name := range []string{stateFile, logFile} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return fmt.Errorf("%w: %s has %s but no %s", ErrForeign, dir, name, identityFile)
+		}
+	}
+	return nil
+}
+
+func newInstance() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// save replaces node.json so that a crash leaves the old one or the new one.
+func (id identity) save(dir string) error {
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, identityFile)
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

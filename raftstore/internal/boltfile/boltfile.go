@@ -1,0 +1,138 @@
+// Package boltfile opens bbolt files that may have been damaged. bbolt maps its file into memory and trusts it, so that
+// one cut short ends the process with a bus error; here it is an error that says what is wrong.
+package boltfile
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// The layout of a bbolt file's first two pages: a page header of 16 bytes, then the meta record.
+const (
+	pageHeader   = 16
+	metaSize     = 64
+	metaMagic    = 0xED0CDAED
+	metaVersion  = 2
+	minPageSize  = 1 << 9
+	maxPageSize  = 1 << 16
+	initialMmap  = 1 << 36 // address space only: so that growth never has to wait for a reader
+	lockPatience = 100 * time.Millisecond
+)
+
+// ErrDamaged matches the error for a file that is no bbolt file, or not a whole one.
+var ErrDamaged = errors.New("file is damaged or not a bbolt file")
+
+// Options are those of all our files: freelist not written (it is found again when the file is opened), every
+// transaction synced.
+func Options() *bbolt.Options {
+	return &bbolt.Options{
+		Timeout:         lockPatience,
+		NoFreelistSync:  true,
+		FreelistType:    bbolt.FreelistMapType,
+		InitialMmapSize: initialMmap,
+	}
+}
+
+// Open checks the file, if there is one, and opens it; a missing one is created with mode 0600.
+func Open(path string) (*bbolt.DB, error) {
+	if err := Check(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var db *bbolt.DB
+	err := Guard(path, func() (err error) {
+		db, err = bbolt.Open(path, 0o600, Options())
+		return err
+	})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("%s is in use by another process", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return db, nil
+}
+
+// Guard runs a function that reads the file at path through bbolt for the first time, and turns the panics with which
+// bbolt meets a damaged page into an error.
+func Guard(path string, f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: %w (%v)", path, ErrDamaged, p)
+		}
+	}()
+	return f()
+}
+
+// Check reads the file's two meta records and holds its size against the newer valid one. An empty file passes: bbolt
+// fills it.
+func Check(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if fi.Size() == 0 {
+		return nil
+	}
+	first, ok := readMeta(f, 0)
+	sizes := []int64{int64(first.pageSize)}
+	if !ok {
+		sizes = sizes[:0]
+		for s := int64(minPageSize); s <= maxPageSize; s *= 2 {
+			sizes = append(sizes, s)
+		}
+	}
+	newest := first
+	for _, s := range sizes {
+		if second, ok2 := readMeta(f, s); ok2 && (!ok || second.txid > newest.txid) {
+			newest, ok = second, true
+		}
+	}
+	if !ok {
+		return fmt.Errorf("%s: %w: it has no valid meta page", path, ErrDamaged)
+	}
+	if need := int64(newest.pages) * int64(newest.pageSize); fi.Size() < need {
+		return fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), need)
+	}
+	return nil
+}
+
+type meta struct {
+	pageSize    uint32
+	pages, txid uint64
+}
+
+func readMeta(r io.ReaderAt, at int64) (meta, bool) {
+	b := make([]byte, metaSize)
+	if _, err := r.ReadAt(b, at+pageHeader); err != nil {
+		return meta{}, false
+	}
+	order := binary.NativeEndian
+	if order.Uint32(b) != metaMagic || order.Uint32(b[4:]) != metaVersion {
+		return meta{}, false
+	}
+	h := fnv.New64a()
+	h.Write(b[:metaSize-8])
+	if order.Uint64(b[56:]) != h.Sum64() {
+		return meta{}, false
+	}
+	m := meta{pageSize: order.Uint32(b[8:]), pages: order.Uint64(b[40:]), txid: order.Uint64(b[48:])}
+	if m.pageSize < minPageSize || m.pageSize > maxPageSize || m.pages > 1<<40 {
+		return meta{}, false
+	}
+	return m, true
+}

@@ -1,0 +1,178 @@
+// Package entry is the format of a Raft log entry of raftstore: a batch of operations with everything that applying
+// them needs, so that no replica has to look at a clock or at its own settings.
+//
+// Version 1, integers big-endian:
+//
+//	offset size field
+//	0      1    version   1
+//	1      8    stamp     the leader's clock, ms since 1970; never less than that of an earlier entry once applied
+//	9      8    capacity  most sessions to keep, 0: no limit
+//	17     4    count     operations that follow
+//	21     …    operations
+//
+//	an operation:
+//	0      1    kind      1 ADD, 2 REMOVE, 3 NODE
+//	1      8    origin    which process took the request from its client
+//	9      8    counter   the request's number there, from 1
+//	17     4    waiting   counter minus the lowest number for which that process still awaits a result
+//	21     1    id length 1..64
+//	22     n    id
+//	ADD and NODE only; a NODE's id is the name of a node, its data the instance that has it, its timeout 0:
+//	0      4    timeout   ms
+//	4      4    data length
+//	8      m    data
+package entry
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// FormatVersion is the version that this package writes, and the only one it reads.
+const FormatVersion = 1
+
+// HeaderSize is the number of bytes before the first operation.
+const HeaderSize = 21
+
+const opHeaderSize = 22
+
+// A Kind is what an operation does.
+type Kind uint8
+
+// The kinds of operation.
+const (
+	Add    Kind = 1
+	Remove Kind = 2
+	Node   Kind = 3 // which instance a node's name belongs to
+)
+
+// ErrFormat matches the error for an entry that can't be read.
+var ErrFormat = errors.New("log entry is malformed")
+
+// A Header is what an entry says of all its operations.
+type Header struct {
+	Stamp    uint64 // ms since 1970
+	Capacity uint64 // 0: no limit
+	Count    int
+}
+
+// An Identity names a request once and for all, so that asking again can't do it twice.
+type Identity struct {
+	Origin  uint64 // the process that took it
+	Counter uint64 // its number there
+	Low     uint64 // the lowest number for which the origin still awaits a result
+}
+
+// An Op is one operation. A decoded one's ID and Data are parts of the entry.
+type Op struct {
+	Kind Kind
+	Identity
+	Timeout uint32 // ms; not with Remove
+	ID      []byte
+	Data    []byte // not with Remove
+}
+
+// Begin appends room for a header to dst, for Seal to fill in.
+func Begin(dst []byte) []byte {
+	return append(dst, make([]byte, HeaderSize)...)
+}
+
+// Seal writes the header of an entry that Begin started and AppendOp filled.
+func Seal(b []byte, h Header) {
+	b[0] = FormatVersion
+	binary.BigEndian.PutUint64(b[1:], h.Stamp)
+	binary.BigEndian.PutUint64(b[9:], h.Capacity)
+	binary.BigEndian.PutUint32(b[17:], uint32(h.Count))
+}
+
+// AppendOp appends one operation.
+func AppendOp(dst []byte, op *Op) []byte {
+	dst = append(dst, byte(op.Kind))
+	dst = binary.BigEndian.AppendUint64(dst, op.Origin)
+	dst = binary.BigEndian.AppendUint64(dst, op.Counter)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(min(op.Counter-op.Low, 1<<32-1)))
+	dst = append(dst, byte(len(op.ID)))
+	dst = append(dst, op.ID...)
+	if op.Kind != Remove {
+		dst = binary.BigEndian.AppendUint32(dst, op.Timeout)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(op.Data)))
+		dst = append(dst, op.Data...)
+	}
+	return dst
+}
+
+// Size is an upper bound of what AppendOp adds for an id and data of these lengths.
+func Size(id, data int) int { return opHeaderSize + id + 8 + data }
+
+// ParseHeader reads an entry's header; the rest are its operations, for NextOp.
+func ParseHeader(b []byte) (h Header, ops []byte, err error) {
+	if len(b) < 1 {
+		return h, nil, fmt.Errorf("%w: it is empty", ErrFormat)
+	}
+	if b[0] != FormatVersion {
+		return h, nil, fmt.Errorf("%w: format version %d, this program reads %d", ErrFormat, b[0], FormatVersion)
+	}
+	if len(b) < HeaderSize {
+		return h, nil, fmt.Errorf("%w: header cut off at %d bytes", ErrFormat, len(b))
+	}
+	h = Header{
+		Stamp:    binary.BigEndian.Uint64(b[1:]),
+		Capacity: binary.BigEndian.Uint64(b[9:]),
+	}
+	count := binary.BigEndian.Uint32(b[17:])
+	if uint64(count)*opHeaderSize > uint64(len(b)) {
+		return h, nil, fmt.Errorf("%w: %d operations in %d bytes", ErrFormat, count, len(b))
+	}
+	h.Count = int(count)
+	return h, b[HeaderSize:], nil
+}
+
+// NextOp reads the first operation in b into op and returns what follows it.
+func NextOp(b []byte, op *Op) (rest []byte, err error) {
+	if len(b) < opHeaderSize {
+		return nil, cutOff()
+	}
+	op.Kind = Kind(b[0])
+	op.Origin = binary.BigEndian.Uint64(b[1:])
+	op.Counter = binary.BigEndian.Uint64(b[9:])
+	waiting := uint64(binary.BigEndian.Uint32(b[17:]))
+	n := int(b[21])
+	if waiting > op.Counter {
+		return nil, fmt.Errorf("%w: request %d waits for %d before it", ErrFormat, op.Counter, waiting)
+	}
+	op.Low = op.Counter - waiting
+	if n == 0 || n > wire.MaxID {
+		return nil, fmt.Errorf("%w: id of %d bytes", ErrFormat, n)
+	}
+	b = b[opHeaderSize:]
+	if len(b) < n {
+		return nil, cutOff()
+	}
+	op.ID, b = b[:n:n], b[n:]
+	op.Timeout, op.Data = 0, nil
+	switch op.Kind {
+	case Remove:
+		return b, nil
+	case Add, Node:
+		if len(b) < 8 {
+			return nil, cutOff()
+		}
+		op.Timeout = binary.BigEndian.Uint32(b)
+		m := uint64(binary.BigEndian.Uint32(b[4:]))
+		b = b[8:]
+		if m == 0 || m > wire.MaxData {
+			return nil, fmt.Errorf("%w: data of %d bytes", ErrFormat, m)
+		}
+		if uint64(len(b)) < m {
+			return nil, cutOff()
+		}
+		op.Data = b[:m:m]
+		return b[m:], nil
+	}
+	return nil, fmt.Errorf("%w: unknown operation %d", ErrFormat, op.Kind)
+}
+
+func cutOff() error { return fmt.Errorf("%w: cut off within an operation", ErrFormat) }

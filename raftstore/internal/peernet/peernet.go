@@ -1,0 +1,200 @@
+// Package peernet shares the one peer port of a node: the first byte of every connection tells whether Raft's transport
+// follows or requests of other nodes. It also wraps Raft's transport against known trouble.
+package peernet
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// What a connection is for, told by its first byte.
+const (
+	kindRaft  = 'R'
+	kindPeer  = 'P'
+	kindLimit = 5 * time.Second // to say so
+)
+
+// maxConns bounds the connections of the peer port. A cluster of a few nodes has a few from each.
+const maxConns = 1024
+
+// A Network opens the connections between nodes.
+type Network interface {
+	Listen(address string) (net.Listener, error)
+	Dial(ctx context.Context, address string) (net.Conn, error)
+}
+
+// TCP is the plain network.
+type TCP struct{}
+
+// Listen listens on HOST:PORT.
+func (TCP) Listen(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+
+// Dial connects to HOST:PORT.
+func (TCP) Dial(ctx context.Context, address string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", address)
+}
+
+// A Mux is the peer port. Close stops it and closes every connection it accepted.
+type Mux struct {
+	l       net.Listener
+	network Network
+	log     *slog.Logger
+	serve   func(net.Conn)
+	wg      sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	layer  *Layer
+	closed bool
+}
+
+// Listen opens the peer port and hands the connections that carry requests to serve, each in a goroutine of its own;
+// serve closes its connection.
+func Listen(network Network, address string, log *slog.Logger, serve func(net.Conn)) (*Mux, error) {
+	l, err := network.Listen(address)
+	if err != nil {
+		return nil, err
+	}
+	m := &Mux{l: l, network: network, log: log, serve: serve, conns: make(map[net.Conn]struct{})}
+	m.wg.Add(1)
+	go m.accept()
+	return m, nil
+}
+
+// Addr is where the port listens.
+func (m *Mux) Addr() net.Addr { return m.l.Addr() }
+
+// Close closes the port and its connections, and waits for those that serve them. It may be called twice.
+func (m *Mux) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	for c := range m.conns {
+		c.Close()
+	}
+	m.mu.Unlock()
+	err := m.l.Close()
+	m.wg.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (m *Mux) accept() {
+	defer m.wg.Done()
+	for {
+		c, err := m.l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			m.log.Warn("peer port: accept failed", "error", err)
+			if m.isClosed() {
+				return
+			}
+			time.Sleep(50 * time.Millisecond) // out of descriptors, most likely: others must close first
+			continue
+		}
+		if !m.track(c) {
+			c.Close()
+			continue
+		}
+		m.wg.Add(1)
+		go m.greet(c)
+	}
+}
+
+func (m *Mux) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
+}
+
+func (m *Mux) track(c net.Conn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || len(m.conns) >= maxConns {
+		return false
+	}
+	m.conns[c] = struct{}{}
+	return true
+}
+
+func (m *Mux) forget(c net.Conn) {
+	m.mu.Lock()
+	delete(m.conns, c)
+	m.mu.Unlock()
+}
+
+// greet reads what the connection is for.
+func (m *Mux) greet(c net.Conn) {
+	defer m.wg.Done()
+	var kind [1]byte
+	err := c.SetReadDeadline(time.Now().Add(kindLimit))
+	if err == nil {
+		_, err = io.ReadFull(c, kind[:])
+	}
+	if err == nil {
+		err = c.SetReadDeadline(time.Time{})
+	}
+	tracked := &conn{Conn: c, mux: m}
+	switch {
+	case err != nil:
+		tracked.Close()
+	case kind[0] == kindPeer:
+		m.serve(tracked)
+	case kind[0] == kindRaft:
+		m.mu.Lock()
+		layer := m.layer
+		m.mu.Unlock()
+		if layer == nil || !layer.deliver(tracked) {
+			tracked.Close()
+		}
+	default:
+		m.log.Warn("peer port: a connection that is not a node's", "remote", c.RemoteAddr().String())
+		tracked.Close()
+	}
+}
+
+// DialPeer connects to another node's peer port to send it requests.
+func DialPeer(ctx context.Context, network Network, address string) (net.Conn, error) {
+	return dial(ctx, network, address, kindPeer)
+}
+
+func dial(ctx context.Context, network Network, address string, kind byte) (net.Conn, error) {
+	c, err := network.Dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if d, ok := ctx.Deadline(); ok {
+		err = c.SetWriteDeadline(d)
+	}
+	if err == nil {
+		_, err = c.Write([]byte{kind})
+	}
+	if err == nil {
+		err = c.SetWriteDeadline(time.Time{})
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// conn is an accepted connection that its Mux forgets when it is closed.
+type conn struct {
+	net.Conn
+	mux *Mux
+}
+
+func (c *conn) Close() error {
+	c.mux.forget(c.Conn)
+	return c.Conn.Close()
+}

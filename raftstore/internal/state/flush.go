@@ -1,0 +1,200 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// fillPercent is how full bbolt leaves a page it splits. Keys come nearly in order, so pages are rarely inserted into
+// again.
+const fillPercent = 0.9
+
+// changes are what the next flush has to write.
+type changes struct {
+	any     bool            // the applied index moved
+	adds    []*session      // some may be gone again
+	deletes [][keySize]byte // keys that are in the file
+	bytes   int             // of the adds' data
+	nodes   bool            // a node was registered
+}
+
+func (c *changes) added(s *session) {
+	c.adds = append(c.adds, s)
+	c.bytes += len(*s.data)
+}
+
+// A flushSet is one transaction's work, taken out of the machine so that Apply can go on.
+type flushSet struct {
+	writes  []write
+	deletes [][keySize]byte
+	origins map[uint64][]byte
+	dead    []uint64
+	nodes   map[string]string
+	applied [16]byte
+	clock   [16]byte
+	index   uint64
+}
+
+type write struct {
+	key  [keySize]byte
+	s    *session
+	data []byte
+}
+
+// flusher writes what has changed every FlushInterval, or when Apply asks for it.
+func (m *Machine) flusher() {
+	defer close(m.done)
+	t := time.NewTicker(m.opts.FlushInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-m.stop:
+			return
+		case <-t.C:
+		case <-m.wake:
+		}
+		if err := m.Flush(); err != nil && !errors.Is(err, ErrClosed) {
+			m.opts.Failed(err)
+			<-m.stop
+			return
+		}
+	}
+}
+
+func (m *Machine) nudge() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Flush writes everything applied so far to the file and syncs it. After an error the machine applies nothing more.
+func (m *Machine) Flush() error {
+	m.flushMu.Lock()
+	defer m.flushMu.Unlock()
+	return m.flushLocked()
+}
+
+func (m *Machine) flushLocked() error {
+	m.mu.Lock()
+	if m.err != nil {
+		defer m.mu.Unlock()
+		return m.err
+	}
+	if !m.dirty.any {
+		m.mu.Unlock()
+		return nil
+	}
+	set := m.take()
+	m.mu.Unlock()
+
+	err := set.commit(m.db)
+
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer m.room.Broadcast()
+	if err != nil {
+		m.err = fmt.Errorf("write state file %s: %w", m.path, err)
+		return m.err
+	}
+	m.settle(set)
+	return nil
+}
+
+// take moves the changes out of the machine. Called with mu held.
+func (m *Machine) take() *flushSet {
+	set := &flushSet{
+		deletes: m.dirty.deletes,
+		origins: make(map[uint64][]byte),
+		dead:    m.c.origins.dead,
+		index:   m.c.applied,
+	}
+	for _, s := range m.dirty.adds {
+		if s.place == inMemory {
+			s.place = flushing
+			set.writes = append(set.writes, write{sessionKey(s.expiry, s.seq), s, *s.data})
+		}
+	}
+	for id, o := range m.c.origins.byID {
+		if o.dirty {
+			o.dirty = false
+			set.origins[id] = o.encode()
+		}
+	}
+	if m.dirty.nodes {
+		set.nodes = maps.Clone(m.c.nodes)
+	}
+	binary.BigEndian.PutUint64(set.applied[:], m.c.applied)
+	binary.BigEndian.PutUint64(set.applied[8:], m.c.appliedTerm)
+	binary.BigEndian.PutUint64(set.clock[:], m.c.stamp)
+	binary.BigEndian.PutUint64(set.clock[8:], m.c.seq)
+	m.dirty = changes{}
+	m.c.origins.dead = nil
+	return set
+}
+
+// settle notes that a set is in the file. Called with mu held.
+func (m *Machine) settle(set *flushSet) {
+	for _, w := range set.writes {
+		m.held -= len(w.data)
+		w.s.data = nil
+		if w.s.place == gone { // removed while it was being written
+			m.dirty.deletes = append(m.dirty.deletes, w.key)
+			m.dirty.any = true
+			continue
+		}
+		w.s.place = onDisk
+	}
+	m.flushed = set.index
+}
+
+// commit writes the set in one transaction, in the order of the keys.
+func (set *flushSet) commit(db *bbolt.DB) error {
+	slices.SortFunc(set.writes, func(a, b write) int { return bytes.Compare(a.key[:], b.key[:]) })
+	slices.SortFunc(set.deletes, func(a, b [keySize]byte) int { return bytes.Compare(a[:], b[:]) })
+	return db.Update(func(tx *bbolt.Tx) error {
+		sessions := tx.Bucket(sessionsBucket)
+		sessions.FillPercent = fillPercent
+		for _, k := range set.deletes {
+			if err := sessions.Delete(k[:]); err != nil {
+				return err
+			}
+		}
+		for _, w := range set.writes {
+			value := appendValue(make([]byte, 0, 1+len(w.s.id)+len(w.data)), w.s.id, w.data)
+			if err := sessions.Put(w.key[:], value); err != nil {
+				return err
+			}
+		}
+		return set.commitMeta(tx.Bucket(metaBucket))
+	})
+}
+
+func (set *flushSet) commitMeta(meta *bbolt.Bucket) error {
+	for _, id := range set.dead {
+		if err := meta.Delete(originKey(id)); err != nil {
+			return err
+		}
+	}
+	for id, value := range set.origins {
+		if err := meta.Put(originKey(id), value); err != nil {
+			return err
+		}
+	}
+	for name, instance := range set.nodes {
+		if err := meta.Put(nodeKey(name), []byte(instance)); err != nil {
+			return err
+		}
+	}
+	if err := meta.Put(clockKey, set.clock[:]); err != nil {
+		return err
+	}
+	return meta.Put(appliedKey, set.applied[:])
+}

@@ -1,0 +1,375 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/wire"
+)
+
+// Options of a Machine; zero values mean the defaults.
+type Options struct {
+	FlushInterval time.Duration // how long a change may stay in memory only; 300ms
+	FlushBytes    int           // session data that start a flush at once; 8 MiB
+	HoldBytes     int           // session data in memory beyond which Apply waits for the flusher; 64 MiB
+
+	// Failed is called once, from a goroutine of the Machine, when the file can't be written. The process must end:
+	// the log has everything, and the next start replays it.
+	Failed func(error)
+}
+
+func (o Options) withDefaults() Options {
+	if o.FlushInterval == 0 {
+		o.FlushInterval = 300 * time.Millisecond
+	}
+	if o.FlushBytes == 0 {
+		o.FlushBytes = 8 << 20
+	}
+	if o.HoldBytes == 0 {
+		o.HoldBytes = 64 << 20
+	}
+	if o.Failed == nil {
+		o.Failed = func(error) {}
+	}
+	return o
+}
+
+// ErrClosed is returned by calls on a closed Machine, and to an Apply that waited when it was closed.
+var ErrClosed = errors.New("state machine is closed")
+
+// A Machine is the state machine. Apply, Advance and Restore are called by one goroutine at a time; everything else
+// may be called by any number at once.
+type Machine struct {
+	path string
+	opts Options
+
+	mu      sync.RWMutex
+	c       contents
+	db      *bbolt.DB
+	dirty   changes       // since the last flush
+	held    int           // bytes of session data in memory
+	room    *sync.Cond    // on mu: held has shrunk, or the machine has failed or closed
+	moved   chan struct{} // closed and replaced whenever the applied index moves
+	flushed uint64        // the applied index in the file
+	err     error         // why nothing more is flushed; ErrClosed after Close
+
+	flushMu sync.Mutex // held by whoever flushes or replaces the file; before mu
+	wake    chan struct{}
+	stop    chan struct{}
+	done    chan struct{}
+}
+
+// Open opens the state file at path, or creates it, reads it, and starts the flusher.
+func Open(path string, opts Options) (*Machine, error) {
+	db, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := load(path, db)
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	m := &Machine{
+		path:    path,
+		opts:    opts.withDefaults(),
+		c:       c,
+		db:      db,
+		flushed: c.applied,
+		moved:   make(chan struct{}),
+		wake:    make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	m.room = sync.NewCond(&m.mu)
+	go m.flusher()
+	return m, nil
+}
+
+// Close flushes what is in memory, stops the flusher and closes the file. It may be called twice.
+func (m *Machine) Close() error {
+	m.mu.Lock()
+	if errors.Is(m.err, ErrClosed) {
+		m.mu.Unlock()
+		<-m.done
+		return nil
+	}
+	failed := m.err
+	m.mu.Unlock()
+
+	var err error
+	if failed == nil {
+		err = m.Flush()
+	}
+	m.mu.Lock()
+	if errors.Is(m.err, ErrClosed) { // two at once
+		m.mu.Unlock()
+		<-m.done
+		return nil
+	}
+	m.err = ErrClosed
+	m.room.Broadcast()
+	m.mu.Unlock()
+	close(m.stop)
+	<-m.done
+
+	m.flushMu.Lock()
+	defer m.flushMu.Unlock()
+	return errors.Join(err, m.db.Close())
+}
+
+// Apply applies one log entry and returns a status for each of its operations. An entry that is already part of the
+// state is skipped and gives nil. An error means that the entry can't be read, or that the machine has failed: it was
+// not applied, and nothing after it may be.
+func (m *Machine) Apply(index, term uint64, data []byte) ([]wire.Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.held > m.opts.HoldBytes && m.err == nil {
+		m.nudge()
+		m.room.Wait()
+	}
+	if m.err != nil {
+		return nil, m.err
+	}
+	if index <= m.c.applied {
+		return nil, nil
+	}
+	h, ops, err := entry.ParseHeader(data)
+	if err != nil {
+		return nil, fmt.Errorf("log entry %d: %w", index, err)
+	}
+	m.c.stamp = max(m.c.stamp, h.Stamp)
+	m.expire()
+	m.c.origins.expire(m.c.stamp)
+
+	m.evict(h.Capacity)
+
+	results := make([]wire.Status, h.Count)
+	var op entry.Op
+	for i := range results {
+		if ops, err = entry.NextOp(ops, &op); err != nil {
+			return nil, fmt.Errorf("log entry %d, operation %d: %w", index, i, err)
+		}
+		if results[i], err = m.apply(&op, h.Capacity); err != nil {
+			return nil, fmt.Errorf("log entry %d, operation %d: %w", index, i, err)
+		}
+	}
+	m.advance(index, term)
+	if m.dirty.bytes > m.opts.FlushBytes {
+		m.nudge()
+	}
+	return results, nil
+}
+
+// Advance notes that the log has come to an entry that does not concern sessions.
+func (m *Machine) Advance(index, term uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if index > m.c.applied {
+		m.advance(index, term)
+	}
+}
+
+func (m *Machine) advance(index, term uint64) {
+	m.c.applied, m.c.appliedTerm = index, term
+	m.dirty.any = true
+	m.tell()
+}
+
+// tell wakes those who wait for the applied index to move.
+func (m *Machine) tell() {
+	if m.moved != nil {
+		close(m.moved)
+		m.moved = nil
+	}
+}
+
+// apply carries out one operation, unless its result is on record.
+func (m *Machine) apply(op *entry.Op, capacity uint64) (wire.Status, error) {
+	o, err := m.c.origins.hear(op.Identity, m.c.stamp)
+	if err != nil {
+		return 0, err
+	}
+	if s, ok := o.recall(op.Counter); ok {
+		return s, nil
+	}
+	s := wire.OK
+	if op.Kind == entry.Node {
+		m.c.nodes[string(op.ID)] = string(op.Data)
+		m.dirty.nodes = true
+		o.record(op.Counter, s)
+		return s, nil
+	}
+	found := m.c.index.find(op.ID)
+	switch {
+	case op.Kind == entry.Add && found != nil:
+		s = wire.MatchingSession
+	case op.Kind == entry.Add:
+		m.add(op)
+		m.evict(capacity)
+	case found == nil:
+		s = wire.NotOK
+	default:
+		m.drop(found)
+	}
+	o.record(op.Counter, s)
+	return s, nil
+}
+
+func (m *Machine) add(op *entry.Op) {
+	m.c.seq++
+	// A timeout of 0 is over at once: the next entry's stamp may be the same, so it is not kept even until then.
+	if op.Timeout == 0 {
+		return
+	}
+	data := append([]byte(nil), op.Data...)
+	s := &session{
+		id:     string(op.ID),
+		expiry: m.c.stamp + uint64(op.Timeout),
+		seq:    m.c.seq,
+		data:   &data,
+	}
+	m.c.index.insert(s)
+	m.dirty.added(s)
+	m.held += len(data)
+}
+
+// drop takes a session out of the index, and out of the file at the next flush.
+func (m *Machine) drop(s *session) {
+	m.c.index.remove(s)
+	switch s.place {
+	case inMemory:
+		m.held -= len(*s.data)
+		m.dirty.bytes -= len(*s.data)
+		s.data = nil
+	case onDisk:
+		m.dirty.deletes = append(m.dirty.deletes, sessionKey(s.expiry, s.seq))
+	case flushing: // the flush sees to it when it has ended
+	}
+	s.place = gone
+}
+
+func (m *Machine) expire() {
+	for s := m.c.index.next(); s != nil && s.expiry <= m.c.stamp; s = m.c.index.next() {
+		m.drop(s)
+	}
+}
+
+func (m *Machine) evict(capacity uint64) {
+	for capacity > 0 && uint64(m.c.index.len()) > capacity {
+		m.drop(m.c.index.next())
+	}
+}
+
+// Get returns a session's data, which the caller may keep but not write to; false when there is none.
+func (m *Machine) Get(id []byte) ([]byte, bool, error) {
+	var missing *session
+	for {
+		m.mu.RLock()
+		s, db, err := m.c.index.find(id), m.db, m.err
+		var data *[]byte
+		if s != nil {
+			data = s.data
+		}
+		m.mu.RUnlock()
+		switch {
+		case errors.Is(err, ErrClosed):
+			return nil, false, err
+		case s == nil:
+			return nil, false, nil
+		case data != nil:
+			return *data, true, nil
+		case s == missing:
+			return nil, false, fmt.Errorf("state file %s: %w: a session is missing", m.path, boltfile.ErrDamaged)
+		}
+		value, found, err := readValue(db, sessionKey(s.expiry, s.seq))
+		if found {
+			return value, true, nil
+		}
+		if err != nil && !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+			return nil, false, fmt.Errorf("read state file %s: %w", m.path, err)
+		}
+		// The session was removed meanwhile, or the file replaced, and with it the index: look again.
+		if err == nil {
+			missing = s
+		}
+	}
+}
+
+func readValue(db *bbolt.DB, key [keySize]byte) (data []byte, found bool, err error) {
+	err = db.View(func(tx *bbolt.Tx) error {
+		if v := tx.Bucket(sessionsBucket).Get(key[:]); v != nil {
+			_, d, ok := splitValue(v)
+			if !ok {
+				return fmt.Errorf("%w: a session's record is malformed", boltfile.ErrDamaged)
+			}
+			data, found = append([]byte(nil), d...), true
+		}
+		return nil
+	})
+	return data, found, err
+}
+
+// Have tells whether there is a session with that id.
+func (m *Machine) Have(id []byte) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.c.index.find(id) != nil
+}
+
+// Len is the number of sessions.
+func (m *Machine) Len() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.c.index.len()
+}
+
+// Applied is the index and term of the last entry that is part of the state.
+func (m *Machine) Applied() (index, term uint64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.c.applied, m.c.appliedTerm
+}
+
+// Moved returns a channel that is closed when the applied index moves past what it is now.
+func (m *Machine) Moved() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.moved == nil {
+		m.moved = make(chan struct{})
+	}
+	return m.moved
+}
+
+// Clock is the last stamp, in ms since 1970, and the time at which the next session expires, 0 when there is none.
+func (m *Machine) Clock() (stamp, next uint64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if s := m.c.index.next(); s != nil {
+		next = s.expiry
+	}
+	return m.c.stamp, next
+}
+
+// Flushed is the applied index that the file holds, and the file's size in bytes.
+func (m *Machine) Flushed() (index uint64, size int64) {
+	m.mu.RLock()
+	index, db := m.flushed, m.db
+	m.mu.RUnlock()
+	_ = db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil })
+	return index, size
+}
+
+// Node is the instance that was last registered under a node's name, empty when there is none.
+func (m *Machine) Node(name string) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.c.nodes[name]
+}

@@ -1,0 +1,121 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/wire"
+)
+
+// originLife is how long, by log time, the results of an origin are kept after it was last heard of. It is far longer
+// than any request may take, so nothing that is still being asked again can be forgotten.
+const originLife = 10 * 60 * 1000 // ms
+
+// maxWindow bounds the requests one origin may have waiting: more than any node can have in flight.
+const maxWindow = 1 << 22
+
+// An origin is the record of one process's requests (Raft thesis, section 6.3): what each was answered, from the
+// lowest for which the process still waits.
+type origin struct {
+	low    uint64 // the number of the first result
+	heard  uint64 // log time, ms
+	dirty  bool   // changed since the last flush
+	window []byte // results from low on: 0 none yet, else 1 + status
+}
+
+// recall gives the result that was recorded for a request. A request below the window had its result taken, or was
+// given up by its process: it is answered, not applied.
+func (o *origin) recall(counter uint64) (wire.Status, bool) {
+	if counter < o.low {
+		return wire.Disconnected, true
+	}
+	if i := counter - o.low; i < uint64(len(o.window)) && o.window[i] != 0 {
+		return wire.Status(o.window[i] - 1), true
+	}
+	return 0, false
+}
+
+func (o *origin) record(counter uint64, s wire.Status) {
+	i := counter - o.low
+	for uint64(len(o.window)) <= i {
+		o.window = append(o.window, 0)
+	}
+	o.window[i] = byte(s) + 1
+}
+
+// trim forgets the results below low.
+func (o *origin) trim(low uint64) {
+	if low <= o.low {
+		return
+	}
+	if n := low - o.low; n < uint64(len(o.window)) {
+		o.window = o.window[n:]
+	} else {
+		o.window = o.window[:0]
+	}
+	o.low = low
+}
+
+// origins are all those heard of lately.
+type origins struct {
+	byID  map[uint64]*origin
+	swept uint64   // log time of the last look for old ones
+	dead  []uint64 // dropped since the last flush
+}
+
+func newOrigins() *origins { return &origins{byID: make(map[uint64]*origin)} }
+
+// hear finds the origin of a request and notes what it says.
+func (os *origins) hear(id entry.Identity, stamp uint64) (*origin, error) {
+	o := os.byID[id.Origin]
+	if o == nil {
+		o = &origin{low: id.Low}
+		os.byID[id.Origin] = o
+	}
+	o.heard, o.dirty = stamp, true
+	o.trim(id.Low)
+	if id.Counter >= o.low && id.Counter-o.low > maxWindow {
+		return nil, fmt.Errorf("%w: request %d while %d is the lowest waited for", entry.ErrFormat, id.Counter, o.low)
+	}
+	return o, nil
+}
+
+// expire drops the origins not heard of for originLife. It looks once a minute of log time.
+func (os *origins) expire(stamp uint64) {
+	if stamp < os.swept+60*1000 {
+		return
+	}
+	os.swept = stamp
+	for id, o := range os.byID {
+		if o.heard+originLife < stamp {
+			delete(os.byID, id)
+			os.dead = append(os.dead, id)
+		}
+	}
+}
+
+// In the file: key 'o' and the origin, 9 bytes; value heard, low, then the window.
+const originKeySize = 9
+
+func originKey(id uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{'o'}, id)
+}
+
+func (o *origin) encode() []byte {
+	b := make([]byte, 0, 16+len(o.window))
+	b = binary.BigEndian.AppendUint64(b, o.heard)
+	b = binary.BigEndian.AppendUint64(b, o.low)
+	return append(b, o.window...)
+}
+
+func decodeOrigin(b []byte) (*origin, bool) {
+	if len(b) < 16 {
+		return nil, false
+	}
+	return &origin{
+		heard:  binary.BigEndian.Uint64(b),
+		low:    binary.BigEndian.Uint64(b[8:]),
+		window: append([]byte(nil), b[16:]...),
+	}, true
+}

@@ -1,0 +1,265 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/wire"
+)
+
+const (
+	joinPause = 300 * time.Millisecond // between two attempts
+	// joinPatience is how long an admitted node waits for the log before it asks again.
+	joinPatience = 30 * time.Second
+)
+
+// askThrough has the leader of another cluster do something, found through the member at an address.
+func (s *Store) askThrough(ctx context.Context, address string, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+	h, err := s.greet(ctx, address)
+	if err != nil {
+		return out, err
+	}
+	if h.Instance == s.identity().Instance {
+		return out, refuse("%s is this node's own address", address)
+	}
+	if h.Phase != phaseMember {
+		return out, fmt.Errorf("%s: %w", address, errNotMember)
+	}
+	if h.Status.LeaderAt == "" {
+		return out, fmt.Errorf("%s: %w", address, ErrNoLeader)
+	}
+	err = s.peers.call(ctx, h.Status.LeaderAt, op, req, &out)
+	if errors.Is(err, errRetry) {
+		err = fmt.Errorf("%s: %w", address, ErrNoLeader)
+	}
+	return out, err
+}
+
+// join has a cluster take this empty node in, trying its members until one does.
+func (s *Store) join(n *node, addresses []string) {
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-s.ended:
+			return
+		case <-t.C:
+		}
+		if _, in := n.member(s.cfg.Name); in {
+			return
+		}
+		next := joinPause
+		if err := s.joinOnce(n, addresses); err != nil {
+			s.setReason(err.Error())
+		} else {
+			next = joinPatience
+		}
+		t.Reset(next)
+	}
+}
+
+func (s *Store) joinOnce(n *node, addresses []string) error {
+	var errs []error
+	for _, a := range addresses {
+		if a == s.cfg.Advertise {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
+		_, err := s.askThrough(ctx, a, opJoin, s.joinRequest())
+		cancel()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		err = s.remember(func(id *identity) {
+			if id.Phase == phaseNew {
+				id.Phase = phaseAdmitted
+			}
+			if id.Phase == phaseAdmitted {
+				id.Join = addresses
+			}
+		})
+		if err != nil {
+			return err
+		}
+		n.openDoor()
+		return nil
+	}
+	if len(errs) == 0 {
+		return errors.New("no address to join through but this node's own")
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) joinRequest() memberRequest {
+	id := s.identity()
+	return memberRequest{Name: id.Name, Instance: id.Instance, Address: s.cfg.Advertise}
+}
+
+// Join has this node, which stands alone, join the cluster that the nodes at the peer addresses belong to. It gives up
+// its own state: a node that has sessions refuses, unless discard is true. It returns when the node is a member, or with
+// ctx's error when that takes too long; the node goes on trying then.
+func (s *Store) Join(ctx context.Context, addresses []string, discard bool) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if err := s.mayJoin(ctx, addresses); err != nil {
+		return err
+	}
+	old := s.node.Load()
+	s.frozen.Store(true)
+	defer s.frozen.Store(false)
+	if err := s.settle(ctx, old); err != nil {
+		return err
+	}
+	if sessions := old.state.Len(); sessions > 0 && !discard {
+		return refuse("this node has %d sessions of its own, which joining would discard; say -discard if that is meant", sessions)
+	}
+	if err := s.Err(); err != nil {
+		return err
+	}
+	err := s.remember(func(id *identity) {
+		*id = identity{Format: id.Format, Name: id.Name, Instance: newInstance(), Phase: phaseNew, Join: addresses, Discard: true}
+	})
+	if err != nil {
+		return err
+	}
+	s.log.Info("giving up this node's own state to join a cluster", "through", addresses)
+	if err := old.close(); err != nil {
+		s.log.Warn("closing the old state", "error", err)
+	}
+	if err := s.discard(); err != nil {
+		s.end(fmt.Errorf("%w: %w", ErrDisk, err))
+		return err
+	}
+	if err := s.startNode(); err != nil {
+		s.end(err)
+		return err
+	}
+	s.frozen.Store(false)
+	return s.awaitMember(ctx)
+}
+
+// mayJoin makes sure, as far as can be known before anything is given up, that the cluster will take this node.
+func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
+	if s.mux == nil {
+		return refuse("this node has no peer port; start it with -peer HOST:PORT")
+	}
+	if len(addresses) == 0 {
+		return refuse("the peer address of a member is needed")
+	}
+	for _, a := range addresses {
+		if err := checkAddress(a); err != nil {
+			return refuse("%v", err)
+		}
+	}
+	n := s.node.Load()
+	if servers := n.servers(); len(servers) > 1 {
+		return refuse("this node is a member of a cluster already, with %s; it would have to leave first", memberNames(n))
+	} else if len(servers) == 0 {
+		return refuse("this node is joining a cluster already")
+	}
+	var errs []error
+	for _, a := range addresses {
+		req := s.joinRequest()
+		req.Dry = true
+		_, err := s.askThrough(ctx, a, opJoin, req)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// settle waits until everything that was accepted before has been applied, so that no acknowledged session is overlooked.
+func (s *Store) settle(ctx context.Context, n *node) error {
+	done := make(chan error, 1)
+	n.batcher.propose(waiterFunc(func(_ wire.Status, err error) { done <- err }))
+	select {
+	case err := <-done:
+		if err != nil {
+			return ErrNoLeader
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) awaitMember(ctx context.Context) error {
+	t := time.NewTicker(retryPause)
+	defer t.Stop()
+	for {
+		if _, in := s.node.Load().member(s.cfg.Name); in {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not a member yet, still trying: %w (%s)", ctx.Err(), s.Status().Reason)
+		case <-s.ended:
+			return s.Err()
+		case <-t.C:
+		}
+	}
+}
+
+// Leave has this node leave its cluster: leadership is handed over, the node removed, and the Store ends with ErrLeft.
+func (s *Store) Leave(ctx context.Context) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	n := s.node.Load()
+	if len(n.servers()) < 2 {
+		return refuse("this node is its cluster's only member; stop it instead")
+	}
+	id := s.identity()
+	if _, err := s.askLeader(ctx, opDrop, memberRequest{Name: id.Name, Instance: id.Instance}); err != nil {
+		return err
+	}
+	if err := s.remember(func(id *identity) { id.Phase = phaseLeft }); err != nil {
+		return err
+	}
+	s.end(departed(ErrLeft, s.cfg.Dir))
+	return nil
+}
+
+// RemoveNode takes another node, which is gone, out of the cluster. A node that is up stops serving when it finds out.
+func (s *Store) RemoveNode(ctx context.Context, name string) error {
+	if name == s.cfg.Name {
+		return refuse("%s is this node itself; say leave here instead", name)
+	}
+	_, err := s.askLeader(ctx, opDrop, memberRequest{Name: name})
+	return err
+}
+
+// Transfer hands leadership to the named voter, or to any when name is empty.
+func (s *Store) Transfer(ctx context.Context, name string) error {
+	_, err := s.askLeader(ctx, opTransfer, memberRequest{Name: name})
+	return err
+}
+
+// Stepdown hands leadership over if this node leads others, before it stops. It returns when another node leads, or with
+// ctx's error.
+func (s *Store) Stepdown(ctx context.Context) error {
+	n := s.node.Load()
+	if n.raft.State() != raft.Leader || n.reads.alone() {
+		return nil
+	}
+	if err := s.transfer(ctx, n, ""); err != nil {
+		return err
+	}
+	for {
+		news := n.news()
+		if _, ok := n.leaderAddress(); ok {
+			return nil
+		}
+		if pause(ctx, s.ended, news) {
+			return ErrNoLeader
+		}
+	}
+}

@@ -1,0 +1,344 @@
+package raftstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// A hello is what nodes tell each other of themselves.
+type hello struct {
+	Name     string            `json:"name"`
+	Instance string            `json:"instance"`
+	Phase    phase             `json:"phase"`
+	Founders map[string]string `json:"founders,omitempty"`
+	Status   Status            `json:"status"`
+}
+
+// A memberRequest asks the leader about, or to do something with, one node.
+type memberRequest struct {
+	Name     string `json:"name"`
+	Instance string `json:"instance,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Dry      bool   `json:"dry,omitempty"` // only say whether it would be done
+}
+
+type memberAnswer struct {
+	Member bool `json:"member"`
+}
+
+const (
+	helloTimeout  = time.Second
+	changeTimeout = 10 * time.Second // for Raft to commit a change of membership
+)
+
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrRefused, fmt.Sprintf(format, args...))
+}
+
+// reasonOf is a refusal's text without the sentinel's.
+func reasonOf(err error) string {
+	return strings.TrimPrefix(err.Error(), ErrRefused.Error()+": ")
+}
+
+// handleMember answers another node.
+func (s *Store) handleMember(ctx context.Context, op wire.Op, payload []byte) (any, error) {
+	if op == opHello {
+		return s.hello(), nil
+	}
+	var req memberRequest
+	if err := json.Unmarshal(payload, &req); err != nil {
+		return nil, errors.New("malformed request")
+	}
+	return s.leaderDoes(ctx, op, req)
+}
+
+// leaderDoes carries out a request that only the leader can; errRetry on every other node.
+func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+	n := s.node.Load()
+	if s.frozen.Load() || !n.leads() {
+		return out, errRetry
+	}
+	if op == opMember {
+		if err := n.reads.confirm(ctx); err != nil {
+			return out, errRetry
+		}
+		_, in := n.member(req.Name)
+		known := n.state.Node(req.Name)
+		return memberAnswer{Member: in && (known == "" || known == req.Instance)}, nil
+	}
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
+	switch op {
+	case opJoin:
+		err = s.admit(ctx, n, req)
+	case opMove:
+		err = s.move(ctx, n, req)
+	case opDrop:
+		err = s.drop(ctx, n, req)
+	case opTransfer:
+		err = s.transfer(ctx, n, req.Name)
+	default:
+		err = errors.New("unknown request")
+	}
+	if err == nil && op != opTransfer {
+		s.log.Info("membership", "request", memberOpName(op), "node", req.Name, "address", req.Address, "dry", req.Dry)
+	}
+	return out, err
+}
+
+func memberOpName(op wire.Op) string {
+	switch op {
+	case opJoin:
+		return "join"
+	case opMove:
+		return "move"
+	case opDrop:
+		return "remove"
+	}
+	return "other"
+}
+
+// hello is what this node says of itself.
+func (s *Store) hello() hello {
+	id := s.identity()
+	return hello{Name: id.Name, Instance: id.Instance, Phase: id.Phase, Founders: id.Founders, Status: s.Status()}
+}
+
+// greet asks the node at an address who it is.
+func (s *Store) greet(ctx context.Context, address string) (h hello, err error) {
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	err = s.peers.call(ctx, address, opHello, struct{}{}, &h)
+	return h, err
+}
+
+// admit takes a new node into the cluster as a nonvoter; the caretaker makes it a voter when it has caught up. A node
+// that lost its files joins under its old name: what the cluster knew of that name is dropped first, since the new
+// instance does not remember what the old one acknowledged and voted for.
+func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
+	if !nodeName.MatchString(req.Name) || req.Instance == "" {
+		return refuse("%q is not a node's name", req.Name)
+	}
+	if err := checkAddress(req.Address); err != nil {
+		return refuse("%v; see -advertise", err)
+	}
+	old, known := n.member(req.Name)
+	if known && n.state.Node(req.Name) == req.Instance {
+		return nil
+	}
+	for _, m := range n.servers() {
+		if string(m.Address) == req.Address && m.ID != raft.ServerID(req.Name) {
+			return refuse("the address %s belongs to node %s; if that one is gone, remove it first: dc_admin remove %s", m.Address, m.ID, m.ID)
+		}
+	}
+	h, err := s.greet(ctx, req.Address)
+	if err != nil {
+		return refuse("the leader, %s, can't reach the new node at %s: %v", n.cfg.Name, req.Address, err)
+	}
+	if h.Name != req.Name || h.Instance != req.Instance {
+		return refuse("another node, %s, answers at %s; see -advertise", h.Name, req.Address)
+	}
+	if known && string(old.Address) != req.Address {
+		if h, err := s.greet(ctx, string(old.Address)); err == nil && h.Name == req.Name {
+			return refuse("a node called %s is a member already and is up, at %s; give the new one another -node name", req.Name, old.Address)
+		}
+	}
+	if req.Dry {
+		return nil
+	}
+	if known {
+		if err := s.enoughWithout(ctx, n, req.Name); err != nil {
+			return err
+		}
+		if err := change(n.raft.RemoveServer(old.ID, 0, changeTimeout)); err != nil {
+			return err
+		}
+	}
+	if err := s.register(ctx, req.Name, req.Instance); err != nil {
+		return err
+	}
+	return change(n.raft.AddNonvoter(raft.ServerID(req.Name), raft.ServerAddress(req.Address), 0, changeTimeout))
+}
+
+// move notes a member's new address.
+func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
+	m, ok := n.member(req.Name)
+	if !ok {
+		return refuse("%s is not a member", req.Name)
+	}
+	if known := n.state.Node(req.Name); known != "" && known != req.Instance {
+		return refuse("the node called %s was replaced by another", req.Name)
+	}
+	for _, o := range n.servers() {
+		if string(o.Address) == req.Address && o.ID != m.ID {
+			return refuse("the address %s belongs to node %s", req.Address, o.ID)
+		}
+	}
+	if req.Name != n.cfg.Name {
+		h, err := s.greet(ctx, req.Address)
+		if err != nil || h.Instance != req.Instance {
+			return refuse("the leader, %s, can't reach %s at %s", n.cfg.Name, req.Name, req.Address)
+		}
+	}
+	if m.Suffrage == raft.Voter {
+		return change(n.raft.AddVoter(m.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
+	}
+	return change(n.raft.AddNonvoter(m.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
+}
+
+// drop takes a member out of the cluster. A leader that is to go hands over first.
+func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
+	m, ok := n.member(req.Name)
+	if !ok {
+		return refuse("there is no node %s; the members are %s", req.Name, memberNames(n))
+	}
+	if known := n.state.Node(req.Name); req.Instance != "" && known != "" && known != req.Instance {
+		return refuse("the node called %s was replaced by another", req.Name)
+	}
+	if len(n.servers()) == 1 {
+		return refuse("%s is the only member", req.Name)
+	}
+	if m.Suffrage == raft.Voter {
+		if err := s.enoughWithout(ctx, n, req.Name); err != nil {
+			return err
+		}
+	}
+	if req.Name == n.cfg.Name {
+		if err := s.transfer(ctx, n, ""); err != nil {
+			return err
+		}
+		return errRetry
+	}
+	return change(n.raft.RemoveServer(m.ID, 0, changeTimeout))
+}
+
+// enoughWithout refuses to remove a voter when too few of the others are up: the cluster could not go on, nor be helped
+// by adding nodes.
+func (s *Store) enoughWithout(ctx context.Context, n *node, name string) error {
+	voters, up := 0, 0
+	var down []string
+	for _, m := range n.servers() {
+		if m.Suffrage != raft.Voter || m.ID == raft.ServerID(name) {
+			continue
+		}
+		voters++
+		if m.ID == raft.ServerID(n.cfg.Name) {
+			up++
+			continue
+		}
+		if h, err := s.greet(ctx, string(m.Address)); err == nil && h.Name == string(m.ID) {
+			up++
+		} else {
+			down = append(down, string(m.ID))
+		}
+	}
+	if voters == 0 {
+		return refuse("%s is the only voter", name)
+	}
+	if up <= voters/2 {
+		return refuse("without %s only %d of %d voters are up (%s is not): there would be no majority",
+			name, up, voters, strings.Join(down, ", "))
+	}
+	return nil
+}
+
+func memberNames(n *node) string {
+	var names []string
+	for _, m := range n.servers() {
+		names = append(names, string(m.ID))
+	}
+	return strings.Join(names, ", ")
+}
+
+// change waits for a change of membership.
+func change(f raft.IndexFuture) error {
+	switch err := f.Error(); {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrRaftShutdown),
+		errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return errRetry
+	default:
+		return fmt.Errorf("change of membership: %w", err)
+	}
+}
+
+// transfer hands leadership to the named voter, or to whichever has most of the log.
+func (s *Store) transfer(ctx context.Context, n *node, name string) error {
+	var f raft.Future
+	if name == "" {
+		if n.reads.alone() {
+			return refuse("%s is the only voter", n.cfg.Name)
+		}
+		f = n.raft.LeadershipTransfer()
+	} else {
+		m, ok := n.member(name)
+		switch {
+		case !ok:
+			return refuse("there is no node %s; the members are %s", name, memberNames(n))
+		case m.Suffrage != raft.Voter:
+			return refuse("%s is not a voter yet", name)
+		case name == n.cfg.Name:
+			return nil
+		}
+		f = n.raft.LeadershipTransferToServer(m.ID, m.Address)
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("leadership was not handed over: %w", err)
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// askLeader has the leader do something, whoever that is, trying until it answers or ctx is done.
+func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+	for {
+		n := s.node.Load()
+		news := n.news()
+		if n.leads() {
+			out, err = s.leaderDoes(ctx, op, req)
+		} else if address, ok := n.leaderAddress(); ok {
+			err = s.peers.call(ctx, address, op, req, &out)
+		} else {
+			err = errRetry
+		}
+		if err == nil || errors.Is(err, ErrRefused) {
+			return out, err
+		}
+		if pause(ctx, s.ended, news) {
+			if errors.Is(err, errRetry) {
+				err = ErrNoLeader
+			}
+			return out, err
+		}
+	}
+}
+
+// pause waits a moment, or for news; true when there is no more time.
+func pause(ctx context.Context, ended <-chan struct{}, news <-chan struct{}) bool {
+	t := time.NewTimer(10 * retryPause)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return true
+	case <-ended:
+		return true
+	case <-news:
+	case <-t.C:
+	}
+	return false
+}

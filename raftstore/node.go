@@ -1,0 +1,370 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/state"
+	"github.com/distcache/distcache/wire"
+)
+
+// Raft's settings that are not the user's. MaxAppendEntries and CommitTimeout: a burst of one entry more than the former
+// waits for the latter.
+const (
+	maxAppendEntries = 512
+	commitTimeout    = 5 * time.Millisecond
+	logCacheEntries  = 128
+	transportPool    = 3
+	transportTimeout = 10 * time.Second
+	snapshotsKept    = 1
+	closeBound       = 10 * time.Second
+)
+
+// localAddress is the Raft address of a node without a peer port.
+const localAddress = "local"
+
+// A node is one life of a replica: Raft, its log, the state machine and the batcher over one set of files. A Store has
+// one, and gets a new one when it gives up its state to join a cluster.
+type node struct {
+	cfg     Config
+	log     *slog.Logger
+	raft    *raft.Raft
+	logs    *watchedLog
+	bolt    *raftboltdb.BoltStore
+	state   *state.Machine
+	batcher *batcher
+	reads   *rounds
+	layer   *peernet.Layer // nil without a peer port
+
+	// serving is the term in which this node leads and has applied an entry of its own, 0 otherwise.
+	serving atomic.Uint64
+	// changed is closed and replaced when the leader, or what this node knows of it, changes.
+	mu      sync.Mutex
+	changed chan struct{}
+
+	observer *raft.Observer
+	observed chan raft.Observation
+	stop     chan struct{}
+	once     sync.Once
+	wg       sync.WaitGroup
+}
+
+// openNode opens the files in cfg.Dir and starts Raft on them. layer is nil for a node without a peer port. fail is
+// called when the node can't go on.
+func openNode(cfg Config, id identity, layer *peernet.Layer, term termOf, fail func(error)) (_ *node, err error) {
+	n := &node{cfg: cfg, log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{})}
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+
+	n.state, err = state.Open(filepath.Join(cfg.Dir, stateFile), state.Options{
+		Failed: func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { n.state.Close() })
+
+	n.bolt, err = openLog(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { n.bolt.Close() })
+
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(cfg.Dir, snapshotsKept, raftLogger(cfg.Logger))
+	if err != nil {
+		return nil, fmt.Errorf("snapshots: %w", err)
+	}
+	if err := os.Chmod(filepath.Join(cfg.Dir, "snapshots"), 0o700); err != nil {
+		return nil, fmt.Errorf("snapshots: %w", err)
+	}
+	if err := recoverState(n.state, snapshots); err != nil {
+		return nil, err
+	}
+	if err := checkFiles(n.state, n.bolt, snapshots, id); err != nil {
+		return nil, err
+	}
+
+	n.logs = watchLog(n.bolt, cfg.DiskTimeout, fail)
+	undo = append(undo, n.logs.close)
+	cached, err := raft.NewLogCache(logCacheEntries, n.logs)
+	if err != nil {
+		return nil, err
+	}
+	transport := newTransport(cfg, layer)
+	n.raft, err = raft.NewRaft(raftConfig(cfg), fsm{n.state, fail}, cached, n.bolt, snapshots, transport)
+	if err != nil {
+		if c, ok := transport.(io.Closer); ok {
+			c.Close()
+		}
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
+
+	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp })
+	n.reads = newRounds(n, term)
+	n.observed = make(chan raft.Observation, 16)
+	n.observer = raft.NewObserver(n.observed, false, func(o *raft.Observation) bool {
+		_, ok := o.Data.(raft.LeaderObservation)
+		return ok
+	})
+	n.raft.RegisterObserver(n.observer)
+	n.wg.Go(n.lead)
+	n.wg.Go(n.observe)
+	n.wg.Go(n.compact)
+	return n, nil
+}
+
+func newTransport(cfg Config, layer *peernet.Layer) raft.Transport {
+	if layer == nil {
+		_, t := raft.NewInmemTransport(localAddress)
+		return t
+	}
+	return peernet.Transport{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:  layer,
+		MaxPool: transportPool,
+		Timeout: transportTimeout,
+		Logger:  raftLogger(cfg.Logger),
+	})}
+}
+
+func raftConfig(cfg Config) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(cfg.Name)
+	c.HeartbeatTimeout = cfg.Heartbeat
+	c.ElectionTimeout = cfg.Heartbeat
+	c.LeaderLeaseTimeout = cfg.Lease
+	c.CommitTimeout = commitTimeout
+	c.MaxAppendEntries = maxAppendEntries
+	c.NoSnapshotRestoreOnStart = true
+	c.ShutdownOnRemove = false    // the Store finds out, and says why
+	c.SnapshotThreshold = 1 << 62 // compact decides
+	c.Logger = raftLogger(cfg.Logger)
+	c.NoLegacyTelemetry = true
+	return c
+}
+
+// recoverState finishes what a crash interrupted between receiving a snapshot and installing it.
+func recoverState(m *state.Machine, snapshots raft.SnapshotStore) error {
+	metas, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("snapshots: %w", err)
+	}
+	applied, _ := m.Applied()
+	if len(metas) == 0 || metas[0].Index <= applied {
+		return nil
+	}
+	_, r, err := snapshots.Open(metas[0].ID)
+	if err != nil {
+		return fmt.Errorf("snapshot %s: %w", metas[0].ID, err)
+	}
+	defer r.Close()
+	if err := m.Restore(r); err != nil {
+		return fmt.Errorf("snapshot %s: %w", metas[0].ID, err)
+	}
+	return nil
+}
+
+// checkFiles refuses to run on files that don't belong together: a member must have its votes, and log and state must
+// meet.
+func checkFiles(m *state.Machine, bolt *raftboltdb.BoltStore, snapshots raft.SnapshotStore, id identity) error {
+	metas, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("snapshots: %w", err)
+	}
+	var snapshot uint64
+	if len(metas) > 0 {
+		snapshot = metas[0].Index
+	}
+	has, err := raft.HasExistingState(bolt, bolt, snapshots)
+	if err != nil {
+		return fmt.Errorf("raft log: %w", err)
+	}
+	term, err := bolt.GetUint64([]byte("CurrentTerm"))
+	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return fmt.Errorf("raft log: %w", err)
+	}
+	if id.Phase == phaseMember && (!has || term == 0) {
+		return fmt.Errorf("%w: this node is a member of a cluster, but its %s is empty: its votes are lost; "+
+			"remove the node from its cluster, empty the directory and join again", ErrForeign, logFile)
+	}
+	first, err := bolt.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("raft log: %w", err)
+	}
+	last, err := bolt.LastIndex()
+	if err != nil {
+		return fmt.Errorf("raft log: %w", err)
+	}
+	applied, _ := m.Applied()
+	if first > applied+1 {
+		return fmt.Errorf("%w: %s ends at log entry %d, and %s begins at %d", ErrForeign, stateFile, applied, logFile, first)
+	}
+	if snapshot > applied {
+		return fmt.Errorf("%w: %s ends at log entry %d, before the newest snapshot, %d", ErrForeign, stateFile, applied, snapshot)
+	}
+	if applied > last && snapshot == 0 {
+		return fmt.Errorf("%w: %s holds log entry %d, and %s ends at %d", ErrForeign, stateFile, applied, logFile, last)
+	}
+	return nil
+}
+
+// close stops Raft and closes the files. It may be called twice. An error is that of the files.
+func (n *node) close() error {
+	var err error
+	n.once.Do(func() {
+		close(n.stop)
+		n.raft.DeregisterObserver(n.observer)
+		shut := n.raft.Shutdown()
+		err = bounded(closeBound, shut.Error)
+		n.batcher.close()
+		n.reads.close()
+		n.wg.Wait()
+		n.logs.close()
+		err = errors.Join(err, n.state.Close(), n.bolt.Close())
+	})
+	return err
+}
+
+// bounded runs f, and gives up waiting for it after d.
+func bounded(d time.Duration, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(d):
+		return fmt.Errorf("raft has not stopped after %s", d)
+	}
+}
+
+// lead follows this node's leadership: a new leader proposes an entry of its own term and serves once it is applied;
+// then it sees to it that sessions expire when nothing else happens.
+func (n *node) lead() {
+	var tick <-chan time.Time
+	t := time.NewTicker(expiryTick)
+	defer t.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case leads := <-n.raft.LeaderCh():
+			n.serving.Store(0)
+			tick = nil
+			if leads {
+				tick = t.C
+				n.takeOver()
+			}
+			n.tell()
+		case <-tick:
+			n.expireDue()
+			if n.serving.Load() == 0 {
+				n.takeOver() // the first attempt failed
+			}
+		}
+	}
+}
+
+// expiryTick is how often a leader looks whether a session is due.
+const expiryTick = 50 * time.Millisecond
+
+func (n *node) takeOver() {
+	term := n.raft.CurrentTerm()
+	n.batcher.propose(waiterFunc(func(_ wire.Status, err error) {
+		if err == nil && n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
+			n.serving.Store(term)
+			n.tell()
+		}
+	}))
+}
+
+func (n *node) expireDue() {
+	if _, next := n.state.Clock(); next != 0 && next <= uint64(time.Now().UnixMilli()) {
+		n.batcher.propose(nil)
+	}
+}
+
+// leads tells whether this node leads and serves.
+func (n *node) leads() bool {
+	term := n.serving.Load()
+	return term != 0 && n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term
+}
+
+func (n *node) observe() {
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-n.observed:
+			n.tell()
+		}
+	}
+}
+
+// news returns a channel that is closed at the next change of leadership.
+func (n *node) news() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.changed
+}
+
+func (n *node) tell() {
+	n.mu.Lock()
+	close(n.changed)
+	n.changed = make(chan struct{})
+	n.mu.Unlock()
+}
+
+// leaderAddress is where the leader's peer port is, as far as this node knows; false when that is nobody else.
+func (n *node) leaderAddress() (string, bool) {
+	address, name := n.raft.LeaderWithID()
+	if address == "" || name == raft.ServerID(n.cfg.Name) {
+		return "", false
+	}
+	return string(address), true
+}
+
+// openDoor lets other nodes' Raft in.
+func (n *node) openDoor() {
+	if n.layer != nil {
+		n.layer.Open()
+	}
+}
+
+// servers are the cluster's members as this node's log has them.
+func (n *node) servers() []raft.Server {
+	f := n.raft.GetConfiguration()
+	if f.Error() != nil {
+		return nil
+	}
+	return f.Configuration().Servers
+}
+
+// member finds a server by name.
+func (n *node) member(name string) (raft.Server, bool) {
+	for _, s := range n.servers() {
+		if s.ID == raft.ServerID(name) {
+			return s, true
+		}
+	}
+	return raft.Server{}, false
+}
+
+type waiterFunc func(wire.Status, error)
+
+func (f waiterFunc) finish(s wire.Status, err error) { f(s, err) }

@@ -1,0 +1,228 @@
+package raftstore
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/client"
+)
+
+// What nodes say to each other on a connection of wire frames of wire.ClassPeer. Integers are big-endian.
+//
+//	op           request                                                       answer, after its code
+//	opAdd        identity, then an ADD's payload                               nothing
+//	opRemove     identity, id                                                  nothing
+//	opGet        id                                                            the session data
+//	opHave       id                                                            nothing
+//	opTerm       nothing                                                       u64 current term, the node's name
+//	opHello      JSON hello                                                    JSON hello
+//	opJoin…      JSON                                                          JSON
+//
+// An identity is origin, counter, low: three u64. The code is a wire.Status, or one of those below.
+const (
+	opAdd wire.Op = iota
+	opRemove
+	opGet
+	opHave
+	opTerm
+	opHello
+	opJoin
+	opMove
+	opDrop
+	opTransfer
+	opMember
+	peerOps
+)
+
+// Codes of answers that are no statuses of the protocol.
+const (
+	codeRetry   = 200 // this node does not lead, or lost leadership midway: ask again, under the same identity
+	codeRefused = 201 // with the reason as text
+	codeFailed  = 202 // with the reason as text
+)
+
+const identitySize = 24
+
+var (
+	peerRequests  = wire.Rules{Class: wire.ClassPeer, Ops: int(peerOps), MaxPayload: wire.MaxPayload + wire.MaxFrameData}
+	peerResponses = wire.Rules{Response: true, Class: wire.ClassPeer, Ops: int(peerOps), MaxPayload: wire.MaxPayload + wire.MaxFrameData}
+)
+
+const (
+	peerDialTimeout = time.Second
+	peerRedialPause = 50 * time.Millisecond // after a failed dial, before the next to the same address
+	peerInFlight    = 1 << 14
+)
+
+// peers keeps one connection to each node that this one asks things.
+type peers struct {
+	network Network
+
+	mu     sync.Mutex
+	conns  map[string]*peerConn
+	closed bool
+}
+
+type peerConn struct {
+	mu     sync.Mutex
+	conn   *client.Conn
+	failed time.Time // when the last dial failed
+	err    error
+}
+
+func newPeers(network Network) *peers {
+	return &peers{network: network, conns: make(map[string]*peerConn)}
+}
+
+func (p *peers) close() {
+	p.mu.Lock()
+	p.closed = true
+	conns := p.conns
+	p.conns = nil
+	p.mu.Unlock()
+	for _, c := range conns {
+		c.mu.Lock()
+		if c.conn != nil {
+			c.conn.Close()
+		}
+		c.mu.Unlock()
+	}
+}
+
+// get finds a live connection to the address, or opens one.
+func (p *peers) get(ctx context.Context, address string) (*client.Conn, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, ErrClosed
+	}
+	c := p.conns[address]
+	if c == nil {
+		c = &peerConn{}
+		p.conns[address] = c
+	}
+	p.mu.Unlock()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil && c.conn.Err() == nil {
+		return c.conn, nil
+	}
+	if c.err != nil && time.Since(c.failed) < peerRedialPause {
+		return nil, c.err
+	}
+	ctx, cancel := context.WithTimeout(ctx, peerDialTimeout)
+	defer cancel()
+	nc, err := peernet.DialPeer(ctx, p.network, address)
+	if err != nil {
+		c.err, c.failed = err, time.Now()
+		return nil, err
+	}
+	c.err = nil
+	c.conn = client.NewConn(nc, client.ConnConfig{Rules: peerResponses, MaxInFlight: peerInFlight})
+	p.mu.Lock()
+	closed := p.closed
+	p.mu.Unlock()
+	if closed {
+		c.conn.Close()
+		return nil, ErrClosed
+	}
+	return c.conn, nil
+}
+
+// ask sends a request and gives the answer's code and the rest of it.
+func (p *peers) ask(ctx context.Context, address string, op wire.Op, payload []byte) (code byte, body []byte, err error) {
+	conn, err := p.get(ctx, address)
+	if err != nil {
+		return 0, nil, err
+	}
+	answer, err := conn.Do(ctx, op, payload)
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(answer) == 0 {
+		conn.Abort(errors.New("a peer's answer is empty"))
+		return 0, nil, wire.ErrCorrupt
+	}
+	return answer[0], answer[1:], nil
+}
+
+// do sends a client's request to the leader; errRetry when it has to be asked again.
+func (p *peers) do(ctx context.Context, address string, op wire.Op, payload []byte) ([]byte, error) {
+	code, body, err := p.ask(ctx, address, op, payload)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, errRetry
+	}
+	switch {
+	case code < codeRetry:
+		return body, wire.Status(code).Err()
+	case code == codeRetry:
+		return nil, errRetry
+	}
+	return nil, fmt.Errorf("the leader could not answer: %s", body)
+}
+
+// call sends a request whose question and answer are JSON.
+func (p *peers) call(ctx context.Context, address string, op wire.Op, in, out any) error {
+	payload, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	code, body, err := p.ask(ctx, address, op, payload)
+	switch {
+	case err != nil:
+		return fmt.Errorf("node at %s: %w", address, err)
+	case code == codeRetry:
+		return errRetry
+	case code == codeRefused:
+		return fmt.Errorf("%w: %s", ErrRefused, body)
+	case code != byte(wire.OK):
+		return fmt.Errorf("node at %s: %s", address, body)
+	case out == nil:
+		return nil
+	}
+	return json.Unmarshal(body, out)
+}
+
+// termOf asks a voter for its term, and makes sure that it is that voter which answers.
+func (p *peers) termOf(ctx context.Context, s raft.Server) (uint64, error) {
+	_, body, err := p.ask(ctx, string(s.Address), opTerm, nil)
+	if err != nil {
+		return 0, err
+	}
+	if len(body) < 8 || string(body[8:]) != string(s.ID) {
+		return 0, fmt.Errorf("the node at %s is not %s", s.Address, s.ID)
+	}
+	return binary.BigEndian.Uint64(body), nil
+}
+
+func appendIdentity(dst []byte, id entry.Identity) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, id.Origin)
+	dst = binary.BigEndian.AppendUint64(dst, id.Counter)
+	return binary.BigEndian.AppendUint64(dst, id.Low)
+}
+
+func parseIdentity(b []byte) (entry.Identity, []byte, bool) {
+	if len(b) < identitySize {
+		return entry.Identity{}, nil, false
+	}
+	id := entry.Identity{
+		Origin:  binary.BigEndian.Uint64(b),
+		Counter: binary.BigEndian.Uint64(b[8:]),
+		Low:     binary.BigEndian.Uint64(b[16:]),
+	}
+	return id, b[identitySize:], id.Low <= id.Counter
+}

@@ -1,0 +1,171 @@
+package raftstore
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/wire"
+)
+
+const (
+	peerMessageTimeout = 10 * time.Second // to finish a message, and to take an answer
+	peerCallTimeout    = 5 * time.Second  // for a read that a follower forwarded
+	memberCallTimeout  = 60 * time.Second // for a change of membership
+)
+
+// servePeer answers the requests of another node on one connection. Writes are answered by the batcher; everything else
+// runs in a goroutine of its own.
+func (s *Store) servePeer(nc net.Conn) {
+	defer nc.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p := &peerServer{
+		s:     s,
+		ctx:   ctx,
+		slots: make(chan struct{}, peerInFlight),
+		out:   peernet.NewWriter(nc, func() { nc.SetWriteDeadline(time.Now().Add(peerMessageTimeout)) }),
+	}
+	r := wire.NewReader(nc, peerRequests)
+	for {
+		if err := r.Wait(); err != nil {
+			return
+		}
+		if err := nc.SetReadDeadline(time.Now().Add(peerMessageTimeout)); err != nil {
+			return
+		}
+		m := new(wire.Message)
+		if err := r.Read(m); err != nil {
+			s.log.Warn("peer port: connection dropped", "remote", nc.RemoteAddr().String(), "error", err)
+			return
+		}
+		if err := nc.SetReadDeadline(time.Time{}); err != nil {
+			return
+		}
+		select {
+		case p.slots <- struct{}{}:
+		case <-s.ended:
+			return
+		}
+		p.handle(m)
+	}
+}
+
+// A peerServer answers on one connection. A slot is taken for each request under way.
+type peerServer struct {
+	s     *Store
+	ctx   context.Context
+	slots chan struct{}
+	out   *peernet.Writer
+}
+
+func (p *peerServer) handle(m *wire.Message) {
+	switch m.Op {
+	case opAdd, opRemove:
+		p.write(m)
+	case opTerm:
+		name := p.s.cfg.Name
+		body := binary.BigEndian.AppendUint64(nil, p.s.node.Load().raft.CurrentTerm())
+		p.answer(m, byte(wire.OK), append(body, name...))
+	case opGet, opHave:
+		go p.read(m)
+	default:
+		go p.member(m)
+	}
+}
+
+func (p *peerServer) answer(m *wire.Message, code byte, body []byte) {
+	<-p.slots
+	payload := make([]byte, 0, 1+len(body))
+	payload = append(append(payload, code), body...)
+	// An error is the connection's, and its reader finds it too.
+	_ = p.out.Send(&wire.Message{Response: true, UID: m.UID, Class: m.Class, Op: m.Op, Payload: payload})
+}
+
+// write submits a forwarded ADD or REMOVE under the identity it came with.
+func (p *peerServer) write(m *wire.Message) {
+	n := p.s.node.Load()
+	id, rest, ok := parseIdentity(m.Payload)
+	if !ok {
+		p.answer(m, codeFailed, []byte("malformed request"))
+		return
+	}
+	op := entry.Op{Kind: entry.Remove, Identity: id, ID: rest}
+	err := wire.CheckID(rest)
+	if m.Op == opAdd {
+		var timeout time.Duration
+		op.Kind = entry.Add
+		op.ID, op.Data, timeout, err = wire.ParseAdd(rest)
+		op.Timeout = uint32(timeout / time.Millisecond)
+	}
+	if err != nil {
+		p.answer(m, codeOf(err), nil)
+		return
+	}
+	if !n.leads() || p.s.frozen.Load() {
+		p.answer(m, codeRetry, nil)
+		return
+	}
+	n.batcher.submit(&op, waiterFunc(func(st wire.Status, err error) {
+		if err != nil {
+			p.answer(m, codeRetry, nil)
+			return
+		}
+		p.answer(m, byte(st), nil)
+	}))
+}
+
+func (p *peerServer) read(m *wire.Message) {
+	ctx, cancel := context.WithTimeout(p.ctx, peerCallTimeout)
+	defer cancel()
+	n := p.s.node.Load()
+	var data []byte
+	var err error
+	if m.Op == opGet {
+		data, err = n.get(ctx, m.Payload)
+	} else {
+		err = n.have(ctx, m.Payload)
+	}
+	p.answer(m, codeOf(err), data)
+}
+
+// codeOf is what to answer for an error of a forwarded request.
+func codeOf(err error) byte {
+	var status wire.Status
+	switch {
+	case err == nil:
+		return byte(wire.OK)
+	case errors.As(err, &status):
+		return byte(status)
+	case errors.Is(err, errRetry), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return codeRetry
+	}
+	return codeFailed
+}
+
+// member answers questions about membership, in JSON.
+func (p *peerServer) member(m *wire.Message) {
+	ctx, cancel := context.WithTimeout(p.ctx, memberCallTimeout)
+	defer cancel()
+	out, err := p.s.handleMember(ctx, m.Op, m.Payload)
+	switch {
+	case errors.Is(err, errRetry):
+		p.answer(m, codeRetry, nil)
+	case errors.Is(err, ErrRefused):
+		p.answer(m, codeRefused, []byte(reasonOf(err)))
+	case err != nil:
+		p.answer(m, codeFailed, []byte(err.Error()))
+	default:
+		body, err := json.Marshal(out)
+		if err != nil {
+			p.answer(m, codeFailed, []byte(err.Error()))
+			return
+		}
+		p.answer(m, byte(wire.OK), body)
+	}
+}

@@ -1,0 +1,253 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+)
+
+// A Store is one node: a [server.Store] that is durable, and replicated when it is a member of a cluster. Any number of
+// goroutines may use it.
+type Store struct {
+	cfg    Config
+	log    *slog.Logger
+	lock   *os.File
+	mux    *peernet.Mux // nil without a peer port
+	peers  *peers
+	origin *origin
+
+	node   atomic.Pointer[node]
+	frozen atomic.Bool // while the node gives up its state, it carries out nothing
+
+	mu       sync.Mutex
+	id       identity
+	reason   string // why it has not been taken into a cluster yet
+	err      error  // why the store has ended
+	ended    chan struct{}
+	changing sync.Mutex // held by Join and Leave, which change what this node is
+	deciding sync.Mutex // held by the leader while it changes the membership
+
+	ctx    context.Context // ends when the store does
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	closed sync.Once
+}
+
+// Open opens the node whose files are in cfg.Dir, or makes a new one there. It does not wait for a leader: until there
+// is one, calls wait for it as long as their contexts allow. A *ConfigError is a setting that can't work; other errors
+// are the group in this package, or the operating system's.
+func Open(cfg Config) (*Store, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		cfg:    cfg,
+		log:    cfg.Logger,
+		lock:   lock,
+		peers:  newPeers(cfg.Network),
+		origin: newOrigin(),
+		ended:  make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.open(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open() (err error) {
+	s.id, err = loadIdentity(s.cfg.Dir, s.cfg.Name)
+	if err != nil {
+		return err
+	}
+	switch s.id.Phase {
+	case phaseLeft:
+		return departed(ErrLeft, s.cfg.Dir)
+	case phaseRemoved:
+		return departed(ErrRemoved, s.cfg.Dir)
+	}
+	if s.id.Discard {
+		if err := s.discard(); err != nil {
+			return err
+		}
+	}
+	if s.cfg.Peer != "" {
+		// Requests are answered from here on, and wait for the node.
+		ready := make(chan struct{})
+		defer close(ready)
+		s.mux, err = peernet.Listen(s.cfg.Network, s.cfg.Peer, s.log, func(nc net.Conn) {
+			select {
+			case <-ready:
+				if s.node.Load() != nil {
+					s.servePeer(nc)
+					return
+				}
+			case <-s.ended:
+			}
+			nc.Close()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := s.startNode(); err != nil {
+		return err
+	}
+	s.wg.Go(s.watchMembership)
+	return nil
+}
+
+// departed is the error for a node that is no longer in its cluster.
+func departed(why error, dir string) error {
+	return fmt.Errorf("%w; to join again, empty %s and start it with the address of a member to join", why, dir)
+}
+
+// startNode opens a node on the files in the data directory, and starts what a new one needs to become a member.
+func (s *Store) startNode() error {
+	var layer *peernet.Layer
+	if s.mux != nil {
+		layer = s.mux.Layer(s.cfg.Advertise)
+	}
+	n, err := openNode(s.cfg, s.identity(), layer, s.peers.termOf, s.end)
+	if err != nil {
+		return err
+	}
+	s.node.Store(n)
+	id := s.identity()
+	if len(n.servers()) > 0 || id.Phase != phaseNew {
+		n.openDoor()
+	}
+	if len(n.servers()) > 0 {
+		return nil
+	}
+	join := id.Join
+	if len(join) == 0 {
+		join = s.cfg.Join
+	}
+	switch {
+	case len(join) > 0:
+		s.wg.Go(func() { s.join(n, join) })
+	case len(s.cfg.Cluster) > 0:
+		s.wg.Go(func() { s.found(n) })
+	default:
+		n.openDoor()
+		return s.bootstrap(n, raft.Configuration{Servers: []raft.Server{{
+			ID:      raft.ServerID(s.cfg.Name),
+			Address: s.address(),
+		}}})
+	}
+	return nil
+}
+
+// address is this node's as its cluster knows it.
+func (s *Store) address() raft.ServerAddress {
+	if s.mux == nil {
+		return localAddress
+	}
+	return raft.ServerAddress(s.cfg.Advertise)
+}
+
+// bootstrap makes an empty node the member of a new cluster.
+func (s *Store) bootstrap(n *node, c raft.Configuration) error {
+	err := n.raft.BootstrapCluster(c).Error()
+	if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+		return fmt.Errorf("start a new cluster: %w", err)
+	}
+	return nil
+}
+
+// Close stops the node and closes its files; sessions applied but not yet in the state file are written first. Requests
+// that are under way are answered Disconnected: drain the listener before. It may be called twice.
+func (s *Store) Close() error {
+	var err error
+	s.closed.Do(func() {
+		s.end(ErrClosed)
+		s.cancel()
+		if s.mux != nil {
+			err = s.mux.Close()
+		}
+		s.peers.close()
+		s.changing.Lock()
+		if n := s.node.Load(); n != nil {
+			err = errors.Join(err, n.close())
+		}
+		s.changing.Unlock()
+		s.wg.Wait()
+		s.lock.Close()
+	})
+	return err
+}
+
+// end notes why the store can't go on, once, and wakes whoever waits for it.
+func (s *Store) end(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	s.err = why
+	close(s.ended)
+}
+
+// Done is closed when the store can't go on: its disk failed, it has left or was removed from its cluster, or it was
+// closed. Err says which. A store that ended by itself still has to be closed.
+func (s *Store) Done() <-chan struct{} { return s.ended }
+
+// Err is why the store ended, nil while it has not.
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Len is the number of sessions that this node has.
+func (s *Store) Len() int { return s.node.Load().state.Len() }
+
+// identity is what node.json says.
+func (s *Store) identity() identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id
+}
+
+// remember changes node.json.
+func (s *Store) remember(change func(*identity)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := s.id
+	change(&id)
+	if err := id.save(s.cfg.Dir); err != nil {
+		return err
+	}
+	s.id = id
+	return nil
+}
+
+// discard removes the state and the log, and notes that it is done.
+func (s *Store) discard() error {
+	for _, name := range []string{stateFile, logFile, "snapshots"} {
+		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
+			return fmt.Errorf("discard the node's state: %w", err)
+		}
+	}
+	if err := syncDir(s.cfg.Dir); err != nil {
+		return fmt.Errorf("discard the node's state: %w", err)
+	}
+	return s.remember(func(id *identity) { id.Discard = false })
+}

@@ -1,0 +1,180 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/wire"
+)
+
+// retryPause is how long a request that could not be carried out waits before it is asked again, unless a change of
+// leadership is heard of first.
+const retryPause = 20 * time.Millisecond
+
+// Add stores a session; see [server.Store]. It returns once a majority of nodes has the session on disk. After
+// Disconnected the session may still come to be there.
+func (s *Store) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+	if err := wire.CheckAdd(id, data, timeout); err != nil {
+		return err
+	}
+	return s.write(ctx, entry.Op{Kind: entry.Add, Timeout: uint32(timeout / time.Millisecond), ID: id, Data: data})
+}
+
+// Remove deletes a session; see [server.Store]. It returns once a majority of nodes has that on disk.
+func (s *Store) Remove(ctx context.Context, id []byte) error {
+	if err := wire.CheckID(id); err != nil {
+		return err
+	}
+	return s.write(ctx, entry.Op{Kind: entry.Remove, ID: id})
+}
+
+// write has the leader carry out an operation, asking under one identity until it gets an answer or ctx is done.
+func (s *Store) write(ctx context.Context, op entry.Op) error {
+	counter := s.origin.begin()
+	defer s.origin.end(counter)
+	return s.retry(ctx, func(n *node) error {
+		op.Identity = s.origin.identity(counter)
+		if n.leads() {
+			return n.write(ctx, &op)
+		}
+		address, ok := n.leaderAddress()
+		if !ok {
+			return errRetry
+		}
+		payload := getBuffer()
+		defer putBuffer(payload)
+		*payload = appendIdentity((*payload)[:0], op.Identity)
+		if op.Kind == entry.Add {
+			*payload = wire.AppendAdd(*payload, op.ID, op.Data, time.Duration(op.Timeout)*time.Millisecond)
+			_, err := s.peers.do(ctx, address, opAdd, *payload)
+			return err
+		}
+		*payload = append(*payload, op.ID...)
+		_, err := s.peers.do(ctx, address, opRemove, *payload)
+		return err
+	})
+}
+
+// retry calls f with the present node until it returns something else than errRetry, or ctx is done: then it is
+// Disconnected.
+func (s *Store) retry(ctx context.Context, f func(*node) error) error {
+	for {
+		n := s.node.Load()
+		news := n.news()
+		err := errRetry
+		if !s.frozen.Load() {
+			err = f(n)
+		}
+		if !errors.Is(err, errRetry) {
+			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+				return wire.Disconnected
+			}
+			return err
+		}
+		t := time.NewTimer(retryPause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return wire.Disconnected
+		case <-s.ended:
+			t.Stop()
+			return wire.Disconnected
+		case <-news:
+			t.Stop()
+		case <-t.C:
+		}
+	}
+}
+
+// write hands an operation to this node's batcher and waits for its status.
+func (n *node) write(ctx context.Context, op *entry.Op) error {
+	r := resultPool.Get().(*result)
+	n.batcher.submit(op, r)
+	select {
+	case a := <-r.c:
+		resultPool.Put(r)
+		if a.err != nil {
+			return a.err
+		}
+		return a.status.Err()
+	case <-ctx.Done():
+		return ctx.Err() // r stays with the batcher
+	}
+}
+
+// A result is a waiter that a goroutine waits for.
+type result struct{ c chan answer }
+
+type answer struct {
+	status wire.Status
+	err    error
+}
+
+func (r *result) finish(s wire.Status, err error) { r.c <- answer{s, err} }
+
+var resultPool = sync.Pool{New: func() any { return &result{c: make(chan answer, 1)} }}
+
+var bufferPool = sync.Pool{New: func() any { return new([]byte) }}
+
+func getBuffer() *[]byte  { return bufferPool.Get().(*[]byte) }
+func putBuffer(b *[]byte) { bufferPool.Put(b) }
+
+// Get returns a session's data; see [server.Store]. What it sees is Config.Reads' choice.
+func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
+	if err := wire.CheckID(id); err != nil {
+		return nil, err
+	}
+	if s.cfg.Reads == ReadLocal {
+		return s.node.Load().getLocal(id)
+	}
+	err = s.retry(ctx, func(n *node) (err error) {
+		if n.leads() {
+			data, err = n.get(ctx, id)
+			return err
+		}
+		address, ok := n.leaderAddress()
+		if !ok {
+			return errRetry
+		}
+		data, err = s.peers.do(ctx, address, opGet, id)
+		return err
+	})
+	return data, err
+}
+
+// Have says whether there is a session; see [server.Store]. What it sees is Config.Reads' choice.
+func (s *Store) Have(ctx context.Context, id []byte) error {
+	if err := wire.CheckID(id); err != nil {
+		return err
+	}
+	if s.cfg.Reads == ReadLocal {
+		return s.node.Load().haveLocal(id)
+	}
+	return s.retry(ctx, func(n *node) error {
+		if n.leads() {
+			return n.have(ctx, id)
+		}
+		address, ok := n.leaderAddress()
+		if !ok {
+			return errRetry
+		}
+		_, err := s.peers.do(ctx, address, opHave, id)
+		return err
+	})
+}
+
+// Prompt tells the listener which operations are answered without waiting: reads on a node that is its cluster's only
+// voter, or that answers from its own state.
+func (s *Store) Prompt(op wire.Op) bool {
+	if op != wire.OpGet && op != wire.OpHave {
+		return false
+	}
+	if s.cfg.Reads == ReadLocal {
+		return true
+	}
+	n := s.node.Load()
+	return n.leads() && !s.frozen.Load() && (s.cfg.Reads == ReadLeader || n.reads.alone())
+}
