@@ -6,19 +6,19 @@ import "errors"
 // be closed: nothing that follows on it can be trusted.
 var ErrCorrupt = errors.New("protocol broken by the peer")
 
-// The rules of a frame and a message, in the order in which they are checked. Each matches ErrCorrupt.
+// The rules of frames, messages and payloads. Each matches ErrCorrupt.
 var (
-	ErrVersion   = corruption("version is not 0x0011")
-	ErrDirection = corruption("is_response is not what this side receives")
-	ErrClass     = corruption("unknown op_class")
-	ErrOperation = corruption("unknown operation")
-	ErrComplete  = corruption("complete is neither 0 nor 1")
-	ErrFrameLen  = corruption("data_len is over 2048")
-	ErrShort     = corruption("an incomplete frame carries less than 2048 bytes")
-	ErrMixed     = corruption("frames of two messages interleave")
-	ErrTooLong   = corruption("message is over its largest size")
-	ErrTruncated = corruption("connection ended within a message")
-	ErrShortAdd  = corruption("ADD payload is under 8 bytes")
+	ErrVersion   error = corruption("version is not 0x0011")
+	ErrDirection error = corruption("is_response is not what this side receives")
+	ErrClass     error = corruption("unknown op_class")
+	ErrOperation error = corruption("unknown operation")
+	ErrComplete  error = corruption("complete is neither 0 nor 1")
+	ErrFrameLen  error = corruption("data_len is over 2048")
+	ErrShort     error = corruption("an incomplete frame carries less than 2048 bytes")
+	ErrMixed     error = corruption("frames of two messages interleave")
+	ErrTooLong   error = corruption("message is over its largest size")
+	ErrTruncated error = corruption("connection ended within a message")
+	ErrShortAdd  error = corruption("ADD payload is under 8 bytes")
 )
 
 // A corruption is one rule that was broken.

@@ -63,17 +63,11 @@ func (r *Reader) Ready() bool {
 func (r *Reader) Read(m *Message) error {
 	m.Payload = m.Payload[:0]
 	for first := true; ; first = false {
-		h, err := r.header(first)
+		h, err := r.header(m, first)
 		if err != nil {
 			return err
 		}
-		if !first && (h.uid != m.UID || h.op != m.Op) {
-			return ErrMixed
-		}
 		m.Response, m.UID, m.Class, m.Op = r.rules.Response, h.uid, r.rules.Class, h.op
-		if len(m.Payload)+h.n > r.rules.MaxPayload || (!h.complete && len(m.Payload)+h.n == r.rules.MaxPayload) {
-			return ErrTooLong
-		}
 		data, err := r.br.Peek(h.n)
 		if err != nil {
 			return truncated(err)
@@ -95,13 +89,20 @@ type header struct {
 	n        int
 }
 
-// header reads one frame header, checking what has arrived before waiting for more.
-func (r *Reader) header(first bool) (header, error) {
+// header reads one frame header, checking what has arrived before waiting for more. Unless it is the first, it has to
+// continue m.
+func (r *Reader) header(m *Message, first bool) (header, error) {
 	for {
 		n := min(r.br.Buffered(), HeaderSize)
 		b, _ := r.br.Peek(n)
 		if err := r.check(b); err != nil {
 			return header{}, err
+		}
+		if !first && !continues(b, m) {
+			return header{}, ErrMixed
+		}
+		if tooLong(b, r.rules.MaxPayload-len(m.Payload)) {
+			return header{}, ErrTooLong
 		}
 		if n == HeaderSize {
 			h := header{
@@ -122,7 +123,7 @@ func (r *Reader) header(first bool) (header, error) {
 	}
 }
 
-// check holds the part of a header that has arrived against the rules.
+// check holds the part of a header that has arrived against the rules of a frame.
 func (r *Reader) check(b []byte) error {
 	n := len(b)
 	switch {
@@ -136,18 +137,34 @@ func (r *Reader) check(b []byte) error {
 		return ErrOperation
 	case n > 11 && b[11] > 1:
 		return ErrComplete
-	case n > 12 && b[12] > MaxFrameData>>8:
+	case n > 12 && b[12] > MaxFrameData>>8, n > 13 && b[12] == MaxFrameData>>8 && b[13] > MaxFrameData&0xff:
 		return ErrFrameLen
-	case n > 13:
-		length := int(binary.BigEndian.Uint16(b[12:]))
-		if length > MaxFrameData {
-			return ErrFrameLen
-		}
-		if b[11] == 0 && length != MaxFrameData {
-			return ErrShort
-		}
+	case n > 12 && b[11] == 0 && b[12] != MaxFrameData>>8:
+		return ErrShort
 	}
 	return nil
+}
+
+// continues tells whether the part of a header that has arrived may belong to m's next frame.
+func continues(b []byte, m *Message) bool {
+	for i := 5; i < min(len(b), 9); i++ {
+		if b[i] != byte(m.UID>>(8*(8-i))) {
+			return false
+		}
+	}
+	return len(b) <= 10 || Op(b[10]) == m.Op
+}
+
+// tooLong tells from the part of a header that has arrived whether the message needs more than the room it has. After
+// an incomplete frame something must follow.
+func tooLong(b []byte, room int) bool {
+	switch {
+	case len(b) > 11 && b[11] == 0:
+		return room <= MaxFrameData
+	case len(b) > 13:
+		return int(binary.BigEndian.Uint16(b[12:])) > room
+	}
+	return false
 }
 
 func truncated(err error) error {
