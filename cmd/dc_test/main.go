@@ -1,0 +1,18 @@
+// Command dc_test checks servers of the distcache protocol, or with -bench measures them. It is package loadtest with
+// flags: flags.go is what it can be told.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/distcache/distcache/internal/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal finds nobody listening, and ends the process at once
+	os.Exit(config.Exit(program, run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
+}

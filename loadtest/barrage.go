@@ -1,0 +1,239 @@
+package loadtest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/client"
+)
+
+// DefaultMargin is how far from its timeout a session must be for a barrage to insist on either answer: servers of one
+// cluster drop a session within a second, and their clocks may differ a little.
+const DefaultMargin = time.Second
+
+// A BarrageConfig says what to check and how hard. Its zero values are errors, except where a default is named.
+type BarrageConfig struct {
+	// Open gives each worker the store that it checks. One that is an io.Closer is closed in the end. Servers and
+	// EachTime are two ways to make this function.
+	Open func(worker int) (Store, error)
+	// Workers check at once, each on Sessions of its own. Default 1.
+	Workers  int
+	Sessions int
+	// Ops is how many operations there are, of all workers together.
+	Ops uint64
+	// DataMin and DataMax are the least and the most bytes of a session's data.
+	DataMin, DataMax int
+	// Timeout of sessions; each is longer or shorter by up to TimeoutVar.
+	Timeout, TimeoutVar time.Duration
+	// RequestTimeout is the longest wait for one answer: DefaultRequestTimeout when 0.
+	RequestTimeout time.Duration
+	// Margin is for the time around a session's expiry, DefaultMargin when 0.
+	Margin time.Duration
+	// Progress writes a line to Out every so many operations; 0: none.
+	Progress uint64
+	Out      io.Writer
+}
+
+// Servers connects each worker to one of several addresses in turn, and keeps its connection.
+func Servers(addresses []wire.Address) func(worker int) (Store, error) {
+	return func(worker int) (Store, error) { return client.Dial(addresses[worker%len(addresses)].String()) }
+}
+
+// EachTime opens a connection for every request.
+func EachTime(addresses []wire.Address) func(worker int) (Store, error) {
+	return func(worker int) (Store, error) { return newShooter(addresses[worker%len(addresses)]), nil }
+}
+
+// A BarrageResult counts what was asked and how it was answered.
+type BarrageResult struct {
+	Ops     uint64
+	Elapsed time.Duration
+	// By operation and answer: done or there, refused or not there.
+	Yes, No [wire.UserOps]uint64
+}
+
+// String is a summary for people.
+func (r BarrageResult) String() string {
+	rate := float64(r.Ops) / max(r.Elapsed.Seconds(), 1e-9)
+	s := fmt.Sprintf("%d operations in %v (%.0f a second)", r.Ops, r.Elapsed.Round(time.Millisecond), rate)
+	words := [wire.UserOps][2]string{
+		wire.OpAdd: {"added", "refused"}, wire.OpGet: {"found", "absent"},
+		wire.OpRemove: {"removed", "absent"}, wire.OpHave: {"there", "absent"},
+	}
+	for op := range wire.Op(wire.UserOps) {
+		s += fmt.Sprintf("\n  %-7s %8d %s, %d %s", op, r.Yes[op], words[op][0], r.No[op], words[op][1])
+	}
+	return s
+}
+
+// RunBarrage checks until all operations are done, one is answered wrongly (the error is a *WrongAnswer) or not at
+// all, or ctx is done. The result tells how far it got.
+func RunBarrage(ctx context.Context, cfg BarrageConfig) (BarrageResult, error) {
+	cfg.Workers = max(cfg.Workers, 1)
+	if cfg.RequestTimeout <= 0 {
+		cfg.RequestTimeout = DefaultRequestTimeout
+	}
+	if cfg.Margin <= 0 {
+		cfg.Margin = DefaultMargin
+	}
+	if cfg.Sessions < 1 {
+		return BarrageResult{}, fmt.Errorf("%d sessions: a barrage needs one at least", cfg.Sessions)
+	}
+	if cfg.TimeoutVar < 0 || cfg.Timeout < 0 || cfg.Timeout+cfg.TimeoutVar > wire.MaxTimeout {
+		return BarrageResult{}, fmt.Errorf("timeout %v and variation %v: they may not be negative, and together not over %v",
+			cfg.Timeout, cfg.TimeoutVar, wire.MaxTimeout)
+	}
+	b := &barrage{cfg: cfg}
+	ctx, b.stop = context.WithCancelCause(ctx)
+	defer b.stop(nil)
+	workers := make([]*checker, cfg.Workers)
+	for i := range workers {
+		w, err := b.newChecker(i)
+		if err != nil {
+			return BarrageResult{}, err
+		}
+		defer w.close()
+		workers[i] = w
+	}
+	start := time.Now()
+	var wg sync.WaitGroup
+	for _, w := range workers {
+		wg.Go(func() { w.run(ctx) })
+	}
+	wg.Wait()
+	result := BarrageResult{Elapsed: time.Since(start)}
+	for _, w := range workers {
+		for op := range result.Yes {
+			result.Yes[op] += w.yes[op]
+			result.No[op] += w.no[op]
+			result.Ops += w.yes[op] + w.no[op]
+		}
+	}
+	return result, context.Cause(ctx)
+}
+
+type barrage struct {
+	cfg   BarrageConfig
+	stop  context.CancelCauseFunc
+	given atomic.Uint64 // operations handed out
+	live  atomic.Int64  // sessions there, as far as is known
+	out   sync.Mutex
+}
+
+// A checker is one worker, with its sessions and what it knows of them.
+type checker struct {
+	*barrage
+	worker   int
+	store    Store
+	corpus   *corpus
+	rng      *rand.Rand
+	sessions []model
+	number   uint64 // of the operation under way
+	made     uint64 // sessions' data, so far
+	yes, no  [wire.UserOps]uint64
+}
+
+func (b *barrage) newChecker(worker int) (*checker, error) {
+	c, err := newCorpus(b.cfg.DataMin, b.cfg.DataMax)
+	if err != nil {
+		return nil, err
+	}
+	store, err := b.cfg.Open(worker)
+	if err != nil {
+		return nil, err
+	}
+	w := &checker{barrage: b, worker: worker, store: store, corpus: c,
+		rng: rand.New(rand.NewPCG(c.seed, uint64(worker))), sessions: make([]model, b.cfg.Sessions)}
+	for i := range w.sessions {
+		w.sessions[i].id = c.id(nil, uint64(i))
+	}
+	return w, nil
+}
+
+func (w *checker) close() {
+	if c, ok := w.store.(io.Closer); ok {
+		_ = c.Close()
+	}
+}
+
+func (w *checker) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.number = w.given.Add(1)
+		if w.number > w.cfg.Ops {
+			return
+		}
+		if err := w.one(ctx); err != nil {
+			if ctx.Err() == nil {
+				w.stop(err)
+			}
+			return
+		}
+		if w.cfg.Progress > 0 && w.number%w.cfg.Progress == 0 {
+			w.out.Lock()
+			fmt.Fprintf(w.cfg.Out, "%d operations, %d sessions\n", w.number, max(0, w.live.Load()))
+			w.out.Unlock()
+		}
+	}
+}
+
+// one carries out one operation and checks its answer.
+func (w *checker) one(ctx context.Context) error {
+	m := &w.sessions[w.rng.IntN(len(w.sessions))]
+	op := wire.Op(w.rng.IntN(wire.UserOps))
+	var (
+		data    []byte // to add, or got
+		timeout time.Duration
+		err     error
+	)
+	if op == wire.OpAdd {
+		w.made++
+		data, timeout = w.corpus.data(w.made), w.timeout()
+	}
+	asked := time.Now()
+	reqCtx, cancel := context.WithTimeout(ctx, w.cfg.RequestTimeout)
+	switch op {
+	case wire.OpAdd:
+		err = w.store.Add(reqCtx, m.id, data, timeout)
+	case wire.OpGet:
+		data, err = w.store.Get(reqCtx, m.id)
+	case wire.OpRemove:
+		err = w.store.Remove(reqCtx, m.id)
+	case wire.OpHave:
+		err = w.store.Have(reqCtx, m.id)
+	}
+	cancel()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	was := m.there
+	wrong := m.judge(exchange{number: w.number, op: op, asked: asked, answered: time.Now(),
+		data: data, timeout: timeout, err: err, margin: w.cfg.Margin})
+	if wrong != nil {
+		wrong.Number, wrong.Worker, wrong.Op, wrong.ID, wrong.Err = w.number, w.worker, op, shortID(m.id), err
+		return wrong
+	}
+	switch {
+	case m.there && !was:
+		w.live.Add(1)
+	case was && !m.there:
+		w.live.Add(-1)
+	}
+	if err == nil {
+		w.yes[op]++
+	} else {
+		w.no[op]++
+	}
+	return nil
+}
+
+// timeout draws one, in the whole milliseconds that go over the wire.
+func (w *checker) timeout() time.Duration {
+	span := 2*w.cfg.TimeoutVar.Milliseconds() + 1
+	return max(0, w.cfg.Timeout+time.Duration(w.rng.Int64N(span)-span/2)*time.Millisecond)
+}

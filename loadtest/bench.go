@@ -1,0 +1,153 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// A BenchConfig says what load to put on servers.
+type BenchConfig struct {
+	// Addresses of the servers; workers are spread over them. One whose server is gone turns to the next.
+	Addresses []wire.Address
+	// Workers each have one connection at a time, on which Pipeline requests are under way.
+	Workers, Pipeline int
+	// Persistent keeps the connections; else every request has its own, and Pipeline must be 1.
+	Persistent bool
+	Duration   time.Duration
+	Mix        Mix
+	// DataMin and DataMax are the least and the most bytes of a session's data.
+	DataMin, DataMax int
+	// Sessions are put there before the start if the mix reads any; GET and HAVE ask for these.
+	Sessions int
+	// Timeout of the sessions that ADD adds. Those put there beforehand outlive the benchmark.
+	Timeout time.Duration
+	// RequestTimeout is the longest wait for one answer: DefaultRequestTimeout when 0.
+	RequestTimeout time.Duration
+	// Say is told what goes on before the start, if not nil.
+	Say func(line string)
+	// Live is told how it is going, about twice a second, if not nil.
+	Live func(Live)
+}
+
+// Bounds of a BenchConfig: a load generator that outgrows its own machine measures nothing.
+const (
+	MaxWorkers  = 10_000
+	MaxPipeline = 4096
+)
+
+func (c *BenchConfig) check() error {
+	switch {
+	case len(c.Addresses) == 0:
+		return errors.New("no address to connect to")
+	case c.Workers < 1 || c.Workers > MaxWorkers:
+		return fmt.Errorf("%d workers: there must be from 1 to %d", c.Workers, MaxWorkers)
+	case c.Pipeline < 1 || c.Pipeline > MaxPipeline:
+		return fmt.Errorf("%d requests in flight on a connection: it must be from 1 to %d", c.Pipeline, MaxPipeline)
+	case c.Pipeline > 1 && !c.Persistent:
+		return errors.New("several requests in flight need connections that are kept")
+	case c.Duration <= 0:
+		return fmt.Errorf("a duration of %v", c.Duration)
+	case c.Mix.reads() && c.Sessions < 1:
+		return fmt.Errorf("%d sessions to read", c.Sessions)
+	case c.Timeout < 0 || c.Timeout > wire.MaxTimeout:
+		return fmt.Errorf("timeout %v: it must be from 0 to %v", c.Timeout, wire.MaxTimeout)
+	}
+	return c.Mix.check()
+}
+
+// bench is a benchmark under way.
+type bench struct {
+	BenchConfig
+	corpus    *corpus
+	recorders []*recorder
+	gap       gap
+}
+
+// RunBench puts a load on servers until its time is over or ctx is done, and tells what it has measured. It lives
+// through failures of the servers: they are counted, and connections opened again. An error means that it could not
+// start.
+func RunBench(ctx context.Context, cfg BenchConfig) (*Result, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.RequestTimeout <= 0 {
+		cfg.RequestTimeout = DefaultRequestTimeout
+	}
+	c, err := newCorpus(cfg.DataMin, cfg.DataMax)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{BenchConfig: cfg, corpus: c}
+	for range min(cfg.Workers, 2*runtime.GOMAXPROCS(0)) {
+		b.recorders = append(b.recorders, newRecorder())
+	}
+	if !cfg.Mix.reads() {
+		b.Sessions = 0
+	}
+	if b.Sessions > 0 {
+		if err := b.preload(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return b.measure(ctx), nil
+}
+
+func (b *bench) measure(ctx context.Context) *Result {
+	ctx, cancel := context.WithTimeout(ctx, b.Duration)
+	defer cancel()
+	var wg sync.WaitGroup
+	b.gap.start()
+	for i := range b.Workers {
+		if b.Persistent {
+			w := newPipeliner(b, i)
+			wg.Go(func() { w.run(ctx) })
+		} else {
+			w := newOneByOne(b, i)
+			wg.Go(func() { w.run(ctx) })
+		}
+	}
+	points := b.watch(ctx)
+	elapsed := time.Since(b.gap.origin)
+	b.gap.end()
+	wg.Wait()
+	r := &Result{Mix: b.Mix.String(), Workers: b.Workers, Pipeline: b.Pipeline, Persistent: b.Persistent,
+		DataMin: b.DataMin, DataMax: b.DataMax, Sessions: b.Sessions,
+		LongestGap: time.Duration(b.gap.longest.Load()).Seconds(), Series: points}
+	for _, a := range b.Addresses {
+		r.Addresses = append(r.Addresses, a.String())
+	}
+	r.fill(b.recorders, elapsed)
+	return r
+}
+
+// watch makes the time series until ctx is done.
+func (b *bench) watch(ctx context.Context) []Point {
+	const perLive = int(500 * time.Millisecond / Interval)
+	s := newSeries(b.recorders)
+	tick := time.NewTicker(Interval)
+	defer tick.Stop()
+	shown := b.gap.origin
+	for n := 1; ; n++ {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			s.take(time.Since(b.gap.origin))
+			return s.points
+		}
+		now := time.Now()
+		s.take(now.Sub(b.gap.origin))
+		if b.Live != nil && n%perLive == 0 {
+			b.Live(s.live(now.Sub(b.gap.origin), now.Sub(shown)))
+			shown = now
+		}
+	}
+}
+
+// at is the time since the start.
+func (b *bench) at() time.Duration { return time.Since(b.gap.origin) }

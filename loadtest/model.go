@@ -1,0 +1,119 @@
+package loadtest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// A model is what a checker knows about one of its sessions, which nobody else touches.
+type model struct {
+	id     []byte
+	there  bool // as of the last answer
+	data   []byte
+	number uint64    // of the ADD
+	least  time.Time // it lives at least until then, counted from when it was asked for
+	most   time.Time // and at most until then, counted from when the answer came
+}
+
+// An exchange is a request and its answer.
+type exchange struct {
+	number          uint64
+	op              wire.Op
+	asked, answered time.Time
+	data            []byte        // of an ADD, or the answer to a GET
+	timeout         time.Duration // of an ADD
+	err             error
+	margin          time.Duration
+}
+
+// A WrongAnswer is an answer that can't be, or none at all.
+type WrongAnswer struct {
+	Number        uint64 // of the operation, from 1
+	Worker        int
+	Op            wire.Op
+	ID            string // the first bytes in hex
+	Expected, Got string
+	Err           error // what the store returned
+}
+
+// Error is the report for people.
+func (w *WrongAnswer) Error() string {
+	return fmt.Sprintf("wrong answer at operation %d: %s of session %s (worker %d)\n  expected: %s\n  got:      %s",
+		w.Number, w.Op, w.ID, w.Worker, w.Expected, w.Got)
+}
+
+// Unwrap returns the store's error.
+func (w *WrongAnswer) Unwrap() error { return w.Err }
+
+// judge holds an answer against the model, and brings the model up to it. Near its expiry a session may be there or
+// not; otherwise only one answer will do.
+func (m *model) judge(x exchange) *WrongAnswer {
+	mayBeThere := m.there && !x.asked.After(m.most.Add(x.margin))
+	mayBeAbsent := !m.there || !x.answered.Before(m.least.Add(-x.margin))
+	yes := x.err == nil
+	no := errors.Is(x.err, wire.NotOK)
+	if x.op == wire.OpAdd {
+		yes, no = errors.Is(x.err, wire.MatchingSession), x.err == nil
+	}
+	// From here on, yes is that the session was there and no that it was not.
+	switch {
+	case yes && mayBeThere:
+	case no && mayBeAbsent:
+	default:
+		return &WrongAnswer{Expected: m.expected(x, mayBeThere, mayBeAbsent), Got: got(x)}
+	}
+	if yes && x.op == wire.OpGet {
+		if d := differ(x.data, m.data); d != "" {
+			return &WrongAnswer{Expected: m.expected(x, true, false), Got: d}
+		}
+	}
+	switch {
+	case x.op == wire.OpAdd && no:
+		m.there, m.data, m.number = true, x.data, x.number
+		m.least, m.most = x.asked.Add(x.timeout), x.answered.Add(x.timeout)
+	case x.op == wire.OpRemove, no:
+		m.there = false
+	}
+	return nil
+}
+
+// expected says what answers would have done.
+func (m *model) expected(x exchange, mayBeThere, mayBeAbsent bool) string {
+	var there, absent string
+	switch x.op {
+	case wire.OpAdd:
+		there, absent = wire.MatchingSession.Name(), wire.OK.Name()
+	case wire.OpGet:
+		there, absent = fmt.Sprintf("its %d bytes", len(m.data)), wire.NotOK.Name()
+	default:
+		there, absent = wire.OK.Name(), wire.NotOK.Name()
+	}
+	switch {
+	case mayBeThere && mayBeAbsent:
+		return fmt.Sprintf("%s or %s: it was added by operation %d and is about to expire", there, absent, m.number)
+	case mayBeThere:
+		return fmt.Sprintf("%s: it was added by operation %d and has %v to live", there, m.number,
+			m.least.Sub(x.answered).Round(time.Millisecond))
+	case m.there:
+		return fmt.Sprintf("%s: it was added by operation %d and expired %v ago", absent, m.number,
+			x.asked.Sub(m.most).Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%s: it was removed, has expired, or was never added", absent)
+}
+
+// got says what the answer was.
+func got(x exchange) string {
+	var status wire.Status
+	switch {
+	case x.err == nil && x.op == wire.OpGet:
+		return fmt.Sprintf("%d bytes of data", len(x.data))
+	case x.err == nil:
+		return wire.OK.Name()
+	case errors.As(x.err, &status):
+		return status.Name() + " (" + status.Error() + ")"
+	}
+	return "no answer: " + x.err.Error()
+}

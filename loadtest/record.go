@@ -1,0 +1,114 @@
+package loadtest
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// What histograms tell apart, in nanoseconds: latencies between a microsecond and a minute, to 3 digits, and to 2 in
+// the many of the time series.
+const (
+	leastLatency = int64(time.Microsecond)
+	mostLatency  = int64(time.Minute)
+)
+
+// Interval is the width of a Point of the time series.
+const Interval = 100 * time.Millisecond
+
+// A recorder takes down a benchmark's answers. Workers are spread over several, so that they don't wait for each other.
+type recorder struct {
+	mu      sync.Mutex
+	latency [wire.UserOps]*hdrhistogram.Histogram // of good answers
+	missed  [wire.UserOps]uint64                  // good answers that the session is not there
+	errors  map[string]uint64
+	failed  [wire.UserOps]uint64
+	slot    *hdrhistogram.Histogram // good answers since the last Point
+	slotBad uint64
+}
+
+func newRecorder() *recorder {
+	r := &recorder{errors: make(map[string]uint64), slot: hdrhistogram.New(leastLatency, mostLatency, 2)}
+	for op := range r.latency {
+		r.latency[op] = hdrhistogram.New(leastLatency, mostLatency, 3)
+	}
+	return r
+}
+
+func (r *recorder) good(op wire.Op, took time.Duration, missed bool) {
+	ns := min(max(int64(took), leastLatency), mostLatency)
+	r.mu.Lock()
+	_ = r.latency[op].RecordValue(ns)
+	_ = r.slot.RecordValue(ns)
+	if missed {
+		r.missed[op]++
+	}
+	r.mu.Unlock()
+}
+
+func (r *recorder) bad(op wire.Op, what string) {
+	r.mu.Lock()
+	r.errors[what]++
+	r.failed[op]++
+	r.slotBad++
+	r.mu.Unlock()
+}
+
+// trouble counts an error that belongs to no operation: a connection that could not be made.
+func (r *recorder) trouble(what string) {
+	r.mu.Lock()
+	r.errors[what]++
+	r.slotBad++
+	r.mu.Unlock()
+}
+
+// A series makes Points of what several recorders have taken down.
+type series struct {
+	recorders []*recorder
+	merged    *hdrhistogram.Histogram
+	recent    *hdrhistogram.Histogram // since the last Live
+	bad       uint64                  // all errors so far
+	points    []Point
+}
+
+func newSeries(recorders []*recorder) *series {
+	return &series{recorders: recorders, merged: hdrhistogram.New(leastLatency, mostLatency, 2),
+		recent: hdrhistogram.New(leastLatency, mostLatency, 2)}
+}
+
+// take ends a Point at that time since the start.
+func (s *series) take(at time.Duration) {
+	s.merged.Reset()
+	var bad uint64
+	for _, r := range s.recorders {
+		r.mu.Lock()
+		s.merged.Merge(r.slot)
+		bad += r.slotBad
+		r.slot.Reset()
+		r.slotBad = 0
+		r.mu.Unlock()
+	}
+	s.recent.Merge(s.merged)
+	s.bad += bad
+	p := Point{At: at.Seconds(), Good: uint64(s.merged.TotalCount()), Errors: bad}
+	if p.Good > 0 {
+		p.P50, p.P99, p.Max = micros(s.merged.ValueAtQuantile(50)), micros(s.merged.ValueAtQuantile(99)), micros(s.merged.Max())
+	}
+	s.points = append(s.points, p)
+}
+
+// live sums up what came since it was last asked.
+func (s *series) live(at, since time.Duration) Live {
+	l := Live{At: at, Rate: float64(s.recent.TotalCount()) / since.Seconds(), Errors: s.bad}
+	if s.recent.TotalCount() > 0 {
+		l.P50 = time.Duration(s.recent.ValueAtQuantile(50))
+		l.P99 = time.Duration(s.recent.ValueAtQuantile(99))
+	}
+	s.recent.Reset()
+	return l
+}
+
+func micros(ns int64) float64 { return float64(ns) / 1e3 }

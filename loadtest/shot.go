@@ -1,0 +1,99 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/client"
+)
+
+// A shooter opens a connection for each request and closes it after the answer, as clients that talk to a local proxy
+// do. One goroutine may use it at a time.
+type shooter struct {
+	address wire.Address
+	reader  *wire.Reader
+	out     []byte
+	answer  wire.Message
+}
+
+func newShooter(a wire.Address) *shooter {
+	return &shooter{address: a, reader: wire.NewReader(nil, wire.Responses)}
+}
+
+// do sends one request. The payload of the answer is valid until the next.
+func (s *shooter) do(ctx context.Context, op wire.Op, payload []byte) ([]byte, error) {
+	nc, err := s.address.Dial(ctx)
+	if err != nil {
+		return nil, shotError(client.ErrNotSent, err)
+	}
+	defer nc.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := nc.SetDeadline(deadline); err != nil {
+			return nil, shotError(client.ErrNotSent, err)
+		}
+	}
+	defer context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })()
+	const uid = 1
+	s.out = wire.AppendMessage(s.out[:0], &wire.Message{UID: uid, Op: op, Payload: payload})
+	if n, err := nc.Write(s.out); err != nil {
+		if n == 0 {
+			return nil, shotError(client.ErrNotSent, err)
+		}
+		return nil, shotError(client.ErrLost, err)
+	}
+	s.reader.Reset(nc)
+	if err := s.reader.Read(&s.answer); err != nil {
+		return nil, shotError(client.ErrLost, err)
+	}
+	if s.answer.UID != uid || s.answer.Op != op {
+		return nil, fmt.Errorf("%w: %w: the answer is to another request", client.ErrLost, wire.ErrCorrupt)
+	}
+	return s.answer.Payload, nil
+}
+
+// shotError makes of a connection's error one of package client's.
+func shotError(fate, err error) error {
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout() && fate == client.ErrNotSent:
+		return fmt.Errorf("%w: %w: %w", client.ErrTimeout, fate, err)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%w: %w", client.ErrTimeout, err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: closed by the server without an answer", fate)
+	}
+	return fmt.Errorf("%w: %w", fate, err)
+}
+
+// Add and the rest make a shooter a Store.
+func (s *shooter) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+	return s.status(ctx, wire.OpAdd, wire.AppendAdd(nil, id, data, timeout))
+}
+
+func (s *shooter) Get(ctx context.Context, id []byte) ([]byte, error) {
+	answer, err := s.do(ctx, wire.OpGet, id)
+	if err != nil {
+		return nil, err
+	}
+	return wire.ParseGet(answer)
+}
+
+func (s *shooter) Remove(ctx context.Context, id []byte) error {
+	return s.status(ctx, wire.OpRemove, id)
+}
+
+func (s *shooter) Have(ctx context.Context, id []byte) error {
+	return s.status(ctx, wire.OpHave, id)
+}
+
+func (s *shooter) status(ctx context.Context, op wire.Op, payload []byte) error {
+	answer, err := s.do(ctx, op, payload)
+	if err != nil {
+		return err
+	}
+	return wire.ParseStatus(answer)
+}
