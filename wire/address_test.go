@@ -3,14 +3,17 @@ package wire_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/distcache/distcache/wire"
 )
@@ -366,6 +369,54 @@ func TestBadDescriptors(t *testing.T) {
 		if _, err := parse(t, s).Dial(ctx); err == nil {
 			t.Errorf("%s: dialled", s)
 		}
+	}
+}
+
+// As under inetd: the standard descriptors are the connection, and nothing opened later gets their numbers.
+func TestStandardDescriptors(t *testing.T) {
+	const child = "WIRE_TEST_CHILD"
+	if os.Getenv(child) != "" {
+		l := listen(t, "FD:0:1")
+		server, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(server, "%v", f.Fd() > 2)
+		io.Copy(server, server)
+		server.Close()
+		if _, err := l.Accept(); err != io.EOF {
+			t.Fatal(err)
+		}
+		if _, err := server.Write([]byte("x")); err == nil {
+			t.Fatal("written after Close")
+		}
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestStandardDescriptors$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	cmd.Stdin = strings.NewReader(" ping")
+	var out, log strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &log
+	if err := cmd.Run(); err != nil || out.String() != "true ping" {
+		t.Errorf("%v, %q, %s", err, &out, &log)
+	}
+}
+
+// A pair's reads and writes end at their deadlines.
+func TestDescriptorDeadlines(t *testing.T) {
+	client, _ := pipes(t)
+	if err := client.SetDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("read: %v", err)
+	}
+	if _, err := client.Write(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("write: %v", err)
 	}
 }
 
