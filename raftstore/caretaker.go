@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/wire"
 )
 
 const (
@@ -53,7 +54,7 @@ func (s *Store) watchMembership() {
 			lastLeader = time.Now()
 		}
 		if s.identity().Phase == phaseMember && (!in || time.Since(lastLeader) > doubtAfter) {
-			s.checkRemoved(n)
+			s.checkRemoved()
 			lastLeader = time.Now()
 		}
 	}
@@ -73,14 +74,37 @@ func (s *Store) noteMember() {
 	s.log.Info("member of a cluster", "node", s.cfg.Name, "members", memberNames(s.node.Load()))
 }
 
+// tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which
+// calls it at the old one: then the other members know.
 func (s *Store) tellAddress() {
 	ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
 	defer cancel()
-	id := s.identity()
-	_, err := s.askLeader(ctx, opMove, memberRequest{Name: id.Name, Instance: id.Instance, Address: string(s.address())})
-	if err != nil && ctx.Err() == nil {
-		s.log.Warn("the leader did not take this node's new address", "address", s.address(), "error", err)
+	id, n := s.identity(), s.node.Load()
+	req := memberRequest{Name: id.Name, Instance: id.Instance, Address: string(s.address())}
+	var err error
+	if _, ok := n.leaderAddress(); ok || n.leads() {
+		_, err = s.askLeader(ctx, opMove, req)
+	} else {
+		_, err = s.askMembers(ctx, opMove, req)
 	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Debug("the leader did not take this node's new address yet", "address", s.address(), "error", err)
+	}
+}
+
+// askMembers has the leader do something, found through any other member.
+func (s *Store) askMembers(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+	err = ErrNoLeader
+	for _, m := range s.node.Load().servers() {
+		if m.ID == raft.ServerID(s.cfg.Name) {
+			continue
+		}
+		out, err = s.askThrough(ctx, string(m.Address), op, req)
+		if err == nil || errors.Is(err, ErrRefused) {
+			return out, err
+		}
+	}
+	return out, err
 }
 
 // takeCare is the leader's part: it registers the instances it meets, and makes a voter of each nonvoter that has what
@@ -137,22 +161,13 @@ func (s *Store) register(ctx context.Context, name, instance string) error {
 }
 
 // checkRemoved asks the cluster whether this node still belongs to it. Only the leader's word counts.
-func (s *Store) checkRemoved(n *node) {
+func (s *Store) checkRemoved() {
+	ctx, cancel := context.WithTimeout(s.ctx, 2*helloTimeout)
+	defer cancel()
 	id := s.identity()
-	for _, m := range n.servers() {
-		if m.ID == raft.ServerID(s.cfg.Name) {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(s.ctx, 2*helloTimeout)
-		out, err := s.askThrough(ctx, string(m.Address), opMember, memberRequest{Name: id.Name, Instance: id.Instance})
-		cancel()
-		if err != nil {
-			continue
-		}
-		if !out.Member {
-			s.removed()
-		}
-		return
+	out, err := s.askMembers(ctx, opMember, memberRequest{Name: id.Name, Instance: id.Instance})
+	if err == nil && !out.Member {
+		s.removed()
 	}
 }
 

@@ -2,8 +2,11 @@ package raftstore
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -11,22 +14,62 @@ import (
 // raftLogger sends the messages of Raft's own logger to log.
 func raftLogger(log *slog.Logger) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Debug, Output: io.Discard})
-	l.RegisterSink(sink{log.With("from", "raft")})
+	l.RegisterSink(&sink{log: log.With("from", "raft"), said: make(map[string]*repeats)})
 	return l
 }
 
-type sink struct{ log *slog.Logger }
+// Raft says the same of an unreachable node many times a second.
+const (
+	repeatPeriod = 10 * time.Second
+	repeatLimit  = 3 // of one message in a period
+)
+
+type sink struct {
+	log *slog.Logger
+
+	mu   sync.Mutex
+	said map[string]*repeats // by message; Raft has a fixed set of them
+}
+
+type repeats struct {
+	since time.Time
+	count int
+}
+
+// mute tells whether a message has been said often enough lately, and how often it was left out before.
+func (s *sink) mute(msg string) (mute bool, before int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.said[msg]
+	if r == nil {
+		r = &repeats{}
+		s.said[msg] = r
+	}
+	if time.Since(r.since) > repeatPeriod {
+		before = max(0, r.count-repeatLimit)
+		*r = repeats{since: time.Now()}
+	}
+	r.count++
+	return r.count > repeatLimit, before
+}
 
 // Accept passes one message on.
-func (s sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
+func (s *sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 	ctx := context.Background()
 	l := slogLevel(level)
 	if !s.log.Enabled(ctx, l) {
 		return
 	}
+	if mute, before := s.mute(msg); mute {
+		return
+	} else if before > 0 {
+		args = append(args, "left out before", before)
+	}
 	for i, a := range args {
 		if f, ok := a.(hclog.Format); ok && len(f) > 0 {
-			args[i] = f[0]
+			if format, ok := f[0].(string); ok {
+				args[i] = fmt.Sprintf(format, f[1:]...)
+			}
 		}
 	}
 	s.log.Log(ctx, l, msg, args...)

@@ -15,6 +15,8 @@ const (
 	joinPause = 300 * time.Millisecond // between two attempts
 	// joinPatience is how long an admitted node waits for the log before it asks again.
 	joinPatience = 30 * time.Second
+	// dryPatience is how long a cluster may take to say whether it would take a node in.
+	dryPatience = 5 * time.Second
 )
 
 // askThrough has the leader of another cluster do something, found through the member at an address.
@@ -26,7 +28,7 @@ func (s *Store) askThrough(ctx context.Context, address string, op wire.Op, req 
 	if h.Instance == s.identity().Instance {
 		return out, refuse("%s is this node's own address", address)
 	}
-	if h.Phase != phaseMember {
+	if h.Phase == phaseNew {
 		return out, fmt.Errorf("%s: %w", address, errNotMember)
 	}
 	if h.Status.LeaderAt == "" {
@@ -164,6 +166,18 @@ func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
 	} else if len(servers) == 0 {
 		return refuse("this node is joining a cluster already")
 	}
+	// A cluster that is electing a leader, or has just taken another node in, will answer in a moment.
+	ctx, cancel := context.WithTimeout(ctx, dryPatience)
+	defer cancel()
+	for {
+		err := s.joinDry(ctx, addresses)
+		if err == nil || errors.Is(err, ErrRefused) || pause(ctx, s.ended, nil) {
+			return err
+		}
+	}
+}
+
+func (s *Store) joinDry(ctx context.Context, addresses []string) error {
 	var errs []error
 	for _, a := range addresses {
 		req := s.joinRequest()
@@ -178,17 +192,25 @@ func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
 }
 
 // settle waits until everything that was accepted before has been applied, so that no acknowledged session is overlooked.
+// A node that has just started leads nothing yet, not even itself.
 func (s *Store) settle(ctx context.Context, n *node) error {
-	done := make(chan error, 1)
-	n.batcher.propose(waiterFunc(func(_ wire.Status, err error) { done <- err }))
-	select {
-	case err := <-done:
-		if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, dryPatience)
+	defer cancel()
+	for {
+		news := n.news()
+		done := make(chan error, 1)
+		n.batcher.propose(waiterFunc(func(_ wire.Status, err error) { done <- err }))
+		select {
+		case err := <-done:
+			if err == nil {
+				return nil
+			}
+		case <-ctx.Done():
 			return ErrNoLeader
 		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		if pause(ctx, s.ended, news) {
+			return ErrNoLeader
+		}
 	}
 }
 
@@ -196,7 +218,7 @@ func (s *Store) awaitMember(ctx context.Context) error {
 	t := time.NewTicker(retryPause)
 	defer t.Stop()
 	for {
-		if _, in := s.node.Load().member(s.cfg.Name); in {
+		if s.identity().Phase == phaseMember {
 			return nil
 		}
 		select {

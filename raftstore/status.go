@@ -36,7 +36,8 @@ type Status struct {
 	Leader    string `json:"leader,omitempty"`         // the leader's name, empty while there is none
 	LeaderAt  string `json:"leader_address,omitempty"` // the leader's peer address
 	Term      uint64 `json:"term"`
-	LastIndex uint64 `json:"last_index"` // of the log
+	LogFirst  uint64 `json:"first_index"` // of the log: what came before is only in the state file
+	LastIndex uint64 `json:"last_index"`
 	Commit    uint64 `json:"commit_index"`
 	Applied   uint64 `json:"applied_index"` // of the state machine
 	Flushed   uint64 `json:"flushed_index"` // what the state file holds
@@ -82,6 +83,7 @@ func (s *Store) Status() Status {
 	if s.mux != nil {
 		st.Address = s.cfg.Advertise
 	}
+	st.LogFirst, _ = n.bolt.FirstIndex()
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()
 	if fi, err := os.Stat(filepath.Join(s.cfg.Dir, logFile)); err == nil {

@@ -1,0 +1,230 @@
+package raftstore_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/internal/testcluster"
+	"github.com/distcache/distcache/raftstore"
+)
+
+// lone makes and starts a node that stands alone and has a peer port.
+func lone(t testing.TB, c *testcluster.Cluster, name string, change ...func(*raftstore.Config)) *testcluster.Node {
+	n := c.Add(name, func(cfg *raftstore.Config) {
+		cfg.Peer = testcluster.FreeAddress(t)
+		for _, f := range change {
+			f(cfg)
+		}
+	})
+	n.Start()
+	return n
+}
+
+func TestLoneNodesBecomeOneCluster(t *testing.T) {
+	c := testcluster.New(t)
+	n1, n2, n3 := lone(t, c, "n1"), lone(t, c, "n2"), lone(t, c, "n3")
+	add(t, n1.Store, 1)
+	add(t, n3.Store, 2)
+	if err := n2.Join(ctxFor(t, 20*time.Second), []string{n1.Config.Peer}, false); err != nil {
+		t.Fatal(err)
+	}
+	err := n3.Join(ctxFor(t, 20*time.Second), []string{n2.Config.Peer}, false)
+	if !errors.Is(err, raftstore.ErrRefused) || !strings.Contains(err.Error(), "1 sessions") {
+		t.Fatalf("a node with a session joined: %v", err)
+	}
+	found(t, n3.Store, 2)
+	if err := n3.Join(ctxFor(t, 20*time.Second), []string{n2.Config.Peer}, true); err != nil {
+		t.Fatal(err)
+	}
+	n1.Voters("n1", "n2", "n3")
+	found(t, n3.Store, 1)
+	missing(t, n3.Store, 2)
+	if err := n3.Join(ctxFor(t, 20*time.Second), []string{n2.Config.Peer}, true); !errors.Is(err, raftstore.ErrRefused) {
+		t.Fatalf("a member joined again: %v", err)
+	}
+	// The same flags as before change nothing.
+	for _, n := range []*testcluster.Node{n2, n3} {
+		n.Stop()
+		n.Start()
+	}
+	n3.Voters("n1", "n2", "n3")
+	found(t, n3.Store, 1)
+}
+
+func TestJoinRefusals(t *testing.T) {
+	c := testcluster.New(t)
+	n1, n2 := lone(t, c, "n1"), lone(t, c, "n2")
+	c.Leader()
+	for name, at := range map[string]string{
+		"itself":      n2.Config.Peer,
+		"nobody":      testcluster.FreeAddress(t),
+		"no address":  "somewhere",
+		"no host":     ":9001",
+		"unspecified": "0.0.0.0:9001",
+	} {
+		if err := n2.Join(ctxFor(t, 5*time.Second), []string{at}, false); err == nil {
+			t.Errorf("joined through %s", name)
+		}
+	}
+	add(t, n2.Store, 1) // it still serves
+	twin := c.Add("twin", func(cfg *raftstore.Config) {
+		cfg.Name, cfg.Peer = "n1", testcluster.FreeAddress(t)
+	})
+	twin.Start()
+	err := twin.Join(ctxFor(t, 5*time.Second), []string{n1.Config.Peer}, false)
+	if !errors.Is(err, raftstore.ErrRefused) || !strings.Contains(err.Error(), "n1") {
+		t.Fatalf("a node took a name that is in use: %v", err)
+	}
+}
+
+func TestFourthJoinsAndLeaves(t *testing.T) {
+	c := testcluster.Start(t, 3)
+	first := c.Leader()
+	add(t, first.Store, 1)
+	n4 := lone(t, c, "n4", func(cfg *raftstore.Config) { cfg.Join = []string{first.Config.Peer} })
+	first.Voters("n1", "n2", "n3", "n4")
+	found(t, n4.Store, 1)
+	if err := n4.Transfer(ctxFor(t, 20*time.Second), "n4"); err != nil {
+		t.Fatal(err)
+	}
+	if l := c.Leader(); l != n4 {
+		t.Fatalf("leader is %s, want n4", l.Config.Name)
+	}
+	if err := n4.Leave(ctxFor(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	<-n4.Done()
+	if err := n4.Err(); !errors.Is(err, raftstore.ErrLeft) {
+		t.Fatalf("after leaving: %v", err)
+	}
+	n4.Stop()
+	first.Voters("n1", "n2", "n3")
+	if _, err := raftstore.Open(n4.Config); !errors.Is(err, raftstore.ErrLeft) {
+		t.Fatalf("a node that left started again: %v", err)
+	}
+	// From an empty directory it may come back.
+	if err := os.RemoveAll(n4.Config.Dir); err != nil {
+		t.Fatal(err)
+	}
+	n4.Start()
+	first.Voters("n1", "n2", "n3", "n4")
+	found(t, n4.Store, 1)
+}
+
+func TestRemoveDeadNode(t *testing.T) {
+	c := testcluster.Start(t, 3)
+	add(t, c.Leader().Store, 1)
+	dead := c.Followers()[0]
+	dead.Stop()
+	other := c.Running()[0]
+	if err := other.RemoveNode(ctxFor(t, 20*time.Second), "nobody"); !errors.Is(err, raftstore.ErrRefused) {
+		t.Fatalf("removed a node that does not exist: %v", err)
+	}
+	if err := other.RemoveNode(ctxFor(t, 20*time.Second), dead.Config.Name); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, n := range c.Running() {
+		left = append(left, n.Config.Name)
+	}
+	other.Voters(left...)
+	// It does not know yet when it comes back, and finds out.
+	dead.Start()
+	<-dead.Done()
+	if err := dead.Err(); !errors.Is(err, raftstore.ErrRemoved) {
+		t.Fatalf("a removed node says %v", err)
+	}
+	dead.Stop()
+	if _, err := raftstore.Open(dead.Config); !errors.Is(err, raftstore.ErrRemoved) {
+		t.Fatalf("a removed node started again: %v", err)
+	}
+	if err := os.RemoveAll(dead.Config.Dir); err != nil {
+		t.Fatal(err)
+	}
+	dead.Start() // its -cluster flag still stands: it finds the cluster's history, and joins
+	other.Voters("n1", "n2", "n3")
+	found(t, dead.Store, 1)
+}
+
+func TestRemoveRunningNode(t *testing.T) {
+	c := testcluster.Start(t, 3)
+	gone := c.Followers()[0]
+	if err := c.Leader().RemoveNode(ctxFor(t, 20*time.Second), gone.Config.Name); err != nil {
+		t.Fatal(err)
+	}
+	<-gone.Done()
+	if err := gone.Err(); !errors.Is(err, raftstore.ErrRemoved) {
+		t.Fatal(err)
+	}
+	if err := gone.Have(ctxFor(t, time.Second), id(1)); err == nil {
+		t.Fatal("a removed node answered")
+	}
+}
+
+// A node that lost its disk must not come back as the voter it was: it would have forgotten what it acknowledged.
+func TestWipedNodeJoinsAgain(t *testing.T) {
+	c := testcluster.Start(t, 3)
+	for i := range 20 {
+		add(t, c.Leader().Store, i)
+	}
+	wiped := c.Followers()[0]
+	wiped.Stop()
+	if err := os.RemoveAll(wiped.Config.Dir); err != nil {
+		t.Fatal(err)
+	}
+	others := c.Running()
+	others[0].Stop()
+	wiped.Start()
+	// One of three is left that remembers: no majority may form with the one that forgot.
+	if err := wiped.Have(ctxFor(t, 3*time.Second), id(1)); err == nil {
+		t.Fatal("a node without its files made a majority")
+	}
+	if st := wiped.Status(); st.Role != raftstore.RoleJoining {
+		t.Fatalf("it is %s", st.Role)
+	}
+	others[0].Start()
+	others[0].Voters("n1", "n2", "n3")
+	for i := range 20 {
+		found(t, wiped.Store, i)
+	}
+}
+
+func TestNewAddress(t *testing.T) {
+	c := testcluster.Start(t, 3)
+	add(t, c.Leader().Store, 1)
+	moved := c.Followers()[0]
+	moved.Stop()
+	moved.Config.Cluster = nil
+	moved.Config.Peer = testcluster.FreeAddress(t)
+	moved.Start()
+	testcluster.Eventually(t, func() error {
+		ms, err := c.Leader().Members(ctxFor(t, 5*time.Second))
+		if err != nil {
+			return err
+		}
+		for _, m := range ms {
+			if m.Name == moved.Config.Name && m.Address == moved.Config.Peer && m.Role == raftstore.RoleFollower {
+				return nil
+			}
+		}
+		return errors.New("the leader has not heard of the new address")
+	})
+	found(t, moved.Store, 1)
+	c.Agree()
+}
+
+func TestLoneNodeGetsAPeerPort(t *testing.T) {
+	c := testcluster.New(t)
+	n1 := c.Add("n1", func(*raftstore.Config) {})
+	n1.Start()
+	add(t, n1.Store, 1)
+	n1.Stop()
+	n1.Config.Peer = testcluster.FreeAddress(t)
+	n1.Start()
+	n2 := lone(t, c, "n2", func(cfg *raftstore.Config) { cfg.Join = []string{n1.Config.Peer} })
+	n1.Voters("n1", "n2")
+	found(t, n2.Store, 1)
+}
