@@ -67,6 +67,7 @@ type Set struct {
 	flags   *flag.FlagSet
 	groups  []*group
 	file    string
+	words   bool // what is being read are the words of a command line, each as it is meant
 }
 
 type group struct {
@@ -135,6 +136,8 @@ func NoOperands(operands []string) error {
 
 // arguments reads the command line. A question for usage or the version beats any mistake beside it.
 func (s *Set) arguments(args []string) (operands []string, ask string, first error) {
+	s.words = true
+	defer func() { s.words = false }()
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]

@@ -99,7 +99,7 @@ func (s *Set) String(p *string, name, arg, takes, usage string) {
 // Uint64 adds a flag that takes a whole number up to a greatest one.
 func (s *Set) Uint64(p *uint64, most uint64, name, usage string) {
 	takes := "a whole number, 0 or more"
-	if most < 1<<63 {
+	if most < 1<<62 {
 		takes = fmt.Sprintf("a whole number from 0 to %d", most)
 	}
 	s.add(name, &value{arg: "N", takes: takes, set: func(v string) error {
@@ -112,7 +112,7 @@ func (s *Set) Uint64(p *uint64, most uint64, name, usage string) {
 	}, get: func() string { return strconv.FormatUint(*p, 10) }}, usage)
 }
 
-// Duration adds a flag that takes a length of time above 0.
+// Duration adds a flag that takes a length of time above 0. A default of 0 is for the usage text to explain.
 func (s *Set) Duration(p *time.Duration, name, usage string) {
 	s.add(name, &value{arg: "DURATION", takes: "a duration above 0 such as 2s or 500ms", set: func(v string) error {
 		d, err := time.ParseDuration(v)
@@ -121,7 +121,12 @@ func (s *Set) Duration(p *time.Duration, name, usage string) {
 		}
 		*p = d
 		return nil
-	}, get: func() string { return p.String() }}, usage)
+	}, get: func() string {
+		if *p == 0 {
+			return ""
+		}
+		return p.String()
+	}}, usage)
 }
 
 // Millis adds a flag that takes a length of time as a number of milliseconds, within a range.
@@ -177,6 +182,11 @@ func (s *Set) HostPorts(p *[]string, name, usage string) {
 		*p = append(*p, word)
 		return nil
 	})
+}
+
+// Func adds a flag whose text goes to a function. Its error, which need not repeat what the flag takes, is shown.
+func (s *Set) Func(name, arg, takes, deflt, usage string, set func(text string) error) {
+	s.add(name, &value{arg: arg, takes: takes, set: set, get: func() string { return deflt }}, usage)
 }
 
 // List adds a flag that takes several words with commas or white space between them, and may be repeated: one is

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/raftstore"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden holds what people read against a file.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant, as %s has it,\n%s", got, path, want)
+	}
+}
+
+// A fakeNode is a node at the other end of the admin socket. It notes the changes it is asked for.
+type fakeNode struct {
+	status  raftstore.Status
+	members []raftstore.Member
+	err     error
+	asked   string
+}
+
+func (f *fakeNode) Status() raftstore.Status                            { return f.status }
+func (f *fakeNode) Members(context.Context) ([]raftstore.Member, error) { return f.members, f.err }
+func (f *fakeNode) Join(_ context.Context, peers []string, discard bool) error {
+	return f.note("join %v discard=%v", peers, discard)
+}
+func (f *fakeNode) Leave(context.Context) error                  { return f.note("leave") }
+func (f *fakeNode) RemoveNode(_ context.Context, n string) error { return f.note("remove %s", n) }
+func (f *fakeNode) Transfer(_ context.Context, n string) error   { return f.note("transfer %q", n) }
+
+func (f *fakeNode) note(format string, args ...any) error {
+	f.asked = fmt.Sprintf(format, args...)
+	return f.err
+}
+
+// serve puts a node at an admin socket and makes that the default of -connect.
+func serve(t *testing.T, node admin.Node) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := admin.NewServer(node, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv("DC_ADMIN_CONNECT", "UNIX:"+path)
+}
+
+// says runs dc_admin and returns what it prints.
+func says(t *testing.T, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := run(t.Context(), args, &out); err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+	return out.String()
+}
+
+// fails returns the text of an error, which there must be.
+func fails(t *testing.T, err error) string {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	return err.Error()
+}

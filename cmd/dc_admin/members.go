@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/distcache/distcache/raftstore"
+)
+
+func membersCommand() *command {
+	return &command{
+		name:    "members",
+		summary: "the nodes of the cluster",
+		about: `Lists the cluster's nodes as this one sees them. LAG is how many log entries a node is behind
+the leader. A node that did not answer has dashes, and the reason below the table.`,
+		timeout: readTimeout,
+		run:     members,
+	}
+}
+
+func members(ctx context.Context, c *call) error {
+	if err := c.none("members"); err != nil {
+		return err
+	}
+	list, err := c.node.Members(ctx)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		if list == nil {
+			list = []raftstore.Member{}
+		}
+		return c.print(list)
+	}
+	tw := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tw, "NAME\tADDRESS\tVOTER\tSTATE\tAPPLIED\tLAG\tSESSIONS")
+	for _, m := range list {
+		voter, known := "no", fmt.Sprintf("%d\t%d\t%d", m.Applied, m.Lag, m.Sessions)
+		if m.Voter {
+			voter = "yes"
+		}
+		if m.Error != "" || m.Role == raftstore.RoleUnreachable {
+			known = "-\t-\t-"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", clean(m.Name), orDash(m.Address), voter, orDash(string(m.Role)), known)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	gap := "\n"
+	for _, m := range list {
+		if m.Error != "" {
+			fmt.Fprintf(c.out, "%s%s: %s\n", gap, clean(m.Name), clean(m.Error))
+			gap = ""
+		}
+	}
+	return nil
+}

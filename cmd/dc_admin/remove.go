@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"github.com/distcache/distcache/internal/config"
+)
+
+func removeCommand() *command {
+	return &command{
+		name:     "remove",
+		operands: "NAME",
+		summary:  "take another node, one that is gone, out of the cluster",
+		about: `Said to any node of the cluster about another, by the name that "members" shows. A node removed
+so no longer counts towards a majority. If it comes back it does not serve; it can join again
+with an empty data directory.`,
+		timeout: changeTimeout,
+		run:     remove,
+	}
+}
+
+func remove(ctx context.Context, c *call) error {
+	if len(c.operands) != 1 || c.operands[0] == "" {
+		return config.Usagef("remove takes the name of one node, as \"%s members\" shows it", program)
+	}
+	if err := c.node.RemoveNode(ctx, c.operands[0]); err != nil {
+		return err
+	}
+	return c.done("%s is no longer in the cluster.", clean(c.operands[0]))
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/wire"
+)
+
+const program = "dc_admin"
+
+// How long a call may take unless -timeout says it. A change of the cluster may take the node a minute.
+const (
+	readTimeout   = 10 * time.Second
+	changeTimeout = 75 * time.Second
+)
+
+// A command is one of dc_admin's words.
+type command struct {
+	name     string
+	operands string   // for usage
+	summary  string   // a phrase
+	about    string   // the whole story
+	flags    []string // that only some commands take
+	timeout  time.Duration
+	run      func(ctx context.Context, c *call) error
+}
+
+// commands are in the order of usage.
+func commands() []*command {
+	return []*command{statusCommand(), membersCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand()}
+}
+
+// A call is what a command works with.
+type call struct {
+	node     *admin.Client
+	operands []string
+	discard  bool
+	json     bool
+	out      io.Writer
+}
+
+// options are dc_admin's flags.
+type options struct {
+	connect wire.Address
+	json    bool
+	timeout time.Duration
+	discard bool
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	opts, set, err := newOptions()
+	if err != nil {
+		return err
+	}
+	operands, err := set.Parse(args, stdout)
+	if err != nil {
+		return err
+	}
+	cmd, err := find(operands)
+	if err != nil {
+		return err
+	}
+	if set.Given("discard") && len(cmd.flags) == 0 {
+		return config.Usagef("-discard goes with join only")
+	}
+	timeout := cmd.timeout
+	if opts.timeout > 0 {
+		timeout = opts.timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client := admin.NewClient(opts.connect.Dial)
+	defer client.Close()
+	err = cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.json, stdout})
+	return explain(err, opts.connect, timeout)
+}
+
+func newOptions() (*options, *config.Set, error) {
+	opts := new(options)
+	set := config.New(program, intro())
+	set.Help = func(w io.Writer, operands []string) { help(set, w, operands) }
+	set.Group("Flags, before or after the command")
+	if err := set.Address(&opts.connect, config.AdminAddress(config.DataDir()), "connect",
+		"the node's admin listener"); err != nil {
+		return nil, nil, err
+	}
+	set.Bool(&opts.json, "json", "print JSON, for scripts")
+	set.Duration(&opts.timeout, "timeout", "the longest to wait for the node's answer (default 10s, or 75s for a change of the cluster)")
+	set.Group("Flags of join")
+	set.Bool(&opts.discard, "discard", "give up the sessions that this node has of its own")
+	return opts, set, nil
+}
+
+func intro() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "usage: %s [flags] COMMAND\n\nLooks after a running dc_server through its admin listener.\n\nCommands:\n", program)
+	tw := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	for _, cmd := range commands() {
+		fmt.Fprintf(tw, "  %s\t%s\n", strings.TrimSpace(cmd.name+" "+cmd.operands), cmd.summary)
+	}
+	tw.Flush()
+	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" tells more about one.", program)
+	return b.String()
+}
+
+// help prints the usage of the command among the operands, if there is one, else that of the whole.
+func help(set *config.Set, w io.Writer, operands []string) {
+	cmd, err := find(operands)
+	if err != nil {
+		set.Usage(w)
+		return
+	}
+	fmt.Fprintf(w, "usage: %s [flags] %s\n\n%s\n", program, strings.TrimSpace(cmd.name+" "+cmd.operands), cmd.about)
+	set.Flags(w, append([]string{"connect", "json", "timeout"}, cmd.flags...)...)
+}
+
+func find(operands []string) (*command, error) {
+	if len(operands) == 0 {
+		return nil, config.Usagef("which command? It takes one of %s", names())
+	}
+	for _, cmd := range commands() {
+		if cmd.name == operands[0] {
+			return cmd, nil
+		}
+	}
+	return nil, config.Usagef("there is no command %q: it takes one of %s", operands[0], names())
+}
+
+func names() string {
+	var names []string
+	for _, cmd := range commands() {
+		names = append(names, cmd.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// explain adds to what went wrong what to do next.
+func explain(err error, at wire.Address, timeout time.Duration) error {
+	var said *admin.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &said):
+		if said.Hint != "" {
+			return fmt.Errorf("%w\n%s", said, said.Hint)
+		}
+		return said
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted")
+	case errors.Is(err, admin.ErrUnreachable) && errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%w\nThe socket belongs to the user that dc_server runs as: be that user, or root.", err)
+	case errors.Is(err, admin.ErrUnreachable):
+		return fmt.Errorf("%w\nIs dc_server running there? -connect, or %s_CONNECT in the environment, names its admin listener:\n"+
+			"what it was given as -admin, or else UNIX:DIR/admin.sock, where DIR is its data directory.",
+			err, strings.ToUpper(program))
+	case errors.Is(err, admin.ErrNotAdmin):
+		return fmt.Errorf("%v: %w\n-connect takes the address that dc_server has as -admin, not those it has as -listen or -peer.", at, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%v: no answer within %v\nA change that was asked for may still take place: \"%s members\" shows how things stand.",
+			at, timeout, program)
+	}
+	return err
+}
+
+// none is what a command without operands makes of them.
+func (c *call) none(name string) error {
+	if len(c.operands) > 0 {
+		return config.Usagef("%s takes nothing after it, but there is %q", name, c.operands[0])
+	}
+	return nil
+}
+
+// done tells that a change is made.
+func (c *call) done(format string, args ...any) error {
+	if c.json {
+		return c.print(map[string]bool{"ok": true})
+	}
+	_, err := fmt.Fprintf(c.out, format+"\n", args...)
+	return err
+}
+
+// print writes v as JSON.
+func (c *call) print(v any) error {
+	enc := json.NewEncoder(c.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// clean keeps what another node said from disturbing a table or a terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+// orDash is for a table's empty cells.
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return clean(s)
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/distcache/distcache/internal/config"
+)
+
+// mistakes are command lines that get exit status 2 and a sentence, before any node is asked.
+func mistakes(t *testing.T, lines map[string]string) {
+	t.Helper()
+	t.Setenv("DC_ADMIN_CONNECT", "UNIX:"+filepath.Join(t.TempDir(), "nobody"))
+	for line, want := range lines {
+		err := run(t.Context(), strings.Fields(line), io.Discard)
+		if got := fails(t, err); got != want {
+			t.Errorf("%q: got  %s\nwant %s", line, got, want)
+		}
+		if code := config.Exit(program, err, io.Discard); code != 2 {
+			t.Errorf("%q: exit status %d", line, code)
+		}
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	const all = "status, members, join, leave, remove, transfer"
+	mistakes(t, map[string]string{
+		"":                      "which command? It takes one of " + all,
+		"-json":                 "which command? It takes one of " + all,
+		"stat":                  `there is no command "stat": it takes one of ` + all,
+		"status now":            `status takes nothing after it, but there is "now"`,
+		"members all":           `members takes nothing after it, but there is "all"`,
+		"status -force":         "unknown flag -force",
+		"leave -discard":        "-discard goes with join only",
+		"status -timeout never": `-timeout takes a duration above 0 such as 2s or 500ms, not "never"`,
+	})
+}
+
+func TestHelp(t *testing.T) {
+	t.Setenv("STATE_DIRECTORY", "")
+	golden(t, "help", helps(t, "-h"))
+	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer"} {
+		got := helps(t, name, "-h")
+		golden(t, "help-"+name, got)
+		if again := helps(t, "-?", name, "word"); again != got {
+			t.Errorf("-? before %s gives other help than -h after it", name)
+		}
+	}
+}
+
+func helps(t *testing.T, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := run(t.Context(), args, &out); !errors.Is(err, config.ErrDone) {
+		t.Errorf("%q: %v", args, err)
+	}
+	return out.String()
+}
+
+func TestUnreachable(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("STATE_DIRECTORY", dir)
+	err := run(t.Context(), []string{"status"}, io.Discard)
+	got := strings.ReplaceAll(fails(t, err), dir, "/var/lib/distcache")
+	golden(t, "unreachable", got)
+	if code := config.Exit(program, err, io.Discard); code != 1 {
+		t.Errorf("exit status %d", code)
+	}
+}
+
+// listener takes connections and does with each what it is told.
+func listener(t *testing.T, serve func(net.Conn)) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serve(c)
+		}
+	}()
+	t.Setenv("DC_ADMIN_CONNECT", "UNIX:"+path)
+}
+
+func TestNoAdminListener(t *testing.T) {
+	listener(t, func(c net.Conn) { c.Close() })
+	got := fails(t, run(t.Context(), []string{"status"}, io.Discard))
+	if !strings.Contains(got, "not answered by an admin listener") || !strings.Contains(got, "-connect takes the address that dc_server has as -admin") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestNoAnswer(t *testing.T) {
+	held := make(chan net.Conn, 10)
+	listener(t, func(c net.Conn) { held <- c })
+	got := fails(t, run(t.Context(), []string{"leave", "-timeout", "20ms"}, io.Discard))
+	if !strings.Contains(got, "no answer within 20ms\n") {
+		t.Errorf("got %s", got)
+	}
+	(<-held).Close()
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	held := make(chan net.Conn, 10)
+	listener(t, func(c net.Conn) {
+		held <- c
+		cancel()
+	})
+	if got := fails(t, run(ctx, []string{"leave"}, io.Discard)); got != "interrupted" {
+		t.Errorf("got %s", got)
+	}
+	(<-held).Close()
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/raftstore"
+)
+
+func statusCommand() *command {
+	return &command{
+		name:    "status",
+		summary: "what this node is doing",
+		about: `Shows the node's own view: its part in the cluster, how far its log and its state are, how many
+sessions it has and the size of its files.`,
+		timeout: readTimeout,
+		run:     status,
+	}
+}
+
+func status(ctx context.Context, c *call) error {
+	if err := c.none("status"); err != nil {
+		return err
+	}
+	s, err := c.node.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(s)
+	}
+	tw := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
+	line := func(name, format string, args ...any) { fmt.Fprintf(tw, name+"\t"+format+"\n", args...) }
+	line("node", "%s", clean(s.Node))
+	line("state", "%s", state(s))
+	if s.Reason != "" {
+		line("reason", "%s", clean(s.Reason))
+	}
+	line("sessions", "%s", sessions(s))
+	if s.Role != admin.RoleMemory {
+		line("address", "%s", orDash(s.Address))
+		line("leader", "%s", leader(s))
+		line("term", "%d", s.Term)
+		line("applied index", "%d (log %d, committed %d, on disk %d)", s.Applied, s.LastIndex, s.Commit, s.Flushed)
+		line("files", "state %s, log %s", size(s.StateSize), size(s.LogSize))
+		line("reads", "%s", orDash(s.Reads))
+	}
+	return tw.Flush()
+}
+
+func state(s raftstore.Status) string {
+	switch {
+	case s.Role == admin.RoleMemory:
+		return "keeps sessions in memory only"
+	case s.Voter:
+		return clean(string(s.Role)) + ", voter"
+	}
+	return clean(string(s.Role)) + ", not a voter"
+}
+
+func sessions(s raftstore.Status) string {
+	if s.Limit == 0 {
+		return fmt.Sprintf("%d, no limit", s.Sessions)
+	}
+	return fmt.Sprintf("%d of %d", s.Sessions, s.Limit)
+}
+
+func leader(s raftstore.Status) string {
+	switch {
+	case s.Leader == "" && s.LeaderAt == "":
+		return "none"
+	case s.LeaderAt == "":
+		return clean(s.Leader)
+	}
+	return orDash(s.Leader) + " at " + clean(s.LeaderAt)
+}
+
+// size is a number of bytes as people read it.
+func size(bytes int64) string {
+	if bytes < 1<<10 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	n, unit := float64(bytes)/(1<<10), 0
+	for n >= 1<<10 && unit < 3 {
+		n, unit = n/(1<<10), unit+1
+	}
+	return fmt.Sprintf("%.1f %ciB", n, "KMGT"[unit])
+}

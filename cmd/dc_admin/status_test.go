@@ -1,0 +1,55 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/raftstore"
+)
+
+var aFollower = raftstore.Status{
+	Node: "n2", Address: "10.0.0.2:7001", Role: raftstore.RoleFollower, Voter: true,
+	Leader: "n1", LeaderAt: "10.0.0.1:7001", Term: 7,
+	LastIndex: 120345, Commit: 120345, Applied: 120344, Flushed: 120100,
+	Sessions: 34567, Limit: 1000000, StateSize: 45 << 20, LogSize: 1234567, Reads: "linearizable",
+}
+
+func TestStatus(t *testing.T) {
+	alone := raftstore.Status{
+		Node: "n1", Role: raftstore.RoleLeader, Voter: true, Leader: "n1", Term: 2,
+		LastIndex: 4, Commit: 4, Applied: 4, Sessions: 1, StateSize: 1000, LogSize: 32 << 10, Reads: "local",
+	}
+	lost := aFollower
+	lost.Role, lost.Voter, lost.Leader, lost.LeaderAt = raftstore.RoleRemoved, false, "", ""
+	lost.Reason = "this node was removed from its cluster\x1b[31m\nby n1"
+	for name, node := range map[string]admin.Node{
+		"status-follower": &fakeNode{status: aFollower},
+		"status-alone":    &fakeNode{status: alone},
+		"status-removed":  &fakeNode{status: lost},
+		"status-memory":   admin.Memory{Name: "n1", Limit: 500, Sessions: func() int { return 17 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, node)
+			golden(t, name, says(t, "status"))
+		})
+	}
+}
+
+func TestStatusJSON(t *testing.T) {
+	serve(t, &fakeNode{status: aFollower})
+	for _, args := range [][]string{{"status", "-json"}, {"-json", "status"}} {
+		var got raftstore.Status
+		if err := json.Unmarshal([]byte(says(t, args...)), &got); err != nil || got != aFollower {
+			t.Errorf("%q: got %+v, %v", args, got, err)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 5 << 30: "5.0 GiB", 1 << 52: "4096.0 TiB"} {
+		if got := size(n); got != want {
+			t.Errorf("%d: got %s, want %s", n, got, want)
+		}
+	}
+}

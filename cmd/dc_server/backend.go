@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+
+	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/raftstore"
+	"github.com/distcache/distcache/wire/server"
+)
+
+// A backend is what is behind the listener: the store, and what the daemon has to know of it besides.
+type backend struct {
+	store    server.Store
+	node     admin.Node
+	done     <-chan struct{}             // closed when the store can't go on; nil if that can't be
+	err      func() error                // then: why
+	stepdown func(context.Context) error // hand over what other nodes can take
+	close    func() error
+}
+
+func openBackend(opts *options, log *slog.Logger) (*backend, error) {
+	if opts.memory {
+		log.Info("sessions are kept in memory only", "limit", opts.sessions)
+		return openMemory(opts), nil
+	}
+	log.Info("sessions are kept on disk", "data", opts.data, "limit", opts.sessions)
+	return openDurable(opts, log)
+}
+
+func openMemory(opts *options) *backend {
+	store := server.NewMemory(int(opts.sessions))
+	return &backend{
+		store:    store,
+		node:     admin.Memory{Name: opts.node, Limit: opts.sessions, Sessions: store.Len},
+		stepdown: func(context.Context) error { return nil },
+		close:    store.Close,
+	}
+}
+
+func openDurable(opts *options, log *slog.Logger) (*backend, error) {
+	store, err := raftstore.Open(raftstore.Config{
+		Dir:       opts.data,
+		Name:      opts.node,
+		Peer:      opts.peer,
+		Advertise: opts.advertise,
+		Cluster:   opts.cluster,
+		Join:      opts.join,
+		Sessions:  opts.sessions,
+		Reads:     opts.reads,
+		Logger:    log,
+	})
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return nil, errors.Join(err, errors.New("The data directory, -data, must be one that this user can write to."))
+	case err != nil:
+		return nil, opts.explain(err)
+	}
+	return &backend{
+		store:    store,
+		node:     store,
+		done:     store.Done(),
+		err:      store.Err,
+		stepdown: store.Stepdown,
+		close:    store.Close,
+	}, nil
+}

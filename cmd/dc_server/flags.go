@@ -1,0 +1,229 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/raftstore"
+	"github.com/distcache/distcache/wire"
+)
+
+const program = "dc_server"
+
+const intro = `usage: dc_server -listen ADDR [flags]
+
+Keeps TLS sessions for distcache clients: on disk, and replicated when there are several nodes.
+
+  one node       dc_server -listen IP:9001
+  three nodes    dc_server -listen IP:9001 -node n1 -cluster n1=host1:7001,n2=host2:7001,n3=host3:7001
+                 and the same with -node n2 and -node n3 on the others
+  one more       dc_server -listen IP:9001 -node n4 -peer host4:7001 -join host1:7001
+  as before      dc_server -listen IP:9001 -memory
+
+ADDR is IP:PORT for all interfaces, IP:HOST:PORT, UNIX:PATH or FD:N.`
+
+// options are what dc_server can be told.
+type options struct {
+	listen     []wire.Address
+	timeout    time.Duration
+	minTimeout time.Duration
+	progress   uint64
+
+	sessions uint64
+	memory   bool
+	data     string
+	reads    raftstore.ReadMode
+
+	node      string
+	peer      string
+	advertise string
+	cluster   []raftstore.Node
+	join      []string
+
+	admin   []wire.Address
+	logging *config.Logging
+}
+
+// defaults are all of dc_server's. A host without a usable name has to be given -node.
+func defaults() *options {
+	host, _ := os.Hostname()
+	return &options{
+		timeout:  2 * time.Second,
+		sessions: 1_000_000,
+		data:     config.DataDir(),
+		node:     host,
+	}
+}
+
+func (o *options) flags() *config.Set {
+	set := config.New(program, intro)
+	set.Group("Clients")
+	set.Addresses(&o.listen, "listen", "where clients connect; may be repeated; needed")
+	set.Duration(&o.timeout, "timeout", "the longest that any request may take; past it the answer is DISCONNECTED")
+	set.Millis(&o.minTimeout, 0, wire.MaxTimeout, "mintimeout",
+		"raise shorter timeouts of added sessions to this; Apache httpd's mod_socache_dc needs it, as it asks for less than a second whatever its own configuration says")
+	set.Uint64(&o.progress, math.MaxInt, "progress",
+		"print a line with the operations and sessions at least every N operations, and otherwise once a second when there were any; 0 is never")
+
+	set.Group("Sessions")
+	set.Uint64(&o.sessions, math.MaxInt, "sessions", "the most sessions kept, those due to expire soonest go first; 0 is no limit")
+	set.String(&o.data, "data", "DIR", "the path of a directory", "where they are kept on disk")
+	set.Bool(&o.memory, "memory", "keep them in memory only, unreplicated, as the original dc_server does")
+	set.Func("reads", "linearizable|leader|local", "linearizable, leader or local", o.reads.String(),
+		"linearizable: a read sees every write acknowledged before it, on any node; leader: faster, but a leader just deposed may for a moment answer from before; local: whatever this node has",
+		func(text string) (err error) {
+			o.reads, err = raftstore.ParseReadMode(text)
+			return err
+		})
+
+	set.Group("Cluster")
+	set.String(&o.node, "node", "NAME", "a name", "what this node is called, unlike any other of its cluster")
+	set.HostPort(&o.peer, true, "peer", "where other nodes reach this one; without it, it is alone")
+	set.HostPort(&o.advertise, false, "advertise", "the address that other nodes are told, if it is not -peer")
+	set.List("cluster", "NAME=HOST:PORT,…", "NAME=HOST:PORT of every node, with commas between them",
+		"the nodes of a cluster that starts together, this one among them, the same on all; -peer is then known", o.addNode)
+	set.HostPorts(&o.join, "join", "peers of a cluster to join; no effect once this node is a member")
+
+	set.Group("Operation")
+	set.Addresses(&o.admin, "admin", "where dc_admin connects; may be repeated; by default UNIX:DIR/admin.sock in the -data directory, with -memory nowhere")
+	o.logging = set.Logging()
+	set.File()
+	return set
+}
+
+func (o *options) addNode(word string) error {
+	name, address, ok := strings.Cut(word, "=")
+	if !ok || name == "" {
+		return fmt.Errorf("%q is not NAME=HOST:PORT", word)
+	}
+	if err := config.CheckHostPort(address, false); err != nil {
+		return fmt.Errorf("node %s: %w", name, err)
+	}
+	o.cluster = append(o.cluster, raftstore.Node{Name: name, Address: address})
+	return nil
+}
+
+// parse takes the options from args, the environment and a file, and makes sure that they go together.
+func parse(args []string, stdout io.Writer) (*options, error) {
+	opts := defaults()
+	set := opts.flags()
+	operands, err := set.Parse(args, stdout)
+	if err != nil {
+		return nil, err
+	}
+	if err := config.NoOperands(operands); err != nil {
+		return nil, err
+	}
+	if len(opts.listen) == 0 {
+		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen IP:127.0.0.1:9001 or -listen UNIX:/run/distcache.sock")
+	}
+	if opts.memory {
+		return opts, memoryAlone(set)
+	}
+	if opts.node == "" {
+		return nil, config.Usagef("-node is needed, as this host has no name")
+	}
+	if err := opts.place(); err != nil {
+		return nil, err
+	}
+	if len(opts.admin) == 0 {
+		at, err := wire.ParseAddress(config.AdminAddress(opts.data))
+		if err != nil {
+			return nil, config.Usagef("-admin is needed, as it cannot be in that data directory: %w", err)
+		}
+		opts.admin = append(opts.admin, at)
+	}
+	return opts, nil
+}
+
+// memoryAlone refuses the flags that -memory makes void.
+func memoryAlone(set *config.Set) error {
+	for _, name := range []string{"data", "peer", "advertise", "cluster", "join"} {
+		if set.Given(name) {
+			return config.Usagef("-memory and -%s don't go together: with -memory nothing is kept on disk or on other nodes", name)
+		}
+	}
+	return nil
+}
+
+// place settles where the node stands among others: its peer address and the one it advertises.
+func (o *options) place() error {
+	switch {
+	case len(o.cluster) > 0 && len(o.join) > 0:
+		return config.Usagef("-cluster and -join don't go together: a node starts with a cluster, or joins one that is there")
+	case len(o.cluster) > 0:
+		return o.placeInCluster()
+	case o.peer == "" && len(o.join) > 0:
+		return config.Usagef("-join needs -peer: the address, HOST:PORT, where the cluster reaches this node")
+	case o.peer == "" && o.advertise != "":
+		return config.Usagef("-advertise needs -peer: the address that this node listens on for the others")
+	case o.peer == "":
+		return nil
+	}
+	if o.advertise == "" {
+		if !namesHost(o.peer) {
+			return config.Usagef("-peer %s names no host that others could connect to: give one with -advertise HOST:PORT", o.peer)
+		}
+		o.advertise = o.peer
+	}
+	if !namesHost(o.advertise) {
+		return config.Usagef("-advertise %s names no host that others could connect to", o.advertise)
+	}
+	return nil
+}
+
+func (o *options) placeInCluster() error {
+	var names []string
+	own := ""
+	for _, n := range o.cluster {
+		names = append(names, n.Name)
+		if n.Name == o.node {
+			own = n.Address
+		}
+	}
+	switch {
+	case own == "":
+		return config.Usagef("-cluster lists %s, but not this node, which is called %s: give -node one of those names",
+			strings.Join(names, ", "), o.node)
+	case o.advertise != "" && o.advertise != own:
+		return config.Usagef("-advertise %s is not the address that -cluster has for this node, %s", o.advertise, own)
+	}
+	o.advertise = own
+	if o.peer == "" {
+		o.peer = own
+	}
+	return nil
+}
+
+// namesHost tells whether another machine could connect to the address, rather than only listen on it.
+func namesHost(hostPort string) bool {
+	host, _, err := net.SplitHostPort(hostPort)
+	ip, notIP := netip.ParseAddr(host)
+	return err == nil && host != "" && (notIP != nil || !ip.IsUnspecified())
+}
+
+// settings are the flags behind the fields that raftstore may find fault with.
+var settings = map[string]string{
+	"Dir": "-data", "Name": "-node", "Peer": "-peer", "Advertise": "-advertise", "Cluster": "-cluster", "Join": "-join",
+	"Sessions": "-sessions", "Reads": "-reads",
+}
+
+// explain makes a sentence in terms of flags of what was wrong when the store was opened.
+func (o *options) explain(err error) error {
+	var bad *raftstore.ConfigError
+	if errors.As(err, &bad) {
+		if name := settings[bad.Setting]; name != "" {
+			return config.Usagef("%s: %s", name, bad.Problem)
+		}
+		return config.Usagef("%w", err)
+	}
+	return err
+}

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/raftstore"
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/server"
+)
+
+// A process is a dc_server that runs in this one.
+type process struct {
+	t       *testing.T
+	cancel  context.CancelFunc
+	ended   chan error
+	clients []string // where it listens
+	admins  []string
+	stdout  *lines
+}
+
+// lines is what was written, and tells of each line.
+type lines struct {
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	more chan struct{}
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Write(b)
+	select {
+	case l.more <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// start runs dc_server until it says that it is ready.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	return started(t, func(ctx context.Context, stdout, stderr io.Writer) error {
+		return run(ctx, append(args, "-log-format", "json"), stdout, stderr)
+	})
+}
+
+func started(t *testing.T, run func(ctx context.Context, stdout, stderr io.Writer) error) *process {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &process{t: t, cancel: cancel, ended: make(chan error, 1), stdout: &lines{more: make(chan struct{}, 1)}}
+	r, w := io.Pipe()
+	go func() {
+		err := run(ctx, p.stdout, w)
+		w.Close()
+		p.ended <- err
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		for range p.ended { // until it is closed
+		}
+	})
+	log := bufio.NewScanner(r)
+	for log.Scan() {
+		var line struct{ Msg, Address string }
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+			t.Fatalf("log has %q: %v", log.Text(), err)
+		}
+		switch line.Msg {
+		case "listening for clients":
+			p.clients = append(p.clients, line.Address)
+		case "listening for dc_admin":
+			p.admins = append(p.admins, line.Address)
+		case "ready":
+			go io.Copy(io.Discard, r)
+			return p
+		}
+	}
+	t.Fatalf("dc_server did not get ready: %v", <-p.ended)
+	return nil
+}
+
+// stop ends it as a signal does.
+func (p *process) stop() error {
+	p.cancel()
+	return <-p.ended
+}
+
+// dial connects to where it listens for clients first.
+func (p *process) dial() net.Conn {
+	p.t.Helper()
+	network := "tcp"
+	if strings.Contains(p.clients[0], "/") {
+		network = "unix"
+	}
+	c, err := net.Dial(network, p.clients[0])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// ask makes one request of USER class on a connection, and returns the answer's payload.
+func ask(c net.Conn, op wire.Op, payload []byte) ([]byte, error) {
+	if _, err := c.Write(wire.AppendMessage(nil, &wire.Message{UID: 1, Op: op, Payload: payload})); err != nil {
+		return nil, err
+	}
+	var m wire.Message
+	err := wire.NewReader(c, wire.Responses).Read(&m)
+	return m.Payload, err
+}
+
+func wantAnswer(t *testing.T, c net.Conn, op wire.Op, payload []byte, want string) {
+	t.Helper()
+	if got, err := ask(c, op, payload); err != nil || string(got) != want {
+		t.Errorf("answer is %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestMemoryServer(t *testing.T) {
+	p := start(t, "-memory", "-listen", "IP:127.0.0.1:0", "-listen", "UNIX:"+filepath.Join(t.TempDir(), "sock"), "-progress", "2")
+	if len(p.clients) != 2 || len(p.admins) != 0 {
+		t.Fatalf("listens on %q and %q", p.clients, p.admins)
+	}
+	c := p.dial()
+	wantAnswer(t, c, wire.OpAdd, wire.AppendAdd(nil, []byte("id"), []byte("data"), wire.MaxTimeout), "\x00")
+	wantAnswer(t, c, wire.OpGet, []byte("id"), "data")
+	<-p.stdout.more
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := p.stdout.String(); !strings.Contains(got, "sessions 1") {
+		t.Errorf("progress is %q", got)
+	}
+	if _, err := net.Dial("tcp", p.clients[0]); err == nil {
+		t.Error("it still listens")
+	}
+}
+
+func TestDurableServer(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	args := []string{"-listen", "IP:127.0.0.1:0", "-data", dir, "-node", "n1"}
+	p := start(t, args...)
+	wantAnswer(t, p.dial(), wire.OpAdd, wire.AppendAdd(nil, []byte("id"), []byte("data"), wire.MaxTimeout), "\x00")
+	socket := filepath.Join(dir, "admin.sock")
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the admin socket is %v, %v", info, err)
+	}
+	status, err := adminOf(t, socket).Status(t.Context())
+	if err != nil || status.Node != "n1" || status.Sessions != 1 {
+		t.Errorf("status is %+v, %v", status, err)
+	}
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the admin socket is left: %v", err)
+	}
+	p = start(t, args...)
+	wantAnswer(t, p.dial(), wire.OpGet, []byte("id"), "data")
+
+	wantFailure(t, refuses(t, args...), 1, "data directory is in use by another process")
+}
+
+func adminOf(t *testing.T, socket string) *admin.Client {
+	client := admin.NewClient(func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	})
+	t.Cleanup(client.Close)
+	return client
+}
+
+// refuses runs a dc_server that must not start, and returns its error.
+func refuses(t *testing.T, args ...string) error {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // in case it does start
+	defer cancel()
+	return run(ctx, args, io.Discard, io.Discard)
+}
+
+func wantFailure(t *testing.T, err error, code int, part string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), part) || config.Exit(program, err, io.Discard) != code {
+		t.Errorf("got %v, want exit status %d with %q", err, code, part)
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	at := "IP:" + l.Addr().String()
+	for _, args := range [][]string{
+		{"-memory", "-listen", at},
+		{"-memory", "-listen", "IP:127.0.0.1:0", "-admin", at},
+		{"-data", t.TempDir(), "-node", "n1", "-listen", at},
+		{"-data", t.TempDir(), "-node", "n1", "-listen", "IP:127.0.0.1:0", "-peer", l.Addr().String()},
+	} {
+		err := refuses(t, args...)
+		wantFailure(t, err, 1, "address already in use")
+		if err != nil && !strings.Contains(err.Error(), l.Addr().String()) {
+			t.Errorf("the address is not named: %v", err)
+		}
+	}
+}
+
+func TestBadDataDirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, filepath.Join(file, "data"), "/proc/data"} {
+		wantFailure(t, refuses(t, "-listen", "IP:127.0.0.1:0", "-node", "n1", "-data", dir), 1, "data directory: ")
+	}
+}
+
+func TestBadNodeName(t *testing.T) {
+	wantFailure(t, refuses(t, "-listen", "IP:127.0.0.1:0", "-node", "n 1", "-data", t.TempDir()), 2, "-node: ")
+}
+
+// withBackend runs the daemon over a backend of the test's.
+func withBackend(t *testing.T, back *backend) *process {
+	t.Helper()
+	opts, err := parse([]string{"-memory", "-listen", "IP:127.0.0.1:0", "-admin", "UNIX:" + filepath.Join(t.TempDir(), "admin")}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return started(t, func(ctx context.Context, stdout, stderr io.Writer) error {
+		return serve(ctx, opts, back, slog.New(slog.NewJSONHandler(stderr, nil)), stdout)
+	})
+}
+
+func TestOrderOfStopping(t *testing.T) {
+	store := server.NewMemory(0)
+	back := openMemory(defaults())
+	back.store = store
+	var p *process
+	var c net.Conn
+	var steps []string
+	back.stepdown = func(context.Context) error {
+		steps = append(steps, "step down")
+		if _, err := net.Dial("tcp", p.clients[0]); err == nil {
+			t.Error("a new connection was accepted while leadership is handed over")
+		}
+		wantAnswer(t, c, wire.OpHave, []byte("id"), "\x01")
+		if _, err := adminOf(t, p.admins[0]).Status(context.Background()); err != nil {
+			t.Errorf("no status while leadership is handed over: %v", err)
+		}
+		return errors.New("nobody to hand over to")
+	}
+	back.close = func() error {
+		steps = append(steps, "close")
+		if _, err := ask(c, wire.OpHave, []byte("id")); err == nil {
+			t.Error("a request was answered when the store was closing")
+		}
+		if _, err := adminOf(t, p.admins[0]).Status(context.Background()); err == nil {
+			t.Error("status was answered when the store was closing")
+		}
+		return store.Close()
+	}
+	p = withBackend(t, back)
+	c = p.dial()
+	wantAnswer(t, c, wire.OpHave, []byte("id"), "\x01")
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(steps, ", "); got != "step down, close" {
+		t.Errorf("steps were %s", got)
+	}
+}
+
+func TestStoreEnds(t *testing.T) {
+	for _, test := range []struct {
+		why  error
+		code int
+	}{
+		{fmt.Errorf("wrapped: %w", raftstore.ErrLeft), 0},
+		{raftstore.ErrRemoved, 1},
+		{fmt.Errorf("%w: no space", raftstore.ErrDisk), 1},
+	} {
+		done := make(chan struct{})
+		back := openMemory(defaults())
+		back.done = done
+		back.err = func() error { return test.why }
+		back.stepdown = func(context.Context) error {
+			t.Error("asked to step down after its end")
+			return nil
+		}
+		p := withBackend(t, back)
+		close(done)
+		err := <-p.ended
+		if code := config.Exit(program, err, io.Discard); code != test.code {
+			t.Errorf("%v: exit status %d", test.why, code)
+		}
+		if err != nil && !errors.Is(err, test.why) {
+			t.Errorf("%v: said %v", test.why, err)
+		}
+	}
+}
+
+func TestStoreFailsToClose(t *testing.T) {
+	back := openMemory(defaults())
+	back.close = func() error { return errors.New("no space") }
+	wantFailure(t, withBackend(t, back).stop(), 1, "closing the store: no space")
+}
+
+func TestOpenFileLimit(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if limit.Cur != limit.Max {
+		t.Errorf("the open file limit is %d of %d: the runtime did not raise it", limit.Cur, limit.Max)
+	}
+}

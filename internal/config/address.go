@@ -1,0 +1,39 @@
+package config
+
+import "github.com/distcache/distcache/wire"
+
+const takesAddress = "an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path"
+
+// Address adds a flag that takes one address, and sets its default.
+func (s *Set) Address(p *wire.Address, deflt, name, usage string) (err error) {
+	if *p, err = wire.ParseAddress(deflt); err != nil {
+		return err
+	}
+	s.Func(name, "ADDR", takesAddress, deflt, usage, func(text string) error {
+		a, err := wire.ParseAddress(text)
+		if err == nil {
+			*p = a
+		}
+		return err
+	})
+	return nil
+}
+
+// Addresses adds a flag that takes an address and may be repeated. In the environment and in a file it takes several,
+// with commas or white space between them; on the command line a path may so contain either.
+func (s *Set) Addresses(p *[]wire.Address, name, usage string) {
+	s.Func(name, "ADDR", takesAddress, "", usage, func(text string) error {
+		words := []string{text}
+		if !s.words {
+			words = Words(text)
+		}
+		for _, word := range words {
+			a, err := wire.ParseAddress(word)
+			if err != nil {
+				return err
+			}
+			*p = append(*p, a)
+		}
+		return nil
+	})
+}
