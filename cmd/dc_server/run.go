@@ -66,6 +66,7 @@ type daemon struct {
 	clients  []net.Listener
 	admins   []net.Listener
 	failed   chan error // of a listener's Serve
+	serving  bool
 	stopping atomic.Bool
 	end      context.CancelFunc // of the progress lines; nil without any
 	wg       sync.WaitGroup
@@ -124,6 +125,7 @@ func cannotListen(flag string, at wire.Address, err error) error {
 
 // start sets going all that runs until stop.
 func (d *daemon) start(opts *options, stdout io.Writer) {
+	d.serving = true
 	for _, l := range d.clients {
 		d.wg.Go(func() { d.ended("clients", l, d.server.Serve(l)) })
 	}
@@ -135,7 +137,7 @@ func (d *daemon) start(opts *options, stdout io.Writer) {
 		d.end = cancel
 		d.wg.Go(func() {
 			if err := d.server.ReportProgress(ctx, stdout, opts.progress); err != nil {
-				d.log.Warn("no more progress lines", "err", err)
+				d.log.Warn("no more progress lines", "error", err)
 			}
 		})
 	}
@@ -162,7 +164,7 @@ func (d *daemon) wait(ctx context.Context) error {
 		d.log.Info("stopping", "reason", err)
 		return nil
 	}
-	d.log.Error("cannot go on", "err", err)
+	d.log.Error("cannot go on", "error", err)
 	return err
 }
 
@@ -181,17 +183,17 @@ func (d *daemon) stop() error {
 	for _, l := range d.clients {
 		l.Close()
 	}
-	if !d.storeEnded() {
+	if d.serving && !d.storeEnded() {
 		ctx, cancel := context.WithTimeout(context.Background(), stepdownTimeout)
 		if err := d.back.stepdown(ctx); err != nil {
-			d.log.Warn("leadership was not handed over", "err", err)
+			d.log.Warn("leadership was not handed over", "error", err)
 		}
 		cancel()
 	}
 	if d.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		if err := d.server.Shutdown(ctx); err != nil {
-			d.log.Warn("connections were cut off", "err", err)
+			d.log.Warn("connections were cut off", "error", err)
 		}
 		cancel()
 		d.server.Close()
@@ -202,7 +204,7 @@ func (d *daemon) stop() error {
 	if d.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 		if err := d.admin.Shutdown(ctx); err != nil {
-			d.log.Warn("admin listener", "err", err)
+			d.log.Warn("admin listener", "error", err)
 		}
 		cancel()
 	}

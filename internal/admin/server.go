@@ -152,7 +152,7 @@ func change[T any](s *Server, call func(context.Context, T) error) http.HandlerF
 		log := s.log.With("call", r.URL.Path, "request", fmt.Sprintf("%+v", req))
 		log.Info("asked to change the cluster")
 		if err := call(ctx, req); err != nil {
-			log.Warn("the change of the cluster failed", "err", err)
+			log.Warn("the change of the cluster failed", "error", err)
 			fail(w, err)
 			return
 		}
