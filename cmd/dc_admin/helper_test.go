@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -90,11 +91,12 @@ func says(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-// fails returns the text of an error, which there must be.
+// fails returns what people read of an error, which there must be.
 func fails(t *testing.T, err error) string {
 	t.Helper()
-	if err == nil {
+	var stderr bytes.Buffer
+	if config.Exit(program, err, &stderr) == 0 {
 		t.Fatal("no error")
 	}
-	return err.Error()
+	return stderr.String()
 }

@@ -153,22 +153,22 @@ func explain(err error, at wire.Address, timeout time.Duration) error {
 		return nil
 	case errors.As(err, &said):
 		if said.Hint != "" {
-			return fmt.Errorf("%w\n%s", said, said.Hint)
+			return config.Hint(said, "%s", said.Hint)
 		}
 		return said
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
 	case errors.Is(err, admin.ErrUnreachable) && errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w\nThe socket belongs to the user that dc_server runs as: be that user, or root.", err)
+		return config.Hint(err, "The socket belongs to the user that dc_server runs as: be that user, or root.")
 	case errors.Is(err, admin.ErrUnreachable):
-		return fmt.Errorf("%w\nIs dc_server running there? -connect, or %s_CONNECT in the environment, names its admin listener:\n"+
-			"what it was given as -admin, or else UNIX:DIR/admin.sock, where DIR is its data directory.",
-			err, strings.ToUpper(program))
+		return config.Hint(err, "Is dc_server running there? -connect, or %s_CONNECT in the environment, names its admin listener:\n"+
+			"what it was given as -admin, or else UNIX:DIR/admin.sock, where DIR is its data directory.", strings.ToUpper(program))
 	case errors.Is(err, admin.ErrNotAdmin):
-		return fmt.Errorf("%v: %w\n-connect takes the address that dc_server has as -admin, not those it has as -listen or -peer.", at, err)
+		return config.Hint(fmt.Errorf("%v: %w", at, err),
+			"-connect takes the address that dc_server has as -admin, not those it has as -listen or -peer.")
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%v: no answer within %v\nA change that was asked for may still take place: \"%s members\" shows how things stand.",
-			at, timeout, program)
+		return config.Hint(fmt.Errorf("%v: no answer within %v", at, timeout),
+			"A change that was asked for may still take place: \"%s members\" shows how things stand.", program)
 	}
 	return err
 }

@@ -19,6 +19,7 @@ func mistakes(t *testing.T, lines map[string]string) {
 	t.Setenv("DC_ADMIN_CONNECT", "UNIX:"+filepath.Join(t.TempDir(), "nobody"))
 	for line, want := range lines {
 		err := run(t.Context(), strings.Fields(line), io.Discard)
+		want = "dc_admin: " + want + "\n\"dc_admin -h\" explains its use.\n"
 		if got := fails(t, err); got != want {
 			t.Errorf("%q: got  %s\nwant %s", line, got, want)
 		}
@@ -120,7 +121,7 @@ func TestInterrupted(t *testing.T) {
 		held <- c
 		cancel()
 	})
-	if got := fails(t, run(ctx, []string{"leave"}, io.Discard)); got != "interrupted" {
+	if got := fails(t, run(ctx, []string{"leave"}, io.Discard)); got != "dc_admin: interrupted\n" {
 		t.Errorf("got %s", got)
 	}
 	(<-held).Close()

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -54,7 +55,7 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	})
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return nil, errors.Join(err, errors.New("The data directory, -data, must be one that this user can write to."))
+		return nil, config.Hint(err, "The data directory, -data, must be one that this user can write to.")
 	case err != nil:
 		return nil, opts.explain(err)
 	}

@@ -116,9 +116,9 @@ func cannotListen(flag string, at wire.Address, err error) error {
 	err = fmt.Errorf("%s %v: %w", flag, at, err)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w\nAnother process listens there: stop it, or give another address.", err)
+		return config.Hint(err, "Another process listens there: stop it, or give another address.")
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w\nThis user may not listen there.", err)
+		return config.Hint(err, "This user may not listen there.")
 	}
 	return err
 }
@@ -186,7 +186,7 @@ func (d *daemon) stop() error {
 	if d.serving && !d.storeEnded() {
 		ctx, cancel := context.WithTimeout(context.Background(), stepdownTimeout)
 		if err := d.back.stepdown(ctx); err != nil {
-			d.log.Warn("leadership was not handed over", "error", err)
+			d.log.Warn("stopping without handing leadership over", "error", err)
 		}
 		cancel()
 	}

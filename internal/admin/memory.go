@@ -22,7 +22,7 @@ func (m Memory) Status() raftstore.Status {
 	return raftstore.Status{Node: m.Name, Role: RoleMemory, Sessions: m.Sessions(), Limit: m.Limit}
 }
 
-// Members, and all that follows, is refused.
+// Members is refused, as is all that follows.
 func (m Memory) Members(context.Context) ([]raftstore.Member, error) { return nil, errMemory }
 
 // Join is refused.

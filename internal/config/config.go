@@ -41,18 +41,36 @@ func (e *UsageError) Unwrap() error { return e.Err }
 // Usagef returns a [UsageError].
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
 
+// A HintError is an error and what to do about it, in sentences that [Exit] prints on lines of their own.
+type HintError struct {
+	Err  error
+	Hint string
+}
+
+func (e *HintError) Error() string { return e.Err.Error() }
+func (e *HintError) Unwrap() error { return e.Err }
+
+// Hint returns a [HintError].
+func Hint(err error, format string, args ...any) error {
+	return &HintError{err, fmt.Sprintf(format, args...)}
+}
+
 // Exit tells what err has to say on stderr, and returns the exit status: 0 for nil and [ErrDone], 2 for a
 // [UsageError], 1 for any other.
 func Exit(program string, err error, stderr io.Writer) int {
-	var usage *UsageError
-	switch {
-	case err == nil, errors.Is(err, ErrDone):
+	if err == nil || errors.Is(err, ErrDone) {
 		return 0
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "%s: %v\n\"%s -h\" explains its use.\n", program, err, program)
-		return 2
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	var usage *UsageError
+	var hint *HintError
+	if errors.As(err, &hint) {
+		fmt.Fprintln(stderr, hint.Hint)
+	}
+	if errors.As(err, &usage) {
+		fmt.Fprintf(stderr, "\"%s -h\" explains its use.\n", program)
+		return 2
+	}
 	return 1
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -250,6 +251,11 @@ func TestGiven(t *testing.T) {
 func TestExit(t *testing.T) {
 	var stderr bytes.Buffer
 	if code := Exit("dc_tool", errors.New("no luck"), &stderr); code != 1 || stderr.String() != "dc_tool: no luck\n" {
+		t.Errorf("exit status %d, stderr %q", code, &stderr)
+	}
+	stderr.Reset()
+	err := Hint(errors.New("no luck"), "Try again %s.", "later")
+	if code := Exit("dc_tool", fmt.Errorf("wrapped: %w", err), &stderr); code != 1 || stderr.String() != "dc_tool: wrapped: no luck\nTry again later.\n" {
 		t.Errorf("exit status %d, stderr %q", code, &stderr)
 	}
 	if err := NoOperands([]string{"word"}); Exit("dc_tool", err, &stderr) != 2 {
