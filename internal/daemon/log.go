@@ -1,0 +1,178 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"log/syslog"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/distcache/distcache/internal/config"
+)
+
+// An output is where a daemon's log goes.
+type output interface {
+	logger() *slog.Logger
+	reopen() error  // the file, if it is one
+	crashes() error // it is where Go tells of a crash from now on, if it can be
+	Close() error
+}
+
+// openLog opens the log that the flags say.
+func (o *Options) openLog(program string, stderr io.Writer, owner *account) (output, error) {
+	switch {
+	case o.logFile != "":
+		return openLogFile(o.logFile, o.logging, owner)
+	case !o.detach:
+		return stream{o.logging.Logger(stderr)}, nil
+	}
+	w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_INFO, program)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: there is no syslog on this machine, and the log is lost: -log-file PATH keeps it\n", program)
+		return stream{slog.New(slog.DiscardHandler)}, nil
+	}
+	return syslogOutput{newSyslogger(w, o.logging), w}, nil
+}
+
+// A stream is a log that was there already.
+type stream struct{ log *slog.Logger }
+
+func (s stream) logger() *slog.Logger { return s.log }
+func (s stream) reopen() error        { return nil }
+func (s stream) crashes() error       { return nil }
+func (s stream) Close() error         { return nil }
+
+// A logFile is appended to until it is opened anew.
+type logFile struct {
+	path    string
+	logging *config.Logging
+
+	mu sync.Mutex
+	f  *os.File
+}
+
+func openLogFile(path string, logging *config.Logging, owner *account) (*logFile, error) {
+	l := &logFile{path: path, logging: logging}
+	if err := l.reopen(); err != nil {
+		return nil, fmt.Errorf("-log-file: %w", err)
+	}
+	if err := l.give(owner); err != nil {
+		l.f.Close()
+		return nil, fmt.Errorf("-log-file: %w", err)
+	}
+	return l, nil
+}
+
+// give makes a file that is new, or nothing's yet, that of the user who will have to open it anew.
+func (l *logFile) give(owner *account) error {
+	if owner == nil || os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := l.f.Stat()
+	if err != nil || info.Size() > 0 || !info.Mode().IsRegular() {
+		return err
+	}
+	return l.f.Chown(owner.uid, owner.gid)
+}
+
+func (l *logFile) reopen() error {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.f != nil {
+		l.f.Close()
+	}
+	l.f = f
+	return nil
+}
+
+func (l *logFile) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Write(b)
+}
+
+func (l *logFile) logger() *slog.Logger { return l.logging.Logger(l) }
+func (l *logFile) Close() error         { return l.f.Close() }
+
+// crashes has Go tell of a crash in the file.
+func (l *logFile) crashes() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return debug.SetCrashOutput(l.f, debug.CrashOptions{})
+}
+
+type syslogOutput struct {
+	log *slog.Logger
+	w   *syslog.Writer
+}
+
+func (s syslogOutput) logger() *slog.Logger { return s.log }
+func (s syslogOutput) reopen() error        { return nil }
+func (s syslogOutput) crashes() error       { return nil }
+func (s syslogOutput) Close() error         { return s.w.Close() }
+
+// severities are the functions of a syslog connection for one level each, the lowest first.
+type severities [4]slog.Handler
+
+// A syslogger is the part of *syslog.Writer that the log needs.
+type syslogger interface {
+	Debug(string) error
+	Info(string) error
+	Warning(string) error
+	Err(string) error
+}
+
+// newSyslogger logs to syslog, which knows the time and the level by itself.
+func newSyslogger(w syslogger, logging *config.Logging) *slog.Logger {
+	var h severities
+	for i, say := range []severity{w.Debug, w.Info, w.Warning, w.Err} {
+		h[i] = logging.Logger(say).Handler()
+	}
+	return slog.New(h)
+}
+
+type severity func(string) error
+
+func (say severity) Write(b []byte) (int, error) {
+	if err := say(string(b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (h severities) Enabled(ctx context.Context, level slog.Level) bool {
+	return h[0].Enabled(ctx, level)
+}
+
+func (h severities) Handle(ctx context.Context, r slog.Record) error {
+	r.Time = time.Time{}
+	i := 0
+	for _, least := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if r.Level >= least {
+			i++
+		}
+	}
+	return h[i].Handle(ctx, r)
+}
+
+func (h severities) WithAttrs(attrs []slog.Attr) slog.Handler {
+	for i := range h {
+		h[i] = h[i].WithAttrs(attrs)
+	}
+	return h
+}
+
+func (h severities) WithGroup(name string) slog.Handler {
+	for i := range h {
+		h[i] = h[i].WithGroup(name)
+	}
+	return h
+}

@@ -1,0 +1,206 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/wire"
+)
+
+// Main is a daemon's main function: it calls run with a context that ends at SIGINT or SIGTERM, tells on standard error
+// what went wrong, and returns the exit status. A second of these signals ends the process at once.
+func Main(program string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
+	if isRemover() {
+		return runRemover()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	var told exitStatus
+	if errors.As(err, &told) {
+		return int(told)
+	}
+	return config.Exit(program, err, os.Stderr)
+}
+
+// A Process is this one, while it is a daemon. Its methods are called in the order Listen, DropPrivileges, Ready,
+// Stopping, by one goroutine.
+type Process struct {
+	Log *slog.Logger
+
+	account  *account // nil: it stays who it is
+	access   access   // of clients' sockets
+	output   output   // where the log goes
+	caller   *os.File // who started this process waits here; nil if it is not detached
+	detached bool
+	pid      *pidFile
+	sockets  []string // that this process made
+	remover  *remover
+	watchdog *watchdog
+	stopping bool
+}
+
+// Run does a daemon's chores around service: it detaches if it was told to, opens the log, writes the process id, and
+// ends service's context at signals beside those of ctx. In the process that only starts another one in the background,
+// service is not called. The error is service's, or says which flag could not be followed.
+//
+//	SIGTERM, SIGINT    stop (Main sees to these)
+//	SIGUSR1, SIGUSR2   stop with -killable, else nothing
+//	SIGHUP             open the log file anew; in the foreground without one: stop, as the terminal has gone
+//	SIGPIPE            nothing
+func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, service func(context.Context, *Process) error) (err error) {
+	p := new(Process)
+	if p.account, err = o.resolveUser(); err != nil {
+		return err
+	}
+	if p.access, err = o.clientAccess(); err != nil {
+		return err
+	}
+	if p.caller, err = callersPipe(); err != nil {
+		return err
+	}
+	p.detached = p.caller != nil
+	if o.detach && !p.detached {
+		return startDetached(ctx)
+	}
+	if p.output, err = o.openLog(program, stderr, p.account); err != nil {
+		return err
+	}
+	defer p.output.Close()
+	p.Log = p.output.logger()
+	if o.pidFile != "" {
+		if p.pid, err = takePIDFile(o.pidFile); err != nil {
+			return err
+		}
+	}
+	ctx, done := o.signals(ctx, p)
+	defer done()
+	err = service(ctx, p)
+	p.finish(err)
+	return err
+}
+
+// Listen listens for clients. Unix sockets get the owner and the permissions that the flags say.
+func (p *Process) Listen(ctx context.Context, at wire.Address) (net.Listener, error) {
+	return p.listen(ctx, at, p.access)
+}
+
+// ListenPrivate listens for nobody but root and the user of this process, if at is a unix socket.
+func (p *Process) ListenPrivate(ctx context.Context, at wire.Address) (net.Listener, error) {
+	own := fs.FileMode(0o600)
+	a := access{uid: -1, gid: -1, perms: &own}
+	if p.account != nil && os.Geteuid() == 0 {
+		a.uid, a.gid = p.account.uid, p.account.gid
+	}
+	return p.listen(ctx, at, a)
+}
+
+func (p *Process) listen(ctx context.Context, at wire.Address, a access) (net.Listener, error) {
+	l, err := a.listen(ctx, at)
+	if err == nil && at.Path() != "" {
+		p.sockets = append(p.sockets, at.Path())
+	}
+	return l, err
+}
+
+// OwnDirectory makes a directory for the user that this process will become, unless it is there. Without -user it does
+// nothing.
+func (p *Process) OwnDirectory(path string) error {
+	if p.account == nil || os.Geteuid() != 0 {
+		return nil
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(filepath.Clean(path)), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return err
+	}
+	return os.Lchown(path, p.account.uid, p.account.gid)
+}
+
+// DropPrivileges becomes the user that -user names. Files that only root can remove are left to a small process of
+// root's own, which does nothing but that.
+func (p *Process) DropPrivileges() error {
+	if p.account == nil || os.Geteuid() != 0 {
+		return nil
+	}
+	if paths := p.leftToRoot(); len(paths) > 0 {
+		r, err := startRemover(paths)
+		if err != nil {
+			return fmt.Errorf("-user: start the process that removes %s: %w", paths[0], err)
+		}
+		p.remover = r
+	}
+	if err := p.account.become(); err != nil {
+		return err
+	}
+	p.Log.Info("running as another user", "user", p.account.name, "uid", p.account.uid, "gid", p.account.gid, "groups", p.account.groups)
+	return nil
+}
+
+// leftToRoot are the files that the user will not be able to remove.
+func (p *Process) leftToRoot() []string {
+	if p.account.uid == 0 {
+		return nil
+	}
+	paths := p.sockets
+	if p.pid != nil {
+		paths = append(paths[:len(paths):len(paths)], p.pid.path)
+	}
+	var left []string
+	for _, path := range paths {
+		dir, err := os.Stat(filepath.Dir(path))
+		if err != nil || !owns(p.account.uid, dir) {
+			left = append(left, path)
+		}
+	}
+	return left
+}
+
+// owns tells whether a directory is the user's, who so can remove what is in it.
+func owns(uid int, dir fs.FileInfo) bool {
+	st, ok := dir.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == uid && dir.Mode().Perm()&0o300 == 0o300
+}
+
+// Stopping tells systemd that the service ends, and removes the sockets that the user can't remove: while they are
+// still listened to, so that they can't be another process's. It is for before the listeners are closed.
+func (p *Process) Stopping() {
+	if p.stopping {
+		return
+	}
+	p.stopping = true
+	p.notify("STOPPING=1")
+	for _, path := range p.sockets {
+		p.remover.remove(path)
+	}
+}
+
+// finish undoes what Run and Ready did.
+func (p *Process) finish(err error) {
+	p.Stopping()
+	if p.detached && p.caller == nil && err != nil {
+		p.Log.Error("stopped", "err", err) // nobody reads standard error any more
+	}
+	p.watchdog.close()
+	if p.pid != nil && !p.remover.remove(p.pid.path) {
+		if err := p.pid.remove(); err != nil {
+			p.Log.Warn("the -pidfile was not removed", "err", err)
+		}
+	}
+	p.remover.close()
+}

@@ -1,0 +1,57 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// signals takes care of the signals that Main does not. The context ends with ctx or at a signal that stops the daemon;
+// done ends the watch.
+func (o *Options) signals(ctx context.Context, p *Process) (stopped context.Context, done func()) {
+	stopped, stop := context.WithCancel(ctx)
+	watched := []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE}
+	reopens := p.detached || o.logFile != ""
+	if reopens || !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+		watched = append(watched, syscall.SIGHUP)
+	}
+	ch := make(chan os.Signal, 8)
+	signal.Notify(ch, watched...)
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-quit:
+				return
+			case s := <-ch:
+				switch {
+				case s == syscall.SIGHUP && reopens:
+					p.reopenLog()
+				case s == syscall.SIGHUP, s != syscall.SIGPIPE && o.killable:
+					p.Log.Info("stopping", "signal", s.String())
+					stop()
+				}
+			}
+		}
+	}()
+	return stopped, func() {
+		signal.Stop(ch)
+		close(quit)
+		<-ended
+		stop()
+	}
+}
+
+func (p *Process) reopenLog() {
+	if err := p.output.reopen(); err != nil {
+		p.Log.Warn("the log file was not opened anew: the log goes on in the old one", "err", err)
+		return
+	}
+	if p.detached {
+		if err := p.output.crashes(); err != nil {
+			p.Log.Warn("a crash would not be logged", "err", err)
+		}
+	}
+}

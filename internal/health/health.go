@@ -1,0 +1,84 @@
+// Package health answers whether a service is well, for those that ask from outside: a load balancer, a scraper,
+// systemd's watchdog.
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// A Check is nil when all is well, and otherwise says why it is not. It should end with its context.
+type Check func(context.Context) error
+
+// ErrStuck is why a check failed that has not come back in time.
+var ErrStuck = errors.New("no answer in time")
+
+// Shared makes a check that takes no longer than bound, even if the one it is made from hangs, and that does not pile
+// up: whoever asks while it is under way shares its answer.
+func Shared(check Check, bound time.Duration) Check {
+	s := &shared{check: check, bound: bound}
+	return s.ask
+}
+
+type shared struct {
+	check Check
+	bound time.Duration
+
+	mu  sync.Mutex
+	run *run // under way; nil: none
+}
+
+type run struct {
+	done chan struct{}
+	err  error
+}
+
+func (s *shared) ask(ctx context.Context) error {
+	s.mu.Lock()
+	r := s.run
+	if r == nil {
+		r = &run{done: make(chan struct{})}
+		s.run = r
+		go s.carryOut(r)
+	}
+	s.mu.Unlock()
+	late := time.NewTimer(s.bound)
+	defer late.Stop()
+	select {
+	case <-r.done:
+		return r.err
+	case <-late.C:
+		return fmt.Errorf("%w (%v)", ErrStuck, s.bound)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *shared) carryOut(r *run) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.bound)
+	defer cancel()
+	r.err = s.check(ctx)
+	s.mu.Lock()
+	s.run = nil
+	s.mu.Unlock()
+	close(r.done)
+}
+
+// Handler answers 200 when the check is nil, else 503 and why.
+func Handler(check Check) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		if err := check(r.Context()); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, err)
+			return
+		}
+		io.WriteString(w, "ok\n")
+	})
+}
