@@ -156,7 +156,7 @@ func (w *oneByOne) run(ctx context.Context) {
 		answer, err := w.shooters[w.current].do(reqCtx, op, payload)
 		cancel()
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, w.b.at() >= w.b.Duration: // which may be why there was no answer
 			return
 		case w.judge(answer, err):
 			wait = 0

@@ -41,6 +41,10 @@ type WrongAnswer struct {
 
 // Error is the report for people.
 func (w *WrongAnswer) Error() string {
+	var status wire.Status
+	if w.Err != nil && !errors.As(w.Err, &status) {
+		return fmt.Sprintf("no answer to operation %d, %s of session %s (worker %d): %v", w.Number, w.Op, w.ID, w.Worker, w.Err)
+	}
 	return fmt.Sprintf("wrong answer at operation %d: %s of session %s (worker %d)\n  expected: %s\n  got:      %s",
 		w.Number, w.Op, w.ID, w.Worker, w.Expected, w.Got)
 }
@@ -115,5 +119,5 @@ func got(x exchange) string {
 	case errors.As(x.err, &status):
 		return status.Name() + " (" + status.Error() + ")"
 	}
-	return "no answer: " + x.err.Error()
+	return "no answer"
 }

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/loadtest"
+	"github.com/distcache/distcache/wire/server"
+)
+
+// serve runs a server on a unix socket until the test ends.
+func serve(t *testing.T, store server.Store) (address string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "dc") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(server.Config{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve(l)
+	t.Cleanup(func() { _ = s.Close() })
+	return "UNIX:" + filepath.Join(dir, "s")
+}
+
+// call runs dc_test and returns what came of it.
+func call(ctx context.Context, args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	err := run(ctx, args, &out, &errs)
+	return config.Exit(program, err, &errs), out.String(), errs.String()
+}
+
+func memory(t *testing.T) *server.Memory {
+	m := server.NewMemory(0)
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func TestCheck(t *testing.T) {
+	address := serve(t, memory(t))
+	for _, more := range []string{"", "-persistent -workers 3 -progress 100"} {
+		status, out, errs := call(t.Context(), append(strings.Fields(more), "-connect", address, "-ops", "500")...)
+		if status != 0 || !strings.Contains(out, "500 operations in") || !strings.HasSuffix(out, "every answer was right\n") {
+			t.Errorf("%q: status %d\n%s%s", more, status, out, errs)
+		}
+		if n := strings.Count(out, " operations, "); more != "" && n != 5 {
+			t.Errorf("%d lines of progress, want 5\n%s", n, out)
+		}
+	}
+	status, out, _ := call(t.Context(), "-connect", address, "-sessions", "5")
+	if status != 0 || !strings.Contains(out, "250 operations in") {
+		t.Errorf("the default number of operations: status %d\n%s", status, out)
+	}
+}
+
+// forgetful loses what it is told to keep.
+type forgetful struct{ *server.Memory }
+
+func (forgetful) Add(context.Context, []byte, []byte, time.Duration) error { return nil }
+
+func TestWrongServer(t *testing.T) {
+	status, _, errs := call(t.Context(), "-connect", serve(t, forgetful{memory(t)}))
+	if status != 1 || !strings.Contains(errs, "wrong answer at operation") || !strings.Contains(errs, "expected:") {
+		t.Errorf("status %d\n%s", status, errs)
+	}
+}
+
+func TestBench(t *testing.T) {
+	address := serve(t, memory(t))
+	status, out, errs := call(t.Context(), "-bench", "-connect", address+","+address, "-workers", "2", "-pipeline", "3",
+		"-duration", "150ms", "-sessions", "20", "-size", "10-100")
+	if status != 0 || !strings.Contains(out, "no errors") || !strings.Contains(out, "p99.9") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+	if errs != "preloading 20 sessions\n" {
+		t.Errorf("on stderr, which is no terminal: %q", errs)
+	}
+	status, out, _ = call(t.Context(), "-bench", "-connect", address, "-duration", "150ms", "-mix", "add=1", "-json")
+	var r loadtest.Result
+	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Total.Good == 0 || len(r.Series) == 0 || r.Persistent {
+		t.Errorf("status %d, %v\n%s", status, err, out)
+	}
+}
+
+func TestBenchWithoutServer(t *testing.T) {
+	status, out, errs := call(t.Context(), "-bench", "-connect", "UNIX:/nobody/listens", "-duration", "50ms", "-mix", "add=1")
+	if status != 1 || !strings.Contains(errs, "not one request was answered") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	status, _, errs := call(ctx, "-connect", serve(t, memory(t)))
+	if status != 1 || errs != "dc_test: interrupted\n" {
+		t.Errorf("status %d\n%s", status, errs)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, flag := range []string{"-h", "-help", "-?"} {
+		status, out, errs := call(t.Context(), flag)
+		if status != 0 || !strings.HasPrefix(out, "usage: dc_test -connect ADDR") || errs != "" {
+			t.Errorf("%s: status %d\n%s%s", flag, status, out, errs)
+		}
+	}
+}
+
+// A mistake names the flag, and what it takes.
+func TestMistakes(t *testing.T) {
+	for args, says := range map[string]string{
+		"":                       "-connect takes an address",
+		"-connect x":             "-connect takes an address",
+		"-sessions x":            "-sessions takes a whole number",
+		"-sessions 0":            "-sessions takes a number above 0",
+		"-workers 0":             "-workers takes a number above 0",
+		"-datamin 0":             "-datamin takes a number above 0",
+		"-datamax 49":            "-datamax takes a number not below -datamin, which is 50, not 49",
+		"-datamax 32729":         "-datamax takes a whole number from 0 to 32728",
+		"-timeout 604801":        "-timeout takes a number of seconds from 0 to 604800",
+		"-timeout 1s":            "-timeout takes a number of seconds",
+		"-timeout 604800":        "-timeout and -timevar take together at most 604800 seconds",
+		"-mix add=1":             "-mix goes with -bench only",
+		"-bench -ops 1":          "-ops is for checking",
+		"-bench -mix get=1,x=2":  "-mix takes operations with their weights",
+		"-bench -size 9-8":       "-size takes a number of bytes",
+		"-bench -size 0":         "-size takes a number of bytes",
+		"-bench -pipeline 0":     "-pipeline takes a number above 0",
+		"-bench -duration 0s":    "-duration takes a duration above 0",
+		"-bench -mix remove=1":   "remove may not be above add",
+		"-nosuch":                "unknown flag -nosuch",
+		"-connect FD:3 operand ": `unexpected argument "operand"`,
+	} {
+		fields := strings.Fields(args)
+		if !strings.Contains(args, "-connect") && args != "" {
+			fields = append(fields, "-connect", "UNIX:/nobody/listens")
+		}
+		status, _, errs := call(t.Context(), fields...)
+		if status != 2 || !strings.Contains(errs, says) {
+			t.Errorf("%q: status %d, want 2 and %q\n%s", args, status, says, errs)
+		}
+	}
+}
+
+func TestErrorsOfOneServer(t *testing.T) {
+	status, _, errs := call(t.Context(), "-connect", "UNIX:/nobody/listens", "-persistent")
+	if status != 1 || !strings.Contains(errs, "UNIX:/nobody/listens") {
+		t.Errorf("status %d\n%s", status, errs)
+	}
+	if err := run(t.Context(), []string{"-connect", "IP:127.0.0.1:1"}, new(bytes.Buffer), new(bytes.Buffer)); !errors.As(err, new(*loadtest.WrongAnswer)) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,166 @@
+package loadtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/server"
+)
+
+// slow takes a moment for everything, so that in a synctest bubble time goes by.
+type slow struct{ Store }
+
+func (s slow) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+	time.Sleep(10 * time.Millisecond)
+	return s.Store.Add(ctx, id, data, timeout)
+}
+
+func barrageOf(store Store) BarrageConfig {
+	return BarrageConfig{
+		Open:     func(int) (Store, error) { return store, nil },
+		Sessions: 500, Ops: 20000, DataMin: 1, DataMax: 300,
+		Timeout: 30 * time.Second, TimeoutVar: 20 * time.Second,
+	}
+}
+
+// In a bubble 20000 operations take more than a minute, in which sessions of 10 to 50 seconds come and go.
+func TestBarrageOnRightStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := server.NewMemory(0)
+		defer m.Close()
+		cfg := barrageOf(slow{m})
+		cfg.Workers = 3
+		var out bytes.Buffer
+		cfg.Progress, cfg.Out = 5000, &out
+		r, err := RunBarrage(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Ops != cfg.Ops {
+			t.Errorf("%d operations, want %d", r.Ops, cfg.Ops)
+		}
+		for op := range wire.Op(wire.UserOps) {
+			if r.Yes[op] == 0 || r.No[op] == 0 {
+				t.Errorf("%s was answered %d times one way and %d the other", op, r.Yes[op], r.No[op])
+			}
+		}
+		if lines := strings.Count(out.String(), " operations, "); lines != 4 {
+			t.Errorf("%d lines of progress, want 4: %s", lines, &out)
+		}
+	})
+}
+
+func TestBarrageFindsWrongStores(t *testing.T) {
+	for name, bad := range map[string]*badStore{
+		"lose": {lose: true}, "resurrect": {resurrect: true}, "alter": {alter: true}, "cut": {cut: true},
+		"duplicate": {duplicate: true}, "replace": {replace: true}, "deny": {deny: true}, "forget": {forget: true},
+		"absent": {absent: true}, "early": {early: true}, "immortal": {immortal: true}, "fail": {fail: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := server.NewMemory(0)
+				defer m.Close()
+				bad.Store, bad.every = m, 50
+				r, err := RunBarrage(t.Context(), barrageOf(slow{bad}))
+				var wrong *WrongAnswer
+				if !errors.As(err, &wrong) {
+					t.Fatalf("nothing found in %d operations: %v", r.Ops, err)
+				}
+				if wrong.Number == 0 || wrong.ID == "" || wrong.Expected == "" || wrong.Got == "" || wrong.Number != r.Ops+1 {
+					t.Errorf("incomplete after %d operations: %+v", r.Ops, wrong)
+				}
+				t.Log(err)
+			})
+		})
+	}
+}
+
+// A report has neither a session's data nor its whole id.
+func TestReportKeepsSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := server.NewMemory(0)
+		defer m.Close()
+		seen := &witness{badStore: badStore{Store: m, every: 10, alter: true}}
+		_, err := RunBarrage(t.Context(), barrageOf(seen))
+		if err == nil {
+			t.Fatal("nothing found")
+		}
+		for _, secret := range [][]byte{seen.data, seen.id} {
+			if bytes.Contains([]byte(err.Error()), secret) || strings.Contains(err.Error(), hex.EncodeToString(secret)) {
+				t.Error("the report has a secret in it")
+			}
+		}
+	})
+}
+
+type witness struct {
+	badStore
+	id, data []byte
+}
+
+func (w *witness) Get(ctx context.Context, id []byte) ([]byte, error) {
+	data, err := w.badStore.Get(ctx, id)
+	if err == nil {
+		w.id, w.data = id, data
+	}
+	return data, err
+}
+
+func TestBarrageOverTheWire(t *testing.T) {
+	address, _ := serve(t, newMemory(t), "")
+	for name, open := range map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime} {
+		t.Run(name, func(t *testing.T) {
+			cfg := barrageOf(nil)
+			cfg.Open, cfg.Ops, cfg.Workers, cfg.DataMax = open([]wire.Address{address}), 1000, 2, wire.MaxAddData
+			if r, err := RunBarrage(t.Context(), cfg); err != nil || r.Ops != 1000 {
+				t.Errorf("after %d operations: %v", r.Ops, err)
+			}
+		})
+	}
+}
+
+func TestBarrageWithoutServer(t *testing.T) {
+	cfg := barrageOf(nil)
+	cfg.Open = EachTime([]wire.Address{address1(t, "IP:127.0.0.1:1")})
+	_, err := RunBarrage(t.Context(), cfg)
+	var wrong *WrongAnswer
+	if !errors.As(err, &wrong) || !strings.Contains(wrong.Got, "no answer") {
+		t.Errorf("got %v", err)
+	}
+	cfg.Open = Servers([]wire.Address{address1(t, "IP:127.0.0.1:1")})
+	if _, err := RunBarrage(t.Context(), cfg); err == nil {
+		t.Error("connected to nobody")
+	}
+}
+
+func TestBarrageEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := RunBarrage(ctx, barrageOf(newMemory(t))); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBarrageConfig(t *testing.T) {
+	for name, change := range map[string]func(*BarrageConfig){
+		"no sessions":  func(c *BarrageConfig) { c.Sessions = 0 },
+		"no data":      func(c *BarrageConfig) { c.DataMin = 0 },
+		"sizes":        func(c *BarrageConfig) { c.DataMin, c.DataMax = 10, 9 },
+		"too large":    func(c *BarrageConfig) { c.DataMax = wire.MaxAddData + 1 },
+		"long timeout": func(c *BarrageConfig) { c.Timeout = wire.MaxTimeout },
+		"negative":     func(c *BarrageConfig) { c.TimeoutVar = -1 },
+	} {
+		cfg := barrageOf(newMemory(t))
+		change(&cfg)
+		if _, err := RunBarrage(t.Context(), cfg); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

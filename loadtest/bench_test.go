@@ -1,0 +1,230 @@
+package loadtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+func benchOf(t *testing.T, mix string, addresses ...wire.Address) BenchConfig {
+	t.Helper()
+	m, err := ParseMix(mix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return BenchConfig{Addresses: addresses, Workers: 3, Pipeline: 4, Persistent: true, Duration: 300 * time.Millisecond, Mix: m,
+		DataMin: 100, DataMax: 3000, Sessions: 50, Timeout: time.Minute}
+}
+
+func TestBench(t *testing.T) {
+	m := newMemory(t)
+	a, _ := serve(t, m, "")
+	b, _ := serve(t, m, "")
+	for name, change := range map[string]func(*BenchConfig){
+		"pipelined": func(*BenchConfig) {},
+		"each time": func(c *BenchConfig) { c.Persistent, c.Pipeline = false, 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := benchOf(t, "add=3,get=3,have=2,remove=2", a, b)
+			change(&cfg)
+			r, err := RunBench(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(r.Errors) > 0 || r.Total.Errors > 0 || r.Total.Missed > 0 {
+				t.Errorf("errors: %v, missed %d", r.Errors, r.Total.Missed)
+			}
+			var ops, points uint64
+			for _, o := range r.Ops {
+				ops += o.Good
+				if l := o.Latency; o.Good == 0 || l.P50 <= 0 || l.P50 > l.P90 || l.P90 > l.P99 || l.P99 > l.P999 || l.P999 > l.Max {
+					t.Errorf("%s: %+v", o.Op, o)
+				}
+			}
+			for _, p := range r.Series {
+				points += p.Good
+			}
+			if len(r.Ops) != 4 || ops != r.Total.Good || points == 0 || points > ops {
+				t.Errorf("%d operations, %d answers, %d in all, %d in the series", len(r.Ops), ops, r.Total.Good, points)
+			}
+			var out bytes.Buffer
+			if err := r.Print(&out); err != nil || !strings.Contains(out.String(), "no errors") {
+				t.Errorf("%v: %s", err, &out)
+			}
+			if b, err := json.Marshal(r); err != nil || !strings.Contains(string(b), `"p99_9"`) {
+				t.Errorf("%v: %s", err, b)
+			}
+		})
+	}
+}
+
+// The servers hold what it added, and only that.
+func TestBenchReallyAdds(t *testing.T) {
+	m := newMemory(t)
+	a, _ := serve(t, m, "")
+	r, err := RunBench(t.Context(), benchOf(t, "add=1", a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Requests under way at the end may have been carried out without being counted.
+	if n := uint64(m.Len()); n < r.Total.Good || n > r.Total.Good+3*4 {
+		t.Errorf("%d sessions after %d ADDs", n, r.Total.Good)
+	}
+}
+
+func TestBenchCountsWhatIsWrong(t *testing.T) {
+	for name, tt := range map[string]struct {
+		store *badStore
+		mix   string
+		error string
+	}{
+		"data":       {&badStore{alter: true}, "get=1", "wrong data"},
+		"duplicates": {&badStore{deny: true}, "add=1", "MATCHING_SESSION"},
+		"failing":    {&badStore{fail: true}, "add=1", "DISCONNECTED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.store.Store, tt.store.every = newMemory(t), 20
+			a, _ := serve(t, tt.store, "")
+			r, err := RunBench(t.Context(), benchOf(t, tt.mix, a))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Errors[tt.error] == 0 || r.Total.Errors != r.Errors[tt.error] || r.Total.Good == 0 {
+				t.Errorf("%d good, %d errors, by kind %v", r.Total.Good, r.Total.Errors, r.Errors)
+			}
+		})
+	}
+}
+
+// A miss is an answer, and counted.
+func TestBenchMisses(t *testing.T) {
+	a, _ := serve(t, &badStore{Store: newMemory(t), forget: true, every: 10}, "")
+	r, err := RunBench(t.Context(), benchOf(t, "get=1", a))
+	if err != nil || r.Total.Missed == 0 || r.Total.Missed >= r.Total.Good || r.Total.Errors != 0 {
+		t.Errorf("%v: %+v", err, r)
+	}
+}
+
+// It outlives the death of its server, counts what that cost, and goes on when there is one again.
+func TestBenchOutlivesServer(t *testing.T) {
+	for name, persistent := range map[string]bool{"pipelined": true, "each time": false} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory(t)
+			a, stop := serve(t, m, "")
+			at := strings.TrimPrefix(a.String(), "IP:")
+			cfg := benchOf(t, "add=1", a)
+			cfg.Duration = time.Minute // until it is told to stop
+			if cfg.Persistent = persistent; !persistent {
+				cfg.Pipeline = 1
+			}
+			var bad atomic.Uint64
+			cfg.Live = func(l Live) { bad.Store(l.Errors) }
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			out := make(chan *Result, 1)
+			go func() {
+				r, err := RunBench(ctx, cfg)
+				if err != nil {
+					t.Error(err)
+				}
+				out <- r
+			}()
+			until(t, "sessions", func() bool { return m.Len() > 100 })
+			stop()
+			until(t, "errors", func() bool { return bad.Load() > 0 })
+			before := m.Len()
+			serve(t, m, at)
+			until(t, "sessions again", func() bool { return m.Len() > before+100 })
+			cancel()
+			if r := <-out; r.Total.Good < 150 || r.LongestGap <= 0 || len(r.Errors) == 0 {
+				t.Errorf("%d good, longest gap %v s, errors %v", r.Total.Good, r.LongestGap, r.Errors)
+			}
+		})
+	}
+}
+
+func TestBenchThatCannotStart(t *testing.T) {
+	nobody := address1(t, "IP:127.0.0.1:1")
+	if _, err := RunBench(t.Context(), benchOf(t, "get=1", nobody)); err == nil || !strings.Contains(err.Error(), "preloading") {
+		t.Errorf("without a server: %v", err)
+	}
+	for name, change := range map[string]func(*BenchConfig){
+		"no address":  func(c *BenchConfig) { c.Addresses = nil },
+		"no workers":  func(c *BenchConfig) { c.Workers = 0 },
+		"no pipeline": func(c *BenchConfig) { c.Pipeline = 0 },
+		"pipeline":    func(c *BenchConfig) { c.Persistent = false },
+		"no duration": func(c *BenchConfig) { c.Duration = 0 },
+		"no sessions": func(c *BenchConfig) { c.Sessions = 0 },
+		"sizes":       func(c *BenchConfig) { c.DataMin = 0 },
+		"no mix":      func(c *BenchConfig) { c.Mix = Mix{} },
+		"timeout":     func(c *BenchConfig) { c.Timeout = -1 },
+	} {
+		cfg := benchOf(t, "get=1", nobody)
+		change(&cfg)
+		if _, err := RunBench(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "preloading") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestParseMix(t *testing.T) {
+	m, err := ParseMix("add=10, GET=90")
+	if err != nil || m.String() != "add=10,get=90" {
+		t.Errorf("%v, %v", m, err)
+	}
+	var picked Mix
+	for r := range uint64(1000) {
+		picked[m.pick(r)]++
+	}
+	if picked != (Mix{100, 900}) {
+		t.Errorf("picked %v", picked)
+	}
+	for _, bad := range []string{"", "add", "put=1", "add=-1", "add=x", "add=0", "get=90,remove=10", "add=9999999"} {
+		if _, err := ParseMix(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+func TestFifo(t *testing.T) {
+	var f fifo
+	for n := range uint64(maxFifo + 10) {
+		f.push(n)
+	}
+	for n := range uint64(maxFifo) {
+		if got, ok := f.pop(); !ok || got != n+10 {
+			t.Fatalf("popped %d, %v, want %d", got, ok, n+10)
+		}
+	}
+	if _, ok := f.pop(); ok {
+		t.Error("popped from an empty one")
+	}
+}
+
+func TestCorpus(t *testing.T) {
+	c, err := newCorpus(5, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, sizes := map[string]bool{}, map[int]bool{}
+	for n := range uint64(2000) {
+		ids[string(c.id(nil, n))] = true
+		sizes[len(c.data(n))] = true
+		if !bytes.Equal(c.data(n), c.data(n)) {
+			t.Error("data differ")
+		}
+	}
+	if len(ids) != 2000 || len(sizes) != 5 || !sizes[5] || !sizes[9] {
+		t.Errorf("%d ids, sizes %v", len(ids), sizes)
+	}
+	other, _ := newCorpus(5, 9)
+	if bytes.Equal(c.id(nil, 1), other.id(nil, 1)) {
+		t.Error("two corpora have the same ids")
+	}
+}

@@ -1,0 +1,148 @@
+package loadtest
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/server"
+)
+
+func newMemory(t *testing.T) *server.Memory {
+	m := server.NewMemory(0)
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// serve runs a server over the store until the test ends or stop is called, at the address given or a free one.
+func serve(t *testing.T, store Store, at string) (address wire.Address, stop func()) {
+	t.Helper()
+	if at == "" {
+		at = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(server.Config{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve(l)
+	stop = func() { _ = s.Close() }
+	t.Cleanup(stop)
+	return address1(t, "IP:"+l.Addr().String()), stop
+}
+
+func address1(t *testing.T, s string) wire.Address {
+	t.Helper()
+	a, err := wire.ParseAddress(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// until waits for something that will be.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// A badStore behaves as a right one, except in one way, and there only at every nth opportunity.
+type badStore struct {
+	Store
+	every int64
+	count atomic.Int64
+
+	lose      bool // ADD says OK and stores nothing
+	resurrect bool // REMOVE says OK and removes nothing
+	alter     bool // GET changes a byte
+	cut       bool // GET leaves the last byte out
+	duplicate bool // ADD of one that is there says OK
+	replace   bool // ADD of one that is there says so, and replaces it
+	deny      bool // ADD of one that is not there says that it is, after adding it
+	forget    bool // GET finds nothing
+	absent    bool // HAVE finds what is not there
+	early     bool // sessions live half their time
+	immortal  bool // sessions live on
+	fail      bool // everything is answered DISCONNECTED, half of the time after it has been done
+}
+
+func (b *badStore) now() bool { return b.count.Add(1)%b.every == 0 }
+
+func (b *badStore) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+	switch {
+	case b.early:
+		timeout /= 2
+	case b.immortal:
+		timeout += time.Hour
+	}
+	there := b.Store.Have(ctx, id) == nil
+	switch {
+	case b.fail && b.now():
+		if b.count.Load()/b.every%2 == 0 {
+			_ = b.Store.Add(ctx, id, data, timeout)
+		}
+		return wire.Disconnected
+	case b.lose && !there && b.now(), b.duplicate && there && b.now():
+		return nil
+	case b.replace && there && b.now():
+		_ = b.Store.Remove(ctx, id)
+		_ = b.Store.Add(ctx, id, data, timeout)
+		return wire.MatchingSession
+	case b.deny && !there && b.now():
+		_ = b.Store.Add(ctx, id, data, timeout)
+		return wire.MatchingSession
+	}
+	return b.Store.Add(ctx, id, data, timeout)
+}
+
+func (b *badStore) Get(ctx context.Context, id []byte) ([]byte, error) {
+	data, err := b.Store.Get(ctx, id)
+	switch {
+	case err != nil:
+	case b.alter && b.now():
+		data = append([]byte(nil), data...)
+		data[len(data)-1]++
+	case b.cut && b.now():
+		data = data[:len(data)-1]
+	case b.forget && b.now():
+		return nil, wire.NotOK
+	}
+	return data, err
+}
+
+func (b *badStore) Remove(ctx context.Context, id []byte) error {
+	switch {
+	case b.resurrect && b.Store.Have(ctx, id) == nil && b.now():
+		return nil
+	case b.fail && b.now():
+		if b.count.Load()/b.every%2 == 0 {
+			_ = b.Store.Remove(ctx, id)
+		}
+		return wire.Disconnected
+	}
+	return b.Store.Remove(ctx, id)
+}
+
+func (b *badStore) Have(ctx context.Context, id []byte) error {
+	err := b.Store.Have(ctx, id)
+	if err != nil && b.absent && b.now() {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,155 @@
+package loadtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/client"
+)
+
+// Violations is the error of a Ledger that has caught servers breaking their word.
+type Violations struct {
+	Total int
+	First []string // a few of them, in words
+}
+
+// maxShown is how many violations are told in words.
+const maxShown = 10
+
+func violations(all []string) error {
+	if len(all) == 0 {
+		return nil
+	}
+	return &Violations{Total: len(all), First: all[:min(len(all), maxShown)]}
+}
+
+// Error lists the first few.
+func (v *Violations) Error() string {
+	s := fmt.Sprintf("%d wrong answers:\n  %s", v.Total, strings.Join(v.First, "\n  "))
+	if v.Total == 1 {
+		s = "wrong answer: " + v.First[0]
+	}
+	if v.Total > len(v.First) {
+		s += "\n  and others"
+	}
+	return s
+}
+
+const (
+	// verifiers is how many requests of a Verify are under way at once.
+	verifiers = 64
+	// maxAgain is how many sessions, at most, Verify adds a second time.
+	maxAgain = 200
+)
+
+// Verify asks one server about every session of the ledger. It is for after Run. What has become of sessions that it
+// should not have is a *Violations; while the server does not answer it asks again, until ctx is done, which is an error
+// of its own kind.
+func (l *Ledger) Verify(ctx context.Context, address wire.Address) error {
+	c, err := client.New(address.String(), client.WithTimeout(l.cfg.RequestTimeout))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	l.mu.Lock()
+	v := &verification{Ledger: l, client: c, entries: append([]entry(nil), l.entries...)}
+	l.mu.Unlock()
+	v.again = max(1, len(v.entries)/maxAgain)
+	var wg sync.WaitGroup
+	for range min(verifiers, len(v.entries)) {
+		wg.Go(func() { v.run(ctx) })
+	}
+	wg.Wait()
+	if err := violations(v.found); err != nil {
+		return err
+	}
+	done := v.done.Load()
+	switch {
+	case int(done) == len(v.entries):
+		return nil
+	case v.last == nil:
+		return fmt.Errorf("only %d of %d sessions were verified at %s: %w", done, len(v.entries), address, ctx.Err())
+	}
+	return fmt.Errorf("only %d of %d sessions were verified at %s: %w; the last that went wrong: %w", done, len(v.entries), address,
+		ctx.Err(), v.last)
+}
+
+// A verification is a Verify under way.
+type verification struct {
+	*Ledger
+	client  *client.Client
+	entries []entry
+	again   int
+	next    atomic.Int64
+	done    atomic.Int64
+
+	mu    sync.Mutex
+	found []string
+	last  error // of a request that was not answered
+}
+
+func (v *verification) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		n := int(v.next.Add(1)) - 1
+		if n >= len(v.entries) {
+			return
+		}
+		if v.one(ctx, n) {
+			v.done.Add(1)
+		}
+	}
+}
+
+// one verifies a session, and says whether that was possible.
+func (v *verification) one(ctx context.Context, n int) bool {
+	e, id := v.entries[n], v.corpus.id(nil, uint64(n))
+	var data []byte
+	err := v.ask(ctx, func() (err error) {
+		data, err = v.client.Get(ctx, id)
+		return err
+	})
+	if fateOf(err) != answered {
+		return false
+	}
+	wrong := v.wrongGet(n, e, data, err)
+	if wrong == "" && n%v.again == 0 && e.state == added && v.certain(e, time.Now().Add(v.cfg.RequestTimeout)) {
+		err = v.ask(ctx, func() error { return v.client.Add(ctx, id, v.corpus.data(uint64(n)), v.cfg.Timeout) })
+		switch {
+		case fateOf(err) != answered:
+			return false
+		case err == nil:
+			wrong = "a second ADD of an acknowledged session is answered OK, not MATCHING_SESSION"
+		case !errors.Is(err, wire.MatchingSession):
+			wrong = "a second ADD of an acknowledged session is answered " + answerName(err)
+		}
+	}
+	if wrong != "" {
+		v.mu.Lock()
+		v.found = append(v.found, fmt.Sprintf("session %s: %s", shortID(id), wrong))
+		v.mu.Unlock()
+	}
+	return true
+}
+
+// ask repeats a request until it is answered or ctx is done.
+func (v *verification) ask(ctx context.Context, request func() error) error {
+	var wait backoff
+	for {
+		err := request()
+		if fateOf(err) == answered {
+			return err
+		}
+		v.mu.Lock()
+		v.last = err
+		v.mu.Unlock()
+		if wait.sleep(ctx); ctx.Err() != nil {
+			return err
+		}
+	}
+}
