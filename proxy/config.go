@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// Defaults of a Config.
+const (
+	DefaultTimeout     = 3 * time.Second
+	DefaultRetry       = 5 * time.Second
+	DefaultMaxInFlight = 1 << 16
+)
+
+// A Config is what [New] builds a proxy from. Only Servers is required; elsewhere the zero value means the default.
+type Config struct {
+	// Servers are asked, in order of preference.
+	Servers []Server
+	// Timeout is the longest a request may take. How long a server may be silent, and how often it is probed, follows
+	// from it: with the default of 3 s a silent server is left after about one.
+	Timeout time.Duration
+	// Retry is the longest wait between two attempts to connect to a server.
+	Retry time.Duration
+	// MaxInFlight is the most requests under way at one server; one more is answered Disconnected at once.
+	MaxInFlight int
+	// Logger hears of servers that come and go. Default: nobody does.
+	Logger *slog.Logger
+}
+
+// A Server is one that may be asked. Dial connects to it; Name is what the log and [Status] call it.
+type Server struct {
+	Name string
+	Dial func(context.Context) (net.Conn, error)
+}
+
+// At is the server at an address.
+func At(a wire.Address) Server { return Server{Name: a.String(), Dial: a.Dial} }
+
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Servers) == 0 {
+		return c, errors.New("proxy: no servers given")
+	}
+	for i, s := range c.Servers {
+		if s.Dial == nil {
+			return c, fmt.Errorf("proxy: server %d has no way to connect to it", i+1)
+		}
+	}
+	if c.Timeout < 0 || c.Retry < 0 || c.MaxInFlight < 0 {
+		return c, fmt.Errorf("proxy: a negative setting: timeout %v, retry %v, in flight %d", c.Timeout, c.Retry, c.MaxInFlight)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Retry == 0 {
+		c.Retry = DefaultRetry
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = DefaultMaxInFlight
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// bounds are what follows from Config.Timeout.
+type bounds struct {
+	silence  time.Duration // answers owed and none come for so long: the server is doubted
+	verdict  time.Duration // and has so long to clear itself
+	tick     time.Duration // how often that is looked at
+	interval time.Duration // how often a server that gives no other sign is probed
+}
+
+const (
+	leastSilence = 20 * time.Millisecond
+	mostSilence  = time.Second
+)
+
+func boundsOf(timeout time.Duration) bounds {
+	s := min(max(timeout/6, leastSilence), mostSilence)
+	return bounds{silence: s, verdict: s, tick: s / 5, interval: 2 * s}
+}
