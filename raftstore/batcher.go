@@ -30,12 +30,14 @@ type batch struct {
 	buf     []byte
 	waiters []waiter // one for each operation
 	commit  []waiter // those that wait for the entry as such
+	began   time.Time
 }
 
 // A batcher gathers operations into log entries on the leader. Whatever arrives while earlier entries are under way
 // goes into the next one.
 type batcher struct {
 	raft     *raft.Raft
+	counters *counters
 	clock    func() (stamp uint64) // the last stamp of the state machine
 	capacity uint64
 	limit    int // bytes of an entry
@@ -56,6 +58,7 @@ type batcher struct {
 func newBatcher(r *raft.Raft, cfg Config, clock func() uint64) *batcher {
 	b := &batcher{
 		raft:     r,
+		counters: cfg.counters,
 		clock:    clock,
 		capacity: cfg.Sessions,
 		limit:    cfg.BatchBytes,
@@ -160,6 +163,7 @@ func (b *batcher) run() {
 			}
 			b.last = max(b.last, b.clock(), uint64(time.Now().UnixMilli()))
 			entry.Seal(x.buf, entry.Header{Stamp: b.last, Capacity: b.capacity, Count: len(x.waiters)})
+			x.began = time.Now()
 			f := b.raft.Apply(x.buf, applyPatience)
 			b.wg.Go(func() { b.await(f, x) })
 		}
@@ -190,6 +194,7 @@ func (b *batcher) next() (x *batch, closed bool) {
 // await tells a batch's waiters what became of it.
 func (b *batcher) await(f raft.ApplyFuture, x *batch) {
 	err := f.Error()
+	b.counters.batched(len(x.waiters), len(x.buf), time.Since(x.began))
 	b.mu.Lock()
 	b.flying--
 	more := b.cur != nil || len(b.full) > 0

@@ -81,6 +81,8 @@ type Config struct {
 	BatchBytes  int           // of operations in a log entry; default 128 KiB
 	InFlight    int           // log entries under way at once; default 4
 	LogBytes    int64         // of log before it is compacted; default 64 MiB, or the state's size if that is more
+
+	counters *counters
 }
 
 // A ConfigError is a setting that can't work.
@@ -113,6 +115,7 @@ func (c Config) withDefaults() Config {
 	if c.InFlight == 0 {
 		c.InFlight = 4
 	}
+	c.counters = newCounters()
 	if c.LogBytes == 0 {
 		c.LogBytes = 64 << 20
 	}

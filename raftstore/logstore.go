@@ -38,8 +38,9 @@ func openLog(dir string) (*raftboltdb.BoltStore, error) {
 // (hashicorp/raft#503), and the node would neither work nor be replaced.
 type watchedLog struct {
 	raft.LogStore
-	limit time.Duration
-	fail  func(error)
+	limit    time.Duration
+	counters *counters
+	fail     func(error)
 
 	began atomic.Int64 // unix ns of the write under way, 0 when there is none
 	bytes atomic.Int64 // of entries stored since the node started
@@ -48,8 +49,8 @@ type watchedLog struct {
 	done  chan struct{}
 }
 
-func watchLog(s raft.LogStore, limit time.Duration, fail func(error)) *watchedLog {
-	w := &watchedLog{LogStore: s, limit: limit, fail: fail, stop: make(chan struct{}), done: make(chan struct{})}
+func watchLog(s raft.LogStore, cfg Config, fail func(error)) *watchedLog {
+	w := &watchedLog{LogStore: s, limit: cfg.DiskTimeout, counters: cfg.counters, fail: fail, stop: make(chan struct{}), done: make(chan struct{})}
 	go w.watch()
 	return w
 }
@@ -83,15 +84,18 @@ func (w *watchedLog) StoreLog(l *raft.Log) error { return w.StoreLogs([]*raft.Lo
 
 // StoreLogs stores entries and syncs them.
 func (w *watchedLog) StoreLogs(ls []*raft.Log) error {
-	w.began.Store(time.Now().UnixNano())
+	began := time.Now()
+	w.began.Store(began.UnixNano())
 	defer w.began.Store(0)
 	err := w.LogStore.StoreLogs(ls)
 	if err != nil {
 		w.fail(fmt.Errorf("%w: write to the log: %w", ErrDisk, err))
 		return err
 	}
+	w.counters.logNanos.add(int64(time.Since(began)))
 	for _, l := range ls {
 		w.bytes.Add(int64(len(l.Data)))
+		w.counters.logBytes.Add(uint64(len(l.Data)))
 	}
 	return nil
 }

@@ -74,7 +74,8 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, term termOf, fail f
 	}()
 
 	n.state, err = state.Open(filepath.Join(cfg.Dir, stateFile), state.Options{
-		Failed: func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
+		Failed:  func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
+		Flushed: cfg.counters.flushed,
 	})
 	if err != nil {
 		return nil, err
@@ -101,7 +102,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, term termOf, fail f
 		return nil, err
 	}
 
-	n.logs = watchLog(n.bolt, cfg.DiskTimeout, fail)
+	n.logs = watchLog(n.bolt, cfg, fail)
 	undo = append(undo, n.logs.close)
 	cached, err := raft.NewLogCache(logCacheEntries, n.logs)
 	if err != nil {
@@ -120,6 +121,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, term termOf, fail f
 	n.reads = newRounds(n, term)
 	n.observed = make(chan raft.Observation, 16)
 	n.observer = raft.NewObserver(n.observed, false, func(o *raft.Observation) bool {
+		cfg.counters.observed(o.Data)
 		_, ok := o.Data.(raft.LeaderObservation)
 		return ok
 	})

@@ -95,7 +95,11 @@ func (m *Machine) flushLocked() error {
 	set := m.take()
 	m.mu.Unlock()
 
+	began := time.Now()
 	err := set.commit(m.db)
+	if err == nil && m.opts.Flushed != nil {
+		m.opts.Flushed(time.Since(began), len(set.writes), len(set.deletes))
+	}
 
 	m.mu.Lock()
 	defer m.mu.Unlock()

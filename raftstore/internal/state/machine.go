@@ -23,6 +23,8 @@ type Options struct {
 	// Failed is called once, from a goroutine of the Machine, when the file can't be written. The process must end:
 	// the log has everything, and the next start replays it.
 	Failed func(error)
+	// Flushed, if not nil, is told of each flush: how long it took, and how many sessions were written and deleted.
+	Flushed func(took time.Duration, writes, deletes int)
 }
 
 func (o Options) withDefaults() Options {

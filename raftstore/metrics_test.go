@@ -1,0 +1,70 @@
+package raftstore_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/internal/testcluster"
+)
+
+func TestMetricsCountWhatANodeDoes(t *testing.T) {
+	c := testcluster.Start(t, 3)
+	leader := c.Leader()
+	const n = 20
+	for i := range n {
+		add(t, leader.Store, i)
+	}
+	m := leader.Metrics()
+	if m.Voters != 3 || m.Nonvoters != 0 {
+		t.Errorf("%d voters and %d nonvoters", m.Voters, m.Nonvoters)
+	}
+	if m.Elections == 0 || m.LeaderChanges == 0 {
+		t.Errorf("the leader counts %d elections and %d leaders", m.Elections, m.LeaderChanges)
+	}
+	if m.BatchOperations.Sum < n || m.BatchOperations.Count() == 0 {
+		t.Errorf("%v operations in %d batches", m.BatchOperations.Sum, m.BatchOperations.Count())
+	}
+	// Adding one by one makes a batch of one each.
+	if m.BatchOperations.Buckets[1] < n {
+		t.Errorf("batches of one: %d", m.BatchOperations.Buckets[1])
+	}
+	if m.BatchBytes.Sum == 0 || m.BatchSeconds.Sum <= 0 || m.BatchSeconds.Count() != m.BatchOperations.Count() {
+		t.Errorf("batches: %+v, %+v", m.BatchBytes, m.BatchSeconds)
+	}
+	if m.LogWriteSeconds.Count() == 0 || m.LogWriteSeconds.Sum <= 0 || float64(m.LogWriteBytes) < m.BatchBytes.Sum {
+		t.Errorf("the log: %+v, %d bytes", m.LogWriteSeconds, m.LogWriteBytes)
+	}
+	testcluster.Eventually(t, func() error {
+		if m := leader.Metrics(); m.FlushSessions < n || m.FlushSeconds.Count() == 0 {
+			return errors.New("not flushed")
+		}
+		return nil
+	})
+	for i := range 5 {
+		if err := leader.Remove(ctxFor(t, 10*time.Second), id(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testcluster.Eventually(t, func() error {
+		if leader.Metrics().FlushDeletes < 5 {
+			return errors.New("the removals were not flushed")
+		}
+		return nil
+	})
+	follower := c.Followers()[0]
+	if m := follower.Metrics(); m.BatchOperations.Sum != 0 || m.LeaderChanges == 0 {
+		t.Errorf("a follower counts %v operations in batches, and %d leaders", m.BatchOperations.Sum, m.LeaderChanges)
+	}
+
+	leader.Stop()
+	c.Leader()
+	var elections, leaders uint64
+	for _, n := range c.Running() {
+		elections += n.Metrics().Elections
+		leaders += n.Metrics().LeaderChanges
+	}
+	if elections == 0 || leaders < 3 { // both have seen the first, and at least the new one itself
+		t.Errorf("after an election the others count %d elections, %d leaders", elections, leaders)
+	}
+}
