@@ -1,0 +1,96 @@
+package main
+
+import (
+	"io"
+	"strings"
+	"time"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/proxy"
+	"github.com/distcache/distcache/wire"
+)
+
+const program = "dc_client"
+
+const intro = `usage: dc_client -server ADDR [flags]
+
+The local proxy of distcache clients: they connect here, and their requests go to a dc_server over one connection.
+
+  one server      dc_client -server IP:cache1:9001
+  three           dc_client -server IP:cache1:9001 -server IP:cache2:9001 -server IP:cache3:9001
+                  one is used, the first that can be; the others stand by
+  before httpd    dc_client -server IP:cache1:9001 -mintimeout 300000
+
+ADDR is IP:PORT for all interfaces, IP:HOST:PORT, UNIX:PATH or FD:N.`
+
+const defaultListen = "UNIX:/tmp/scache"
+
+// options are what dc_client can be told.
+type options struct {
+	listen     []wire.Address
+	servers    []wire.Address // in order of preference
+	retry      time.Duration
+	idle       time.Duration
+	timeout    time.Duration
+	minTimeout time.Duration
+	admin      []wire.Address
+	daemon     *daemon.Options
+}
+
+// The longest that -idle takes: a year.
+const mostIdle = 365 * 24 * time.Hour
+
+func defaults() *options {
+	return &options{timeout: proxy.DefaultTimeout, retry: proxy.DefaultRetry}
+}
+
+func (o *options) flags() *config.Set {
+	set := config.New(program, intro)
+	set.Group("Clients")
+	set.Addresses(&o.listen, "listen", "where clients connect; may be repeated; by default "+defaultListen)
+	set.Duration(&o.timeout, "timeout",
+		"the longest that any request may take; past it the answer is DISCONNECTED; a server that falls silent is left after about a third of it")
+	set.Millis(&o.minTimeout, 0, wire.MaxTimeout, "mintimeout",
+		"raise shorter timeouts of added sessions to this; Apache httpd's mod_socache_dc needs it, as it asks for less than a second whatever its own configuration says")
+	set.Millis(&o.idle, 0, mostIdle, "idle", "drop clients that have had no request open for so long; 0 is never")
+
+	set.Group("Servers")
+	set.Addresses(&o.servers, "server", "a dc_server to ask; may be repeated, in order of preference; needed")
+	set.Addresses(&o.servers, "connect", "the same as -server")
+	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry", "the longest wait between two attempts to connect to a server")
+
+	set.Group("Operation")
+	set.Addresses(&o.admin, "admin", "where to ask over HTTP how the servers are, at /v1/status; may be repeated; by default nowhere")
+	set.File()
+	o.daemon = daemon.Flags(set)
+	return set
+}
+
+// parse takes the options from args, the environment and a file, and makes sure that they go together.
+func parse(args []string, stdout io.Writer) (*options, error) {
+	opts := defaults()
+	operands, err := opts.flags().Parse(args, stdout)
+	if err != nil {
+		return nil, err
+	}
+	if err := config.NoOperands(operands); err != nil {
+		return nil, err
+	}
+	if len(opts.servers) == 0 {
+		return nil, config.Usagef("-server is needed: the dc_server to ask, such as -server IP:cache1:9001")
+	}
+	for _, a := range opts.servers {
+		if s := a.String(); a.Path() == "" && strings.Count(s, ":") < 2 && !strings.HasPrefix(s, "FD:") {
+			return nil, config.Usagef("-server %s names no host to connect to: it takes IP:HOST:PORT", s)
+		}
+	}
+	if len(opts.listen) == 0 {
+		at, err := wire.ParseAddress(defaultListen)
+		if err != nil {
+			return nil, err
+		}
+		opts.listen = append(opts.listen, at)
+	}
+	return opts, nil
+}

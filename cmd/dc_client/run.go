@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/proxy"
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/server"
+)
+
+const (
+	// settleTimeout is how long the start waits for a server. Without one dc_client starts too.
+	settleTimeout = time.Second
+	// drainTimeout is how much longer than a request may take the requests under way have when it stops.
+	drainTimeout = time.Second
+	adminTimeout = time.Second
+)
+
+// run is dc_client from its arguments to its end, which comes when ctx is done.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	opts, err := parse(args, stdout)
+	if err != nil {
+		return err
+	}
+	return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
+		s := &service{opts: opts, process: p, log: p.Log, failed: make(chan error, len(opts.listen)+len(opts.admin))}
+		p.Log.Info("starting", "version", config.Version())
+		err := s.start(ctx)
+		if err == nil {
+			err = s.wait(ctx)
+		}
+		return errors.Join(err, s.stop())
+	})
+}
+
+// A service is dc_client while it runs.
+type service struct {
+	opts     *options
+	process  *daemon.Process
+	log      *slog.Logger
+	proxy    *proxy.Proxy
+	server   *server.Server
+	admin    *adminServer
+	clients  []net.Listener
+	admins   []net.Listener
+	failed   chan error // of a listener's Serve
+	stopping atomic.Bool
+	wg       sync.WaitGroup
+}
+
+// start opens the sockets, which may take root, gives up privileges, connects to the servers and lets clients in.
+func (s *service) start(ctx context.Context) error {
+	for _, at := range s.opts.listen {
+		l, err := s.process.Listen(ctx, at)
+		if err != nil {
+			return cannotListen("-listen", at, err)
+		}
+		s.clients = append(s.clients, l)
+		s.log.Info("listening for clients", "address", l.Addr().String())
+	}
+	for _, at := range s.opts.admin {
+		l, err := s.process.ListenPrivate(ctx, at)
+		if err != nil {
+			return cannotListen("-admin", at, err)
+		}
+		s.admins = append(s.admins, l)
+		s.log.Info("listening for questions of status", "address", l.Addr().String())
+	}
+	if err := s.process.DropPrivileges(); err != nil {
+		return err
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	settled, cancel := context.WithTimeout(ctx, settleTimeout)
+	if !s.proxy.Settle(settled) {
+		s.log.Warn("no server is there yet: requests are answered DISCONNECTED until one is")
+	}
+	cancel()
+	for _, l := range s.clients {
+		s.wg.Go(func() { s.ended("clients", l, s.server.Serve(l)) })
+	}
+	for _, l := range s.admins {
+		s.wg.Go(func() { s.ended("questions of status", l, s.admin.serve(l)) })
+	}
+	if err := s.process.Ready(s.alive); err != nil {
+		return err
+	}
+	s.log.Info("ready")
+	return nil
+}
+
+// open makes the proxy and what serves it.
+func (s *service) open() (err error) {
+	cfg := proxy.Config{Timeout: s.opts.timeout, Retry: s.opts.retry, Logger: s.log}
+	for _, a := range s.opts.servers {
+		cfg.Servers = append(cfg.Servers, proxy.At(a))
+	}
+	if s.proxy, err = proxy.New(cfg); err != nil {
+		return err
+	}
+	s.server, err = server.New(server.Config{
+		Store:          s.proxy,
+		Logger:         s.log,
+		RequestTimeout: s.opts.timeout,
+		MinTimeout:     s.opts.minTimeout,
+		IdleTimeout:    s.opts.idle,
+	})
+	s.admin = newAdmin(s.proxy, s.log)
+	return err
+}
+
+// alive is nil while the proxy is not stuck. That it has no server is no fault of its own.
+func (s *service) alive(context.Context) error {
+	s.proxy.Status()
+	return nil
+}
+
+func cannotListen(flag string, at wire.Address, err error) error {
+	err = fmt.Errorf("%s %v: %w", flag, at, err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return config.Hint(err, "Another process listens there: stop it, or give another address.")
+	case errors.Is(err, fs.ErrPermission):
+		return config.Hint(err, "This user may not listen there.")
+	}
+	return err
+}
+
+func (s *service) ended(who string, l net.Listener, err error) {
+	if err != nil && !s.stopping.Load() {
+		s.failed <- fmt.Errorf("listener for %s on %v: %w", who, l.Addr(), err)
+	}
+}
+
+// wait returns when there is a reason to stop: nil for one that was asked for.
+func (s *service) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		s.log.Info("asked to stop")
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// stop ends everything: first no new clients come in, then those that have asked are answered, then the connections to
+// the servers are closed. It is for a start that failed as well.
+func (s *service) stop() error {
+	s.stopping.Store(true)
+	s.process.Stopping()
+	for _, l := range s.clients {
+		l.Close()
+	}
+	if s.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.opts.timeout+drainTimeout)
+		if err := s.server.Shutdown(ctx); err != nil {
+			s.log.Warn("connections were cut off", "err", err)
+		}
+		cancel()
+		s.server.Close()
+	}
+	if s.admin != nil {
+		s.admin.close()
+	}
+	for _, l := range s.admins {
+		l.Close()
+	}
+	s.wg.Wait()
+	if s.proxy != nil {
+		s.proxy.Close()
+	}
+	s.log.Info("stopped")
+	return nil
+}

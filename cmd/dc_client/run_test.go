@@ -1,0 +1,299 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/client"
+	"github.com/distcache/distcache/wire/server"
+)
+
+// A process is a dc_client that runs in this one.
+type process struct {
+	t       *testing.T
+	cancel  context.CancelFunc
+	ended   chan error
+	clients []string // where it listens
+	admins  []string
+}
+
+// start runs dc_client until it says that it is ready.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &process{t: t, cancel: cancel, ended: make(chan error, 1)}
+	r, w := io.Pipe()
+	go func() {
+		err := run(ctx, append(args, "-log-format", "json"), io.Discard, w)
+		w.Close()
+		p.ended <- err
+		close(p.ended)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		for range p.ended { // until it is closed
+		}
+	})
+	log := bufio.NewScanner(r)
+	for log.Scan() {
+		var line struct{ Msg, Address string }
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+			t.Fatalf("log has %q: %v", log.Text(), err)
+		}
+		switch line.Msg {
+		case "listening for clients":
+			p.clients = append(p.clients, line.Address)
+		case "listening for questions of status":
+			p.admins = append(p.admins, line.Address)
+		case "ready":
+			go io.Copy(io.Discard, r)
+			return p
+		}
+	}
+	t.Fatalf("dc_client did not get ready: %v", <-p.ended)
+	return nil
+}
+
+func (p *process) stop() error {
+	p.cancel()
+	return <-p.ended
+}
+
+// A backend is the server behind the proxy.
+type backend struct {
+	*server.Server
+	path string
+}
+
+// serve starts a server on a unix socket.
+func serve(t *testing.T, path string, store server.Store) *backend {
+	t.Helper()
+	s, err := server.New(server.Config{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return &backend{s, path}
+}
+
+func dial(t *testing.T, path string) *client.Client {
+	t.Helper()
+	c, err := client.Dial("UNIX:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestProxy(t *testing.T) {
+	dir := t.TempDir()
+	store := server.NewMemory(0)
+	defer store.Close()
+	serve(t, dir+"/s1", store)
+	p := start(t, "-listen", "UNIX:"+dir+"/c", "-listen", "IP:127.0.0.1:0", "-server", "UNIX:"+dir+"/s1", "-connect", "UNIX:"+dir+"/s2",
+		"-mintimeout", "60000", "-admin", "UNIX:"+dir+"/admin")
+	if len(p.clients) != 2 || len(p.admins) != 1 {
+		t.Fatalf("listens on %q and %q", p.clients, p.admins)
+	}
+	ctx := t.Context()
+	c := dial(t, dir+"/c")
+	if err := c.Add(ctx, []byte("id"), []byte("some data"), 0); err != nil { // gone at once but for -mintimeout
+		t.Fatal(err)
+	}
+	if data, err := c.Get(ctx, []byte("id")); err != nil || string(data) != "some data" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if err := c.Remove(ctx, []byte("id")); err != nil {
+		t.Error(err)
+	}
+	if err := c.Have(ctx, []byte("id")); err != wire.NotOK {
+		t.Error(err)
+	}
+
+	var status struct {
+		Servers []struct {
+			Name, State, Error string
+			Used               bool
+		}
+	}
+	ask(t, dir+"/admin", "/v1/status", &status)
+	if s := status.Servers; len(s) != 2 || !s[0].Used || s[0].Name != "UNIX:"+dir+"/s1" || s[1].State != "down" || s[1].Error == "" {
+		t.Errorf("status is %+v", status)
+	}
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := net.Dial("unix", dir+"/c"); err == nil {
+		t.Error("it still listens")
+	}
+}
+
+// ask makes a call on the admin socket.
+func ask(t *testing.T, socket, path string, into any) {
+	t.Helper()
+	h := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	resp, err := h.Get("http://admin" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v, %v", path, resp.Status, err)
+	}
+}
+
+// Without a server it starts, answers, and serves when one comes.
+func TestServerComesLater(t *testing.T) {
+	dir := t.TempDir()
+	start(t, "-listen", "UNIX:"+dir+"/c", "-server", "UNIX:"+dir+"/s", "-retry", "20")
+	c := dial(t, dir+"/c")
+	for range 1000 {
+		if _, err := c.Get(t.Context(), []byte("id")); err != wire.Disconnected {
+			t.Fatalf("got %v", err)
+		}
+	}
+	store := server.NewMemory(0)
+	defer store.Close()
+	serve(t, dir+"/s", store)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for err := error(wire.Disconnected); err != wire.NotOK; {
+		if err = c.Have(ctx, []byte("id")); ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A gate holds every call that reads until it is opened.
+type gate struct {
+	server.Store
+	entered chan struct{}
+	open    chan struct{}
+}
+
+func (g *gate) Have(ctx context.Context, id []byte) error {
+	if len(id) == len("slow") {
+		g.entered <- struct{}{}
+		<-g.open
+	}
+	return g.Store.Have(ctx, id)
+}
+
+// Told to stop, it answers what has been asked.
+func TestStopDrains(t *testing.T) {
+	dir := t.TempDir()
+	store := server.NewMemory(0)
+	defer store.Close()
+	g := &gate{store, make(chan struct{}, 1), make(chan struct{})}
+	serve(t, dir+"/s", g)
+	p := start(t, "-listen", "UNIX:"+dir+"/c", "-server", "UNIX:"+dir+"/s", "-timeout", "20s")
+	c := dial(t, dir+"/c")
+	answered := make(chan error, 1)
+	go func() { answered <- c.Have(context.Background(), []byte("slow")) }()
+	<-g.entered
+	p.cancel()
+	for { // until it takes no more clients
+		nc, err := net.Dial("unix", dir+"/c")
+		if err != nil {
+			break
+		}
+		nc.Close()
+	}
+	close(g.open)
+	if err := <-answered; err != wire.NotOK {
+		t.Errorf("answered %v", err)
+	}
+	if err := <-p.ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that goes away with its requests in flight costs nothing.
+func TestClientGoesAway(t *testing.T) {
+	dir := t.TempDir()
+	store := server.NewMemory(0)
+	defer store.Close()
+	g := &gate{store, make(chan struct{}, 1), make(chan struct{})}
+	serve(t, dir+"/s", g)
+	start(t, "-listen", "UNIX:"+dir+"/c", "-server", "UNIX:"+dir+"/s", "-admin", "UNIX:"+dir+"/admin")
+	nc, err := net.Dial("unix", dir+"/c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Write(wire.AppendMessage(nil, &wire.Message{UID: 1, Op: wire.OpHave, Payload: []byte("slow")})); err != nil {
+		t.Fatal(err)
+	}
+	<-g.entered
+	nc.Close()
+	c := dial(t, dir+"/c")
+	if err := c.Have(t.Context(), []byte("quick")); err != wire.NotOK {
+		t.Error(err)
+	}
+	close(g.open)
+	var status struct{ Servers []struct{ In_Flight int } }
+	for status.Servers == nil || status.Servers[0].In_Flight > 0 {
+		ask(t, dir+"/admin", "/v1/status", &status)
+	}
+	if err := c.Have(t.Context(), []byte("quick")); err != wire.NotOK {
+		t.Error(err)
+	}
+}
+
+func TestIdle(t *testing.T) {
+	dir := t.TempDir()
+	start(t, "-listen", "UNIX:"+dir+"/c", "-server", "UNIX:"+dir+"/s", "-idle", "20")
+	nc, err := net.Dial("unix", dir+"/c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("reading: %v", err)
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	at := "IP:" + l.Addr().String()
+	for _, args := range [][]string{
+		{"-server", "UNIX:/s", "-listen", at},
+		{"-server", "UNIX:/s", "-listen", "UNIX:" + filepath.Join(t.TempDir(), "c"), "-admin", at},
+	} {
+		err := run(t.Context(), args, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "address already in use") || !strings.Contains(err.Error(), at) ||
+			config.Exit(program, err, io.Discard) != 1 {
+			t.Errorf("got %v", err)
+		}
+	}
+}
