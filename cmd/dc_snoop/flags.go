@@ -1,0 +1,147 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/snoop"
+	"github.com/distcache/distcache/wire"
+)
+
+const program = "dc_snoop"
+
+const intro = `usage: dc_snoop -listen ADDR -server ADDR [flags]
+
+Stands between distcache clients and their server, passes everything on as it is, and prints a line
+for each request and each answer.
+
+  what goes by            dc_snoop -listen UNIX:/tmp/scache -server IP:localhost:9001
+  only failing REMOVEs?   dc_snoop ... -op remove -format json | jq 'select(.status != "OK")'
+  how long it takes       dc_snoop ... -quiet -stats -interval 5
+
+ADDR is IP:HOST:PORT, UNIX:PATH or FD:N, and to listen also IP:PORT for all interfaces.`
+
+// options are what dc_snoop can be told.
+type options struct {
+	listen  []wire.Address
+	server  wire.Address
+	snoop   snoop.Config
+	logging *config.Logging
+}
+
+func (o *options) flags() *config.Set {
+	o.snoop = snoop.Config{Format: snoop.Text, Interval: 10 * time.Second}
+	set := config.New(program, intro)
+	set.Group("Connections")
+	set.Addresses(&o.listen, "listen", "where clients connect; may be repeated; needed")
+	for _, name := range []string{"server", "connect"} {
+		usage := "the server that they are passed on to; needed"
+		if name == "connect" {
+			usage = "the same as -server"
+		}
+		set.Func(name, "ADDR", "an address such as IP:localhost:9001 or UNIX:/path", "", usage, o.setServer(name))
+	}
+
+	set.Group("Output")
+	set.Choice(&o.snoop.Format, []string{snoop.Text, snoop.JSON}, "format", "lines for people, with colours on a terminal unless $NO_COLOR is set, or an object a line")
+	set.List("op", "OP,…", "operations: add, get, remove or have", "show the messages of these operations only; may be repeated", o.addOp)
+	set.Func("id", "HEX", "the beginning of a session id, in pairs of hex digits", "", "show the messages about sessions whose ids begin so", o.setID)
+	set.Bool(&o.snoop.Quiet, "quiet", "no lines about messages and connections, unless something is malformed")
+	set.Bool(&o.snoop.Stats, "stats", "a summary for each operation at the end, and every -interval; of all that went by, whatever is shown")
+	set.Func("interval", "SECONDS", "a number of seconds, or a duration such as 1m30s; 0 is never", "10",
+		"with -stats, how often there is a summary; 0 is only at the end", o.setInterval)
+	set.Bool(&o.snoop.Data, "data", "add a dump of every payload. DANGER: session data are secrets, whoever has them can decrypt or take over those TLS sessions. Without this only the first bytes of session ids are shown, and sizes")
+
+	set.Group("Operation")
+	o.logging = set.Logging()
+	set.File()
+	return set
+}
+
+// setServer takes the server from either of its two flags. The first that is set counts: the command line comes before
+// the environment, and that before the file.
+func (o *options) setServer(name string) func(string) error {
+	return func(text string) error {
+		a, err := wire.ParseAddress(text)
+		if err != nil {
+			return err
+		}
+		if o.server.IsZero() {
+			o.server = a
+		}
+		return nil
+	}
+}
+
+func (o *options) addOp(word string) error {
+	for op := wire.Op(0); op < wire.UserOps; op++ {
+		if strings.EqualFold(word, op.String()) {
+			if !slices.Contains(o.snoop.Ops, op) {
+				o.snoop.Ops = append(o.snoop.Ops, op)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no operation %q", word)
+}
+
+// setID takes an id as it is shown, with or without the dots at its end.
+func (o *options) setID(text string) (err error) {
+	digits := strings.TrimRight(text, ".")
+	id, err := hex.DecodeString(digits)
+	switch {
+	case digits == "":
+		return errors.New("there are no digits")
+	case errors.Is(err, hex.ErrLength):
+		return fmt.Errorf("%q has an odd number of digits", text)
+	case err != nil:
+		return fmt.Errorf("%q is not hex", text)
+	case len(id) > wire.MaxID:
+		return fmt.Errorf("%d bytes are longer than any id, which has at most %d", len(id), wire.MaxID)
+	}
+	o.snoop.IDPrefix = id
+	return nil
+}
+
+func (o *options) setInterval(text string) error {
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil && n <= uint64(math.MaxInt64/time.Second) {
+		o.snoop.Interval = time.Duration(n) * time.Second
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return fmt.Errorf("not %q", text)
+	}
+	o.snoop.Interval = d
+	return nil
+}
+
+// parse takes the options from args, the environment and a file, and makes sure that they go together.
+func parse(args []string, stdout io.Writer) (*options, error) {
+	opts := new(options)
+	set := opts.flags()
+	operands, err := set.Parse(args, stdout)
+	if err != nil {
+		return nil, err
+	}
+	if err := config.NoOperands(operands); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(opts.listen) == 0:
+		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen UNIX:/tmp/scache")
+	case opts.server.IsZero():
+		return nil, config.Usagef("-server is needed: where they are passed on to, such as -server IP:localhost:9001")
+	case set.Given("interval") && !opts.snoop.Stats:
+		return nil, config.Usagef("-interval needs -stats")
+	}
+	return opts, nil
+}

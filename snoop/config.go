@@ -1,0 +1,118 @@
+package snoop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// Forms of output.
+const (
+	Text = "text" // for people
+	JSON = "json" // an object a line
+)
+
+// A Config is what [New] builds a Snooper from. Dial and Output are required; elsewhere the zero value means the
+// default.
+type Config struct {
+	// Dial connects to the server, once for each client.
+	Dial func(context.Context) (net.Conn, error)
+	// Output takes the lines. It is written to from one goroutine at a time, whole lines only.
+	Output io.Writer
+	// Logger hears when the output fails, and of a listener's passing troubles. Default: nobody does.
+	Logger *slog.Logger
+
+	// Format is Text or JSON. Default Text.
+	Format string
+	// Colour paints text, for a terminal.
+	Colour bool
+	// Data adds a dump of every payload: session data, which are secrets.
+	Data bool
+	// Quiet leaves out the lines about messages and connections. Malformed traffic is still told of.
+	Quiet bool
+	// Ops, if there are any, are the only operations whose messages are shown, and lines about connections are not.
+	Ops []wire.Op
+	// IDPrefix, if not empty, is what the ids of the sessions begin with whose messages are shown; lines about
+	// connections are not.
+	IDPrefix []byte
+	// Stats adds a summary at the end, of all that went by, shown or not.
+	Stats bool
+	// Interval, with Stats, adds a summary of what went by since the last whenever so much time has gone by. Default 0:
+	// never.
+	Interval time.Duration
+
+	// DialTimeout bounds connecting to the server. Default 5 s.
+	DialTimeout time.Duration
+	// MaxConns is the most clients at a time; one more is closed at once. Default: 32768, or what the open file limit
+	// allows.
+	MaxConns int
+	// MaxQueue is how many bytes of lines may wait for the output. Default 4 MiB.
+	MaxQueue int
+}
+
+const (
+	defaultDialTimeout = 5 * time.Second
+	defaultMaxConns    = 1 << 15
+	defaultMaxQueue    = 4 << 20
+)
+
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case c.Dial == nil:
+		return c, errors.New("snoop: no way to connect to a server given")
+	case c.Output == nil:
+		return c, errors.New("snoop: no output given")
+	case c.Format == "":
+		c.Format = Text
+	case c.Format != Text && c.Format != JSON:
+		return c, fmt.Errorf("snoop: there is no format %q", c.Format)
+	}
+	if len(c.IDPrefix) > wire.MaxID {
+		return c, fmt.Errorf("snoop: an id has at most %d bytes, not %d", wire.MaxID, len(c.IDPrefix))
+	}
+	for _, op := range c.Ops {
+		if op >= wire.UserOps {
+			return c, fmt.Errorf("snoop: there is no operation %d", op)
+		}
+	}
+	if c.Interval < 0 || c.DialTimeout < 0 || c.MaxConns < 0 || c.MaxQueue < 0 {
+		return c, errors.New("snoop: a bound is negative")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.DialTimeout == 0 {
+		c.DialTimeout = defaultDialTimeout
+	}
+	if c.MaxConns == 0 {
+		c.MaxConns = maxConns()
+	}
+	if c.MaxQueue == 0 {
+		c.MaxQueue = defaultMaxQueue
+	}
+	return c, nil
+}
+
+func (c *Config) printer() printer {
+	if c.Format == JSON {
+		return jsonPrinter{}
+	}
+	return textPrinter{colour: c.Colour}
+}
+
+// maxConns is the default of Config.MaxConns: each takes two files, and some are left for others.
+func maxConns() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return defaultMaxConns
+	}
+	files := int(min(limit.Cur, 4*defaultMaxConns))
+	return max(1, min(defaultMaxConns, (files-32)/2))
+}

@@ -1,0 +1,223 @@
+package snoop_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/snoop"
+	"github.com/distcache/distcache/wire/server"
+)
+
+// patience bounds a test's wait for what must happen; nothing is asserted on it.
+const patience = 20 * time.Second
+
+// lines is an output that can be read while it is written.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+// An event is one line of JSON output.
+type event struct {
+	Event, Direction, Op, ID, Status, Reason, Rule, Client string
+	Conn, UID, Offset                                      uint64
+	Asked                                                  bool
+	LatencyUS                                              int64 `json:"latency_us"`
+	Undecoded                                              int64 `json:"undecoded_bytes"`
+	Unanswered                                             int   `json:"unanswered"`
+	Lines, Refused, Connections                            uint64
+	LinesDropped                                           uint64 `json:"lines_dropped"`
+	ToServer                                               int64  `json:"to_server_bytes"`
+	ToClient                                               int64  `json:"to_client_bytes"`
+	Ops                                                    map[string]struct{ Requests, Answers uint64 }
+}
+
+func (l *lines) events(t testing.TB) (events []event) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.buf.String()) {
+		var e event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// only returns the events of one kind.
+func only(events []event, kind string) (some []event) {
+	for _, e := range events {
+		if e.Event == kind {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// A snooper under test, with one listener, before whatever a test has put behind it.
+type snooper struct {
+	t    testing.TB
+	addr net.Addr
+	out  *lines
+	stop func() // and wait for the end; may be called twice
+}
+
+func listen(t testing.TB, network string) net.Listener {
+	t.Helper()
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		address = filepath.Join(t.TempDir(), "s")
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+// start snoops on a network before the server on addr. The output is JSON, with a summary, into lines, unless cfg has
+// another.
+func start(t testing.TB, network string, server net.Addr, cfg snoop.Config) *snooper {
+	t.Helper()
+	s := &snooper{t: t, out: new(lines)}
+	cfg.Format, cfg.Stats = snoop.JSON, true
+	if cfg.Output == nil {
+		cfg.Output = s.out
+	}
+	cfg.Dial = func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, server.Network(), server.String())
+	}
+	engine, err := snoop.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t, network)
+	s.addr = l.Addr()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := engine.Run(ctx, l); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}()
+	s.stop = func() {
+		cancel()
+		<-ended
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+func (s *snooper) dial() net.Conn {
+	s.t.Helper()
+	c, err := net.Dial(s.addr.Network(), s.addr.String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	return c
+}
+
+// wait returns the events once there are n of a kind.
+func (s *snooper) wait(kind string, n int) []event {
+	s.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		events := s.out.events(s.t)
+		if len(only(events, kind)) >= n {
+			return events
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("no %d lines of %s: %+v", n, kind, events)
+		}
+	}
+}
+
+// cache runs a server with sessions in memory.
+func cache(t testing.TB, network string) net.Addr {
+	t.Helper()
+	store := server.NewMemory(0)
+	s, err := server.New(server.Config{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t, network)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Close()
+		store.Close()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return l.Addr()
+}
+
+// serve runs one function on each connection, and waits for all of them in the end.
+func serve(t testing.TB, network string, handle func(net.Conn)) net.Addr {
+	t.Helper()
+	l := listen(t, network)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.SetDeadline(time.Now().Add(patience))
+			wg.Go(func() {
+				defer c.Close()
+				handle(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		wg.Wait()
+	})
+	return l.Addr()
+}
+
+func write(t testing.TB, c net.Conn, b []byte) {
+	t.Helper()
+	if _, err := c.Write(b); err != nil {
+		t.Error(err)
+	}
+}
+
+func readAll(t testing.TB, c net.Conn) []byte {
+	t.Helper()
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Error(err)
+	}
+	return b
+}
+
+func closeWrite(t testing.TB, c net.Conn) {
+	t.Helper()
+	if err := c.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Error(err)
+	}
+}

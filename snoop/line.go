@@ -1,0 +1,160 @@
+package snoop
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// A direction is one of the two of a connection.
+type direction int
+
+const (
+	toServer direction = iota
+	toClient
+)
+
+// shortID is how many bytes of a session id are shown: enough to know it again, too few to use it.
+const shortID = 6
+
+// A sessionID is the beginning of a session id.
+type sessionID struct {
+	size  int // of the whole
+	start [shortID]byte
+}
+
+func newSessionID(id []byte, size int) sessionID {
+	s := sessionID{size: size}
+	copy(s.start[:], id)
+	return s
+}
+
+func (s *sessionID) shown() []byte { return s.start[:min(s.size, shortID)] }
+
+// A place says when and on which connection something happened.
+type place struct {
+	at   time.Time
+	conn uint64 // counted from 1
+}
+
+// Each of the following is a line of output.
+type (
+	// opened: a client has connected.
+	opened struct {
+		place
+		client, listener string
+	}
+	// exchanged: a request or an answer went by.
+	exchanged struct {
+		place
+		dir     direction
+		uid     uint32
+		op      wire.Op
+		known   bool // its session id is; always, for a request
+		id      sessionID
+		size    int           // of the payload
+		data    int           // of the session data in it, 0 for none
+		wire    int64         // bytes on the wire
+		timeout time.Duration // of an ADD
+		status  wire.Status   // of an answer
+		asked   bool          // an answer to a request that went by
+		latency time.Duration // since that
+		payload []byte        // with Config.Data
+	}
+	// malformed: the protocol was broken, and the rest of that direction is not decoded.
+	malformed struct {
+		place
+		dir direction
+		fault
+		header []byte // of the frame, as far as it has come; with Config.Data
+	}
+	// failed: the server could not be reached for a client.
+	failed struct {
+		place
+		reason string
+	}
+	// closed: a connection is over.
+	closed struct {
+		place
+		reason     string
+		lasted     time.Duration
+		messages   [2]uint64 // by direction
+		bytes      [2]int64
+		undecoded  int64
+		unanswered int
+	}
+	// dropped: lines that the output was too slow for.
+	dropped struct {
+		at    time.Time
+		lines uint64
+	}
+)
+
+// A printer appends each kind of line to dst.
+type printer interface {
+	opened(dst []byte, l *opened) []byte
+	exchanged(dst []byte, l *exchanged) []byte
+	malformed(dst []byte, l *malformed) []byte
+	failed(dst []byte, l *failed) []byte
+	closed(dst []byte, l *closed) []byte
+	dropped(dst []byte, l *dropped) []byte
+	summary(dst []byte, s *summary) []byte
+}
+
+// addHeader is what an ADD carries before the id: the timeout and the id's length.
+const addHeader = 8
+
+// readRequest fills in what a request's payload says. An ADD that the server will refuse is taken apart as far as it
+// goes; the answer says what is wrong. The id is a part of the payload, or of its beginning that was kept.
+func (l *exchanged) readRequest(m *message) (id []byte, err error) {
+	l.known = true
+	if m.op != wire.OpAdd {
+		l.id = newSessionID(m.payload, m.size)
+		return m.payload, nil
+	}
+	if m.size < addHeader {
+		return nil, wire.ErrShortAdd
+	}
+	l.timeout = time.Duration(binary.BigEndian.Uint32(m.payload)) * time.Millisecond
+	n := uint64(binary.BigEndian.Uint32(m.payload[4:]))
+	if n >= uint64(m.size-addHeader) {
+		return nil, nil // the length is wrong, so which bytes are the id can't be told
+	}
+	id = m.payload[addHeader:min(len(m.payload), addHeader+int(n))]
+	l.id = newSessionID(id, int(n))
+	l.data = m.size - addHeader - int(n)
+	return id, nil
+}
+
+// readAnswer fills in what an answer's payload says.
+func (l *exchanged) readAnswer(m *message) error {
+	var err error
+	switch {
+	case m.op != wire.OpGet:
+		err = wire.ParseStatus(m.payload[:min(m.size, 2)])
+		if m.size > 1 {
+			return &longStatus{m.op, m.size}
+		}
+	default:
+		_, err = wire.ParseGet(m.payload[:min(m.size, 2)])
+		if err == nil {
+			l.data = m.size
+		}
+	}
+	l.status, _ = err.(wire.Status)
+	return nil
+}
+
+// A longStatus is the rule that all answers but a GET's have at most one byte.
+type longStatus struct {
+	op   wire.Op
+	size int
+}
+
+func (e *longStatus) Error() string {
+	return fmt.Sprintf("an answer to %v is one status byte, not %d", e.op, e.size)
+}
+
+func (e *longStatus) Is(target error) bool { return target == wire.ErrCorrupt }

@@ -1,0 +1,177 @@
+package snoop
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// flushTimeout is how long the last lines may take when a Snooper ends.
+const flushTimeout = 2 * time.Second
+
+// A Snooper passes connections on to a server and tells what goes by. Make one with [New], and [Snooper.Run] it once.
+type Snooper struct {
+	cfg   Config
+	print printer
+	tally *tally
+	queue *queue
+
+	stopping atomic.Bool
+	refusing atomic.Bool // the log has been told
+	wg       sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	last  uint64 // number of the newest connection
+}
+
+// New makes a Snooper. It fails when the configuration makes no sense, and starts nothing.
+func New(cfg Config) (*Snooper, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Snooper{cfg: cfg, print: cfg.printer(), conns: make(map[*conn]struct{})}, nil
+}
+
+// Run accepts connections from the listeners, and passes each on, until ctx is done, and then cuts them all; or until no
+// listener has any more (io.EOF) and all connections are over. Both return nil. A listener that fails ends it too, and
+// is the error, except for passing troubles such as running out of file descriptors. It closes the listeners, and
+// returns when nothing of it is left running, except for a write to an Output that is stuck.
+func (s *Snooper) Run(ctx context.Context, listeners ...net.Listener) error {
+	s.tally = newTally(time.Now())
+	s.queue = newQueue(s.cfg.Output, s.cfg.MaxQueue,
+		func(dst []byte, lines uint64) []byte { return s.print.dropped(dst, &dropped{time.Now(), lines}) },
+		func(err error) { s.cfg.Logger.Error("no more output; traffic goes on", "error", err) })
+
+	// ctx ends the accepting and all connections; served ends what goes on beside them.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var accepting, beside sync.WaitGroup
+	served := make(chan struct{})
+	failures := make(chan error, len(listeners))
+	for _, l := range listeners {
+		accepting.Go(func() {
+			if err := s.accept(ctx, l); err != nil {
+				failures <- err
+				cancel()
+			}
+		})
+	}
+	stopped := context.AfterFunc(ctx, func() { s.stop(listeners) })
+	if s.cfg.Stats && s.cfg.Interval > 0 {
+		beside.Go(func() { s.summarize(served) })
+	}
+	accepting.Wait()
+	s.wg.Wait()
+	stopped()
+	close(served)
+	beside.Wait()
+	for _, l := range listeners {
+		l.Close()
+	}
+	if s.cfg.Stats {
+		s.queue.force(s.sum(s.tally.whole(time.Now())))
+	}
+	s.queue.close(flushTimeout)
+	close(failures)
+	return <-failures
+}
+
+// stop closes the listeners and cuts all connections.
+func (s *Snooper) stop(listeners []net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping.Store(true)
+	for _, l := range listeners {
+		l.Close()
+	}
+	for c := range s.conns {
+		c.cut()
+	}
+}
+
+// accept takes connections from a listener until it has no more, or ctx is done.
+func (s *Snooper) accept(ctx context.Context, l net.Listener) error {
+	var pause time.Duration
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.start(ctx, nc, l)
+		case ctx.Err() != nil, errors.Is(err, io.EOF):
+			return nil
+		case passing(err):
+			if pause == 0 {
+				s.cfg.Logger.Warn("cannot accept a connection", "listener", l.Addr().String(), "error", err)
+			}
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// passing tells whether an error of Accept may be gone the next time.
+func passing(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && (errno.Temporary() || errno == syscall.ENOBUFS || errno == syscall.ENOMEM)
+}
+
+// start passes a connection on, unless there are too many.
+func (s *Snooper) start(ctx context.Context, nc net.Conn, l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping.Load() {
+		nc.Close()
+		return
+	}
+	if len(s.conns) >= s.cfg.MaxConns {
+		nc.Close()
+		s.tally.refused()
+		if !s.refusing.Swap(true) {
+			s.cfg.Logger.Warn("connections refused: too many are open", "limit", s.cfg.MaxConns)
+		}
+		return
+	}
+	s.refusing.Store(false)
+	s.last++
+	c := newConn(s, nc, s.last, l.Addr().String())
+	s.conns[c] = struct{}{}
+	s.tally.opened()
+	s.wg.Go(func() {
+		c.run(ctx)
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	})
+}
+
+// summarize tells what went by, again and again.
+func (s *Snooper) summarize(served <-chan struct{}) {
+	tick := time.NewTicker(s.cfg.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-served:
+			return
+		case now := <-tick.C:
+			s.queue.put(s.sum(s.tally.interval(now)))
+		}
+	}
+}
+
+func (s *Snooper) sum(sum *summary) []byte {
+	sum.dropped = s.queue.dropped()
+	return s.print.summary(nil, sum)
+}

@@ -1,0 +1,178 @@
+package snoop
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// The range and precision of the latencies that are told apart, in microseconds: three digits of up to ten minutes.
+const (
+	leastLatency  = 1
+	mostLatency   = int64(10 * time.Minute / time.Microsecond)
+	latencyDigits = 3
+)
+
+// A tally counts what goes by on all connections: for the time since the last summary, and for all time.
+type tally struct {
+	mu      sync.Mutex
+	started time.Time
+	last    time.Time
+	recent  counts
+	total   counts
+	open    int
+}
+
+// counts are of one stretch of time.
+type counts struct {
+	connections, refused, malformed, unanswered uint64
+	bytes                                       [2]int64
+	ops                                         [wire.UserOps]opCounts
+}
+
+type opCounts struct {
+	requests, answers, unasked uint64
+	bytes                      [2]int64
+	statuses                   [256]uint64
+	latencies                  *hdrhistogram.Histogram // of the answers that were asked for; nil for none
+	slowest                    time.Duration
+}
+
+func newTally(now time.Time) *tally { return &tally{started: now, last: now} }
+
+func (t *tally) opened() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recent.connections++
+	t.open++
+}
+
+func (t *tally) closed(unanswered int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recent.unanswered += uint64(unanswered)
+	t.open--
+}
+
+func (t *tally) refused() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recent.refused++
+}
+
+func (t *tally) malformed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recent.malformed++
+}
+
+func (t *tally) passed(dir direction, n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recent.bytes[dir] += int64(n)
+}
+
+func (t *tally) request(l *exchanged) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	op := &t.recent.ops[l.op]
+	op.requests++
+	op.bytes[toServer] += l.wire
+}
+
+func (t *tally) answer(l *exchanged) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	op := &t.recent.ops[l.op]
+	op.answers++
+	op.bytes[toClient] += l.wire
+	op.statuses[l.status]++
+	if !l.asked {
+		op.unasked++
+		return
+	}
+	op.slowest = max(op.slowest, l.latency)
+	if op.latencies == nil {
+		op.latencies = hdrhistogram.New(leastLatency, mostLatency, latencyDigits)
+	}
+	us := max(leastLatency, min(mostLatency, l.latency.Microseconds()))
+	_ = op.latencies.RecordValue(us) // it is in range
+}
+
+// A summary is a tally's counts of a stretch of time.
+type summary struct {
+	counts
+	from, to time.Time
+	whole    bool // since the start, rather than since the last one
+	open     int
+	dropped  uint64 // lines, since the start
+}
+
+// interval sums up the time since the last call.
+func (t *tally) interval(now time.Time) *summary {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &summary{counts: t.recent, from: t.last, to: now, open: t.open}
+	t.total.add(&t.recent)
+	t.recent, t.last = counts{}, now
+	return s
+}
+
+// whole sums up everything.
+func (t *tally) whole(now time.Time) *summary {
+	t.interval(now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return &summary{counts: t.total, from: t.started, to: now, whole: true, open: t.open}
+}
+
+func (c *counts) add(more *counts) {
+	c.connections += more.connections
+	c.refused += more.refused
+	c.malformed += more.malformed
+	c.unanswered += more.unanswered
+	c.bytes[toServer] += more.bytes[toServer]
+	c.bytes[toClient] += more.bytes[toClient]
+	for op := range c.ops {
+		c.ops[op].add(&more.ops[op])
+	}
+}
+
+func (c *opCounts) add(more *opCounts) {
+	c.requests += more.requests
+	c.answers += more.answers
+	c.unasked += more.unasked
+	c.bytes[toServer] += more.bytes[toServer]
+	c.bytes[toClient] += more.bytes[toClient]
+	for status, n := range more.statuses {
+		c.statuses[status] += n
+	}
+	c.slowest = max(c.slowest, more.slowest)
+	switch {
+	case more.latencies == nil:
+	case c.latencies == nil:
+		c.latencies = hdrhistogram.Import(more.latencies.Export())
+	default:
+		c.latencies.Merge(more.latencies)
+	}
+}
+
+// all is the sum over the operations.
+func (c *counts) all() *opCounts {
+	sum := new(opCounts)
+	for op := range c.ops {
+		sum.add(&c.ops[op])
+	}
+	return sum
+}
+
+// quantile is a latency below which that percentage of the answers came.
+func (c *opCounts) quantile(percent float64) time.Duration {
+	if c.latencies == nil {
+		return 0
+	}
+	return min(c.slowest, time.Duration(c.latencies.ValueAtQuantile(percent))*time.Microsecond)
+}

@@ -1,0 +1,160 @@
+package snoop
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// A watch follows one connection: bytes in, lines out. One goroutine feeds it, with the two directions' bytes in the
+// order in which they were read. It knows no clock but the times it is given.
+type watch struct {
+	cfg   *Config
+	print printer
+	queue *queue
+	tally *tally
+
+	conn     uint64
+	since    time.Time
+	decoders [2]*decoder
+	told     [2]bool // of a fault
+	messages [2]uint64
+	requests matcher
+	line     []byte
+}
+
+func newWatch(cfg *Config, print printer, queue *queue, tally *tally, conn uint64, now time.Time) *watch {
+	keep := addHeader + wire.MaxID
+	if cfg.Data {
+		keep = wire.MaxPayload
+	}
+	return &watch{
+		cfg: cfg, print: print, queue: queue, tally: tally, conn: conn, since: now,
+		decoders: [2]*decoder{toServer: newDecoder(false, keep), toClient: newDecoder(true, keep)},
+	}
+}
+
+// opened tells of the connection itself.
+func (w *watch) opened(client, listener string) {
+	if w.connections() {
+		w.put(func(line []byte) []byte {
+			return w.print.opened(line, &opened{w.place(w.since), client, listener})
+		})
+	}
+}
+
+// bytes takes what was read.
+func (w *watch) bytes(dir direction, p []byte, at time.Time) {
+	w.tally.passed(dir, len(p))
+	w.decoders[dir].feed(p, func(m *message) error { return w.found(dir, m, at) })
+	w.fault(dir, at)
+}
+
+// end takes the end of a direction.
+func (w *watch) end(dir direction, at time.Time) {
+	w.decoders[dir].end()
+	w.fault(dir, at)
+}
+
+// closed tells of the connection's end.
+func (w *watch) closed(reason string, at time.Time) {
+	w.tally.closed(w.requests.waiting())
+	if !w.connections() {
+		return
+	}
+	l := &closed{place: w.place(at), reason: reason, lasted: at.Sub(w.since), messages: w.messages, unanswered: w.requests.waiting()}
+	for dir, d := range w.decoders {
+		l.bytes[dir] = d.offset
+		l.undecoded += d.lost()
+	}
+	w.put(func(line []byte) []byte { return w.print.closed(line, l) })
+}
+
+// failed tells of a connection that came to nothing.
+func (w *watch) failed(reason string, at time.Time) {
+	w.tally.closed(0)
+	if !w.cfg.Quiet {
+		w.put(func(line []byte) []byte { return w.print.failed(line, &failed{w.place(at), reason}) })
+	}
+}
+
+func (w *watch) place(at time.Time) place { return place{at, w.conn} }
+
+// connections tells whether lines about connections are wanted: not beside messages that were picked out.
+func (w *watch) connections() bool {
+	return !w.cfg.Quiet && len(w.cfg.Ops) == 0 && len(w.cfg.IDPrefix) == 0
+}
+
+// found takes a message.
+func (w *watch) found(dir direction, m *message, at time.Time) error {
+	l := &exchanged{
+		place: w.place(at), dir: dir, uid: m.uid, op: m.op,
+		size: m.size, wire: m.end - m.start,
+	}
+	var shown bool
+	if dir == toServer {
+		id, err := l.readRequest(m)
+		if err != nil {
+			return err
+		}
+		shown = w.picked(m.op, id)
+		w.requests.request(&asked{uid: m.uid, op: m.op, id: l.id, shown: shown, at: at})
+		w.tally.request(l)
+	} else {
+		if err := l.readAnswer(m); err != nil {
+			return err
+		}
+		a := w.requests.answer(m.uid, m.op)
+		if a == nil {
+			shown = len(w.cfg.IDPrefix) == 0 && w.picked(m.op, nil)
+		} else {
+			l.asked, l.known, l.id, l.latency, shown = true, true, a.id, at.Sub(a.at), a.shown
+		}
+		w.tally.answer(l)
+	}
+	w.messages[dir]++
+	if w.cfg.Data {
+		l.payload = m.payload
+	}
+	if shown && !w.cfg.Quiet {
+		w.put(func(line []byte) []byte { return w.print.exchanged(line, l) })
+	}
+	return nil
+}
+
+// picked tells whether a message passes the filters.
+func (w *watch) picked(op wire.Op, id []byte) bool {
+	return (len(w.cfg.Ops) == 0 || slices.Contains(w.cfg.Ops, op)) && bytes.HasPrefix(id, w.cfg.IDPrefix)
+}
+
+// fault tells, once, that a direction can't be decoded any further. No filter hides it.
+func (w *watch) fault(dir direction, at time.Time) {
+	d := w.decoders[dir]
+	if d.fault == nil || w.told[dir] {
+		return
+	}
+	w.told[dir] = true
+	w.tally.malformed()
+	l := &malformed{place: w.place(at), dir: dir, fault: *d.fault}
+	if w.cfg.Data {
+		l.header = d.broken()
+	}
+	w.put(func(line []byte) []byte { return w.print.malformed(line, l) })
+}
+
+// put queues a line. It is not even made when there is no room for it.
+func (w *watch) put(make func(line []byte) []byte) {
+	if w.queue.full() {
+		return
+	}
+	w.line = make(w.line[:0])
+	w.queue.put(w.line)
+	if cap(w.line) > maxLine {
+		w.line = nil
+	}
+}
+
+// maxLine is what a watch keeps for the next line; a dump can be much longer.
+const maxLine = 4096
