@@ -73,8 +73,9 @@ func Guard(path string, f func() error) (err error) {
 	return f()
 }
 
-// Check reads the file's two meta records and holds its size against the newer valid one. An empty file passes: bbolt
-// fills it.
+// Check holds the whole file against the rules of its format, so that bbolt meets nothing in it that it would panic
+// over: bbolt looks for free pages when it opens a file, in a goroutine that Guard does not reach. An empty file passes:
+// bbolt fills it.
 func Check(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -88,32 +89,41 @@ func Check(path string) error {
 	if fi.Size() == 0 {
 		return nil
 	}
-	first, ok := readMeta(f, 0)
-	sizes := []int64{int64(first.pageSize)}
+	m, err := newestMeta(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if need := int64(m.pages) * int64(m.pageSize); fi.Size() < need {
+		return fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), need)
+	}
+	return Guard(path, func() error { return checkTree(f, m) })
+}
+
+// newestMeta reads the two meta records and returns the valid one of the last transaction.
+func newestMeta(f io.ReaderAt) (newest meta, err error) {
+	newest, ok := readMeta(f, 0)
+	sizes := []int64{int64(newest.pageSize)}
 	if !ok {
 		sizes = sizes[:0]
 		for s := int64(minPageSize); s <= maxPageSize; s *= 2 {
 			sizes = append(sizes, s)
 		}
 	}
-	newest := first
 	for _, s := range sizes {
 		if second, ok2 := readMeta(f, s); ok2 && (!ok || second.txid > newest.txid) {
 			newest, ok = second, true
 		}
 	}
 	if !ok {
-		return fmt.Errorf("%s: %w: it has no valid meta page", path, ErrDamaged)
+		return newest, fmt.Errorf("%w: it has no valid meta page", ErrDamaged)
 	}
-	if need := int64(newest.pages) * int64(newest.pageSize); fi.Size() < need {
-		return fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), need)
-	}
-	return nil
+	return newest, nil
 }
 
 type meta struct {
-	pageSize    uint32
-	pages, txid uint64
+	pageSize       uint32
+	root, freelist uint64 // page numbers
+	pages, txid    uint64
 }
 
 func readMeta(r io.ReaderAt, at int64) (meta, bool) {
@@ -130,7 +140,13 @@ func readMeta(r io.ReaderAt, at int64) (meta, bool) {
 	if order.Uint64(b[56:]) != h.Sum64() {
 		return meta{}, false
 	}
-	m := meta{pageSize: order.Uint32(b[8:]), pages: order.Uint64(b[40:]), txid: order.Uint64(b[48:])}
+	m := meta{
+		pageSize: order.Uint32(b[8:]),
+		root:     order.Uint64(b[16:]),
+		freelist: order.Uint64(b[32:]),
+		pages:    order.Uint64(b[40:]),
+		txid:     order.Uint64(b[48:]),
+	}
 	if m.pageSize < minPageSize || m.pageSize > maxPageSize || m.pages > 1<<40 {
 		return meta{}, false
 	}
