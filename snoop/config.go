@@ -35,7 +35,8 @@ type Config struct {
 	Colour bool
 	// Data adds a dump of every payload: session data, which are secrets.
 	Data bool
-	// Quiet leaves out the lines about messages and connections. Malformed traffic is still told of.
+	// Quiet leaves out the lines about messages and connections. Malformed traffic and a server that can't be reached
+	// are still told of.
 	Quiet bool
 	// Ops, if there are any, are the only operations whose messages are shown, and lines about connections are not.
 	Ops []wire.Op

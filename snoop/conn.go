@@ -19,14 +19,14 @@ const (
 	maxBehind = 32
 )
 
-// A chunk is what a relay has read, or, without bytes, that it has come to its end.
+// A chunk is what a relay has read, or, with a reason, that it has come to its end.
 type chunk struct {
 	dir    direction
 	at     time.Time
 	n      int
 	bytes  *[readSize]byte // from chunks
-	ended  bool
-	reason string // for the connection's end, if it comes from this
+	reason string          // for the connection's end, if it comes from this
+	byPeer bool            // the end came from whoever sends in this direction
 }
 
 var chunks = sync.Pool{New: func() any { return new([readSize]byte) }}
@@ -68,9 +68,11 @@ func (c *conn) run(ctx context.Context) {
 	reason := ""
 	for running := 2; running > 0; {
 		k := <-c.chunks
-		if k.ended {
+		if k.reason != "" {
 			running--
-			c.watch.end(k.dir, k.at)
+			if k.byPeer {
+				c.watch.end(k.dir, k.at)
+			}
 			if reason == "" {
 				reason = k.reason
 			}
@@ -129,7 +131,7 @@ func (c *conn) relay(dir direction, src, dst net.Conn) {
 			copy(k.bytes[:], buf[:n])
 			c.chunks <- k
 			if _, err := dst.Write(buf[:n]); err != nil {
-				c.ended(dir, c.why(to(dir), err))
+				c.ended(dir, c.why(to(dir), err), false)
 				stopReading(src)
 				return
 			}
@@ -137,13 +139,13 @@ func (c *conn) relay(dir direction, src, dst net.Conn) {
 		switch {
 		case readErr == nil:
 		case errors.Is(readErr, io.EOF):
-			c.ended(dir, "by the "+from(dir))
+			c.ended(dir, "by the "+from(dir), true)
 			if !stopWriting(dst) { // then the end is passed on with the other direction's
 				c.cut()
 			}
 			return
 		default:
-			c.ended(dir, c.why(from(dir), readErr))
+			c.ended(dir, c.why(from(dir), readErr), !ours(readErr))
 			passReset(readErr, dst)
 			c.cut()
 			return
@@ -152,8 +154,8 @@ func (c *conn) relay(dir direction, src, dst net.Conn) {
 }
 
 // ended tells the decoder that no more comes.
-func (c *conn) ended(dir direction, reason string) {
-	c.chunks <- chunk{dir: dir, at: time.Now(), ended: true, reason: reason}
+func (c *conn) ended(dir direction, reason string, byPeer bool) {
+	c.chunks <- chunk{dir: dir, at: time.Now(), reason: reason, byPeer: byPeer}
 }
 
 // why says what an error on one side's connection means for the whole.
@@ -161,13 +163,16 @@ func (c *conn) why(side string, err error) string {
 	switch {
 	case c.s.stopping.Load():
 		return "as snooping ended"
-	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed):
+	case ours(err):
 		return "with the other direction"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "reset by the " + side
 	}
 	return "as the " + side + " failed: " + short(err)
 }
+
+// ours tells whether a connection's error is that it has been closed here.
+func ours(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) }
 
 func from(dir direction) string {
 	if dir == toServer {

@@ -46,6 +46,13 @@ type event struct {
 	Ops                                                    map[string]struct{ Requests, Answers uint64 }
 }
 
+// count is the number of events of one kind.
+func (l *lines) count(kind string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Count(l.buf.Bytes(), []byte(`"event":"`+kind+`"`))
+}
+
 func (l *lines) events(t testing.TB) (events []event) {
 	t.Helper()
 	l.mu.Lock()
@@ -143,12 +150,11 @@ func (s *snooper) wait(kind string, n int) []event {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patience); ; <-tick.C {
-		events := s.out.events(s.t)
-		if len(only(events, kind)) >= n {
-			return events
+		if s.out.count(kind) >= n {
+			return s.out.events(s.t)
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("no %d lines of %s: %+v", n, kind, events)
+			s.t.Fatalf("no %d lines of %s: %+v", n, kind, s.out.events(s.t))
 		}
 	}
 }

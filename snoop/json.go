@@ -164,7 +164,8 @@ func (jsonPrinter) summary(dst []byte, s *summary) []byte {
 		Whole       bool              `json:"whole"` // since the start
 		Connections uint64            `json:"connections"`
 		Open        int               `json:"open"`
-		Refused     uint64            `json:"refused"`
+		Failed      uint64            `json:"failed"`  // connections that the server did not take
+		Refused     uint64            `json:"refused"` // and that there were too many of
 		Malformed   uint64            `json:"malformed"`
 		Unanswered  uint64            `json:"unanswered"`
 		Dropped     uint64            `json:"lines_dropped"` // since the start
@@ -172,7 +173,7 @@ func (jsonPrinter) summary(dst []byte, s *summary) []byte {
 		ToClient    int64             `json:"to_client_bytes"`
 		Ops         map[string]jsonOp `json:"ops"`
 	}{
-		stamp(s.to), "summary", stamp(s.from), s.whole, s.connections, s.open, s.refused, s.malformed, s.unanswered,
+		stamp(s.to), "summary", stamp(s.from), s.whole, s.connections, s.open, s.failed, s.refused, s.malformed, s.unanswered,
 		s.dropped, s.bytes[toServer], s.bytes[toClient], ops,
 	})
 }

@@ -18,7 +18,7 @@ func (p textPrinter) summary(dst []byte, s *summary) []byte {
 	for _, extra := range []struct {
 		n    uint64
 		what string
-	}{{s.refused, "refused"}, {s.malformed, "malformed"}, {s.unanswered, "unanswered"}, {s.dropped, "lines dropped"}} {
+	}{{s.failed, "without a server"}, {s.refused, "refused"}, {s.malformed, "malformed"}, {s.unanswered, "unanswered"}, {s.dropped, "lines dropped"}} {
 		if extra.n > 0 {
 			title += fmt.Sprintf(", %d %s", extra.n, extra.what)
 		}

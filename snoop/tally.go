@@ -28,9 +28,9 @@ type tally struct {
 
 // counts are of one stretch of time.
 type counts struct {
-	connections, refused, malformed, unanswered uint64
-	bytes                                       [2]int64
-	ops                                         [wire.UserOps]opCounts
+	connections, failed, refused, malformed, unanswered uint64
+	bytes                                               [2]int64
+	ops                                                 [wire.UserOps]opCounts
 }
 
 type opCounts struct {
@@ -54,6 +54,14 @@ func (t *tally) closed(unanswered int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.recent.unanswered += uint64(unanswered)
+	t.open--
+}
+
+// failed is closed for a connection that the server did not take.
+func (t *tally) failed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recent.failed++
 	t.open--
 }
 
@@ -131,6 +139,7 @@ func (t *tally) whole(now time.Time) *summary {
 
 func (c *counts) add(more *counts) {
 	c.connections += more.connections
+	c.failed += more.failed
 	c.refused += more.refused
 	c.malformed += more.malformed
 	c.unanswered += more.unanswered

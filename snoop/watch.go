@@ -72,12 +72,10 @@ func (w *watch) closed(reason string, at time.Time) {
 	w.put(func(line []byte) []byte { return w.print.closed(line, l) })
 }
 
-// failed tells of a connection that came to nothing.
+// failed tells of a connection that came to nothing. No filter hides it.
 func (w *watch) failed(reason string, at time.Time) {
-	w.tally.closed(0)
-	if !w.cfg.Quiet {
-		w.put(func(line []byte) []byte { return w.print.failed(line, &failed{w.place(at), reason}) })
-	}
+	w.tally.failed()
+	w.put(func(line []byte) []byte { return w.print.failed(line, &failed{w.place(at), reason}) })
 }
 
 func (w *watch) place(at time.Time) place { return place{at, w.conn} }

@@ -54,7 +54,7 @@ func (o *options) flags() *config.Set {
 	set.Choice(&o.snoop.Format, []string{snoop.Text, snoop.JSON}, "format", "lines for people, with colours on a terminal unless $NO_COLOR is set, or an object a line")
 	set.List("op", "OP,…", "operations: add, get, remove or have", "show the messages of these operations only; may be repeated", o.addOp)
 	set.Func("id", "HEX", "the beginning of a session id, in pairs of hex digits", "", "show the messages about sessions whose ids begin so", o.setID)
-	set.Bool(&o.snoop.Quiet, "quiet", "no lines about messages and connections, unless something is malformed")
+	set.Bool(&o.snoop.Quiet, "quiet", "no lines about messages and connections, unless something is malformed or the server can't be reached")
 	set.Bool(&o.snoop.Stats, "stats", "a summary for each operation at the end, and every -interval; of all that went by, whatever is shown")
 	set.Func("interval", "SECONDS", "a number of seconds, or a duration such as 1m30s; 0 is never", "10",
 		"with -stats, how often there is a summary; 0 is only at the end", o.setInterval)
