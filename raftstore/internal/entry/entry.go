@@ -123,7 +123,7 @@ func ParseHeader(b []byte) (h Header, ops []byte, err error) {
 		Capacity: binary.BigEndian.Uint64(b[9:]),
 	}
 	count := binary.BigEndian.Uint32(b[17:])
-	if uint64(count)*opHeaderSize > uint64(len(b)) {
+	if uint64(count)*(opHeaderSize+1) > uint64(len(b)-HeaderSize) {
 		return h, nil, fmt.Errorf("%w: %d operations in %d bytes", ErrFormat, count, len(b))
 	}
 	h.Count = int(count)
@@ -173,6 +173,14 @@ func NextOp(b []byte, op *Op) (rest []byte, err error) {
 		return b[m:], nil
 	}
 	return nil, fmt.Errorf("%w: unknown operation %d", ErrFormat, op.Kind)
+}
+
+// End makes sure that nothing follows the last operation: rest is what NextOp returned with it.
+func End(rest []byte) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("%w: %d bytes after the last operation", ErrFormat, len(rest))
+	}
+	return nil
 }
 
 func cutOff() error { return fmt.Errorf("%w: cut off within an operation", ErrFormat) }
