@@ -6,8 +6,12 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/metrics"
+	"github.com/distcache/distcache/internal/metrics/node"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -20,6 +24,7 @@ type backend struct {
 	err      func() error                // then: why
 	stepdown func(context.Context) error // hand over what other nodes can take
 	close    func() error
+	register func(prometheus.Registerer) // of its metrics
 }
 
 func openBackend(opts *options, log *slog.Logger) (*backend, error) {
@@ -38,6 +43,7 @@ func openMemory(opts *options) *backend {
 		node:     admin.Memory{Name: opts.node, Limit: opts.sessions, Sessions: store.Len},
 		stepdown: func(context.Context) error { return nil },
 		close:    store.Close,
+		register: func(reg prometheus.Registerer) { metrics.AddSessions(reg, store.Len, opts.sessions) },
 	}
 }
 
@@ -55,7 +61,7 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	})
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return nil, config.Hint(err, "The data directory, -data, must be one that this user can write to.")
+		return nil, explainData(err)
 	case err != nil:
 		return nil, opts.explain(err)
 	}
@@ -66,5 +72,17 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 		err:      store.Err,
 		stepdown: store.Stepdown,
 		close:    store.Close,
+		register: func(reg prometheus.Registerer) {
+			metrics.AddSessions(reg, store.Len, opts.sessions)
+			node.Add(reg, store)
+		},
 	}, nil
+}
+
+// explainData says what to do about a data directory that this user can't use.
+func explainData(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return config.Hint(err, "The data directory, -data, must be one that this user can write to.")
+	}
+	return err
 }

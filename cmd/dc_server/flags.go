@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 )
@@ -48,8 +49,8 @@ type options struct {
 	cluster   []raftstore.Node
 	join      []string
 
-	admin   []wire.Address
-	logging *config.Logging
+	admin  []wire.Address
+	daemon *daemon.Options
 }
 
 // defaults are all of dc_server's. A host without a usable name has to be given -node.
@@ -93,9 +94,9 @@ func (o *options) flags() *config.Set {
 	set.HostPorts(&o.join, "join", "peers of a cluster to join; no effect once this node is a member")
 
 	set.Group("Operation")
-	set.Addresses(&o.admin, "admin", "where dc_admin connects; may be repeated; by default UNIX:DIR/admin.sock in the -data directory, with -memory nowhere")
-	o.logging = set.Logging()
+	set.Addresses(&o.admin, "admin", "where dc_admin connects, and Prometheus asks for /metrics, others for /healthz and /readyz; over IP there is only reading; may be repeated; by default UNIX:DIR/admin.sock in the -data directory, with -memory nowhere")
 	set.File()
+	o.daemon = daemon.Flags(set)
 	return set
 }
 

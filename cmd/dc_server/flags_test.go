@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 	if len(got.admin) != 1 || got.admin[0].String() != "UNIX:./distcache-data/admin.sock" {
 		t.Errorf("dc_admin connects to %v", got.admin)
 	}
-	got.listen, got.admin, got.logging = nil, nil, nil
+	got.listen, got.admin, got.daemon = nil, nil, nil
 	want := &options{timeout: 2 * time.Second, sessions: 1000000, data: "./distcache-data", node: host}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -48,7 +48,7 @@ func TestEveryFlag(t *testing.T) {
 	if len(got.listen) != 2 || len(got.admin) != 2 {
 		t.Errorf("listens on %v and %v", got.listen, got.admin)
 	}
-	got.listen, got.admin, got.logging = nil, nil, nil
+	got.listen, got.admin, got.daemon = nil, nil, nil
 	want := &options{
 		timeout: 500 * time.Millisecond, minTimeout: 5 * time.Minute, progress: 100,
 		sessions: 5, data: "/d", reads: raftstore.ReadLocal,

@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/raftstore"
-	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
 
@@ -36,31 +34,31 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := opts.logging.Logger(stderr)
-	log.Info("starting", "version", config.Version(), "node", opts.node)
-	back, err := openBackend(opts, log)
-	if err != nil {
-		return err
-	}
-	return serve(ctx, opts, back, log, stdout)
+	return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
+		p.Log.Info("starting", "version", config.Version(), "node", opts.node)
+		return serve(ctx, opts, p, openBackend, stdout)
+	})
 }
 
-// serve runs the daemon over a backend that is open. It starts from the inside out: what can fail does so before the
-// first client is accepted.
-func serve(ctx context.Context, opts *options, back *backend, log *slog.Logger, stdout io.Writer) error {
-	d := &daemon{log: log, back: back, failed: make(chan error, len(opts.listen)+len(opts.admin))}
-	if err := d.listen(ctx, opts); err != nil {
-		return errors.Join(err, d.stop())
+// An opener opens a backend.
+type opener func(*options, *slog.Logger) (*backend, error)
+
+// serve runs the service from its sockets to its end.
+func serve(ctx context.Context, opts *options, p *daemon.Process, open opener, stdout io.Writer) error {
+	s := &service{opts: opts, process: p, log: p.Log, failed: make(chan error, len(opts.listen)+len(opts.admin))}
+	err := s.start(ctx, open, stdout)
+	if err == nil {
+		err = s.wait(ctx)
 	}
-	d.start(opts, stdout)
-	log.Info("ready")
-	return errors.Join(d.wait(ctx), d.stop())
+	return errors.Join(err, s.stop())
 }
 
-// A daemon is dc_server while it runs.
-type daemon struct {
+// A service is dc_server while it runs.
+type service struct {
+	opts     *options
+	process  *daemon.Process
 	log      *slog.Logger
-	back     *backend
+	back     *backend // nil until it is open
 	server   *server.Server
 	admin    *admin.Server
 	clients  []net.Listener
@@ -72,99 +70,100 @@ type daemon struct {
 	wg       sync.WaitGroup
 }
 
-// listen opens all listeners and serves none.
-func (d *daemon) listen(ctx context.Context, opts *options) error {
-	var err error
-	d.server, err = server.New(server.Config{
-		Store:          d.back.store,
-		Logger:         d.log,
-		RequestTimeout: opts.timeout,
-		MinTimeout:     opts.minTimeout,
+// start opens the sockets, which may take root, gives up privileges, opens the store, whose files are the user's, and
+// lets clients in.
+func (s *service) start(ctx context.Context, open opener, stdout io.Writer) error {
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	if err := s.process.DropPrivileges(); err != nil {
+		return err
+	}
+	var letIn []func()
+	for _, l := range append(s.clients[:len(s.clients):len(s.clients)], s.admins...) {
+		letIn = append(letIn, turnAway(l))
+	}
+	err := s.open(open)
+	for _, f := range letIn {
+		f()
+	}
+	if err != nil {
+		return err
+	}
+	s.serve(stdout)
+	if err := s.process.Ready(s.alive); err != nil {
+		return err
+	}
+	s.log.Info("ready")
+	return nil
+}
+
+// open opens the store and makes what serves it.
+func (s *service) open(open opener) (err error) {
+	if s.back, err = open(s.opts, s.log); err != nil {
+		return err
+	}
+	if s.opts.peer != "" {
+		s.log.Info("listening for other nodes", "address", s.opts.peer, "advertised", s.opts.advertise)
+	}
+	reg := metrics.New()
+	s.server, err = server.New(server.Config{
+		Store:          s.back.store,
+		Logger:         s.log,
+		Observe:        metrics.NewLatency(reg).Observe,
+		RequestTimeout: s.opts.timeout,
+		MinTimeout:     s.opts.minTimeout,
 	})
 	if err != nil {
 		return err
 	}
-	d.admin = admin.NewServer(d.back.node, d.log)
-	for _, at := range opts.listen {
-		l, err := at.Listen(ctx)
-		if err != nil {
-			return cannotListen("-listen", at, err)
-		}
-		d.clients = append(d.clients, l)
-		d.log.Info("listening for clients", "address", l.Addr().String())
-	}
-	for _, at := range opts.admin {
-		l, err := at.Listen(ctx)
-		if err != nil {
-			return cannotListen("-admin", at, err)
-		}
-		d.admins = append(d.admins, l)
-		if path := at.Path(); path != "" { // whoever can connect can change the cluster
-			if err := os.Chmod(path, 0o600); err != nil {
-				return cannotListen("-admin", at, err)
-			}
-		}
-		d.log.Info("listening for dc_admin", "address", l.Addr().String())
-	}
-	if opts.peer != "" {
-		d.log.Info("listening for other nodes", "address", opts.peer, "advertised", opts.advertise)
-	}
+	s.admin = admin.NewServer(s.back.node, s.log)
+	s.observe(reg)
 	return nil
 }
 
-func cannotListen(flag string, at wire.Address, err error) error {
-	err = fmt.Errorf("%s %v: %w", flag, at, err)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return config.Hint(err, "Another process listens there: stop it, or give another address.")
-	case errors.Is(err, fs.ErrPermission):
-		return config.Hint(err, "This user may not listen there.")
+// serve sets going all that runs until stop.
+func (s *service) serve(stdout io.Writer) {
+	s.serving = true
+	for _, l := range s.clients {
+		s.wg.Go(func() { s.ended("clients", l, s.server.Serve(l)) })
 	}
-	return err
-}
-
-// start sets going all that runs until stop.
-func (d *daemon) start(opts *options, stdout io.Writer) {
-	d.serving = true
-	for _, l := range d.clients {
-		d.wg.Go(func() { d.ended("clients", l, d.server.Serve(l)) })
+	for _, l := range s.admins {
+		s.wg.Go(func() { s.ended("dc_admin", l, s.admin.Serve(l)) })
 	}
-	for _, l := range d.admins {
-		d.wg.Go(func() { d.ended("dc_admin", l, d.admin.Serve(l)) })
-	}
-	if opts.progress > 0 {
+	if s.opts.progress > 0 {
 		ctx, cancel := context.WithCancel(context.Background())
-		d.end = cancel
-		d.wg.Go(func() {
-			if err := d.server.ReportProgress(ctx, stdout, opts.progress); err != nil {
-				d.log.Warn("no more progress lines", "error", err)
+		s.end = cancel
+		s.wg.Go(func() {
+			if err := s.server.ReportProgress(ctx, stdout, s.opts.progress); err != nil {
+				s.log.Warn("no more progress lines", "error", err)
 			}
 		})
 	}
 }
 
-func (d *daemon) ended(who string, l net.Listener, err error) {
-	if err != nil && !d.stopping.Load() {
-		d.failed <- fmt.Errorf("listener for %s on %v: %w", who, l.Addr(), err)
+func (s *service) ended(who string, l net.Listener, err error) {
+	if err != nil && !s.stopping.Load() {
+		s.failed <- fmt.Errorf("listener for %s on %v: %w", who, l.Addr(), err)
 	}
 }
 
 // wait returns when there is a reason to stop: nil for one that was asked for.
-func (d *daemon) wait(ctx context.Context) error {
+func (s *service) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		d.log.Info("asked to stop")
+		s.log.Info("asked to stop")
 		return nil
-	case err := <-d.failed:
+	case err := <-s.failed:
 		return err
-	case <-d.back.done:
+	case <-s.back.done:
 	}
-	err := d.back.err()
+	err := s.back.err()
 	if errors.Is(err, raftstore.ErrLeft) {
-		d.log.Info("stopping", "reason", err)
+		s.log.Info("stopping", "reason", err)
 		return nil
 	}
-	d.log.Error("cannot go on", "error", err)
+	s.log.Error("cannot go on", "error", err)
 	return err
 }
 
@@ -178,50 +177,53 @@ func (d *daemon) wait(ctx context.Context) error {
 //  5. The store closes, when nobody calls it any more.
 //
 // Each step is bounded, and one that fails does not keep the next from happening.
-func (d *daemon) stop() error {
-	d.stopping.Store(true)
-	for _, l := range d.clients {
+func (s *service) stop() error {
+	s.stopping.Store(true)
+	s.process.Stopping()
+	for _, l := range s.clients {
 		l.Close()
 	}
-	if d.serving && !d.storeEnded() {
+	if s.serving && !s.storeEnded() {
 		ctx, cancel := context.WithTimeout(context.Background(), stepdownTimeout)
-		if err := d.back.stepdown(ctx); err != nil {
-			d.log.Warn("stopping without handing leadership over", "error", err)
+		if err := s.back.stepdown(ctx); err != nil {
+			s.log.Warn("stopping without handing leadership over", "error", err)
 		}
 		cancel()
 	}
-	if d.server != nil {
+	if s.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-		if err := d.server.Shutdown(ctx); err != nil {
-			d.log.Warn("connections were cut off", "error", err)
+		if err := s.server.Shutdown(ctx); err != nil {
+			s.log.Warn("connections were cut off", "error", err)
 		}
 		cancel()
-		d.server.Close()
+		s.server.Close()
 	}
-	if d.end != nil {
-		d.end()
+	if s.end != nil {
+		s.end()
 	}
-	if d.admin != nil {
+	if s.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
-		if err := d.admin.Shutdown(ctx); err != nil {
-			d.log.Warn("admin listener", "error", err)
+		if err := s.admin.Shutdown(ctx); err != nil {
+			s.log.Warn("admin listener", "error", err)
 		}
 		cancel()
 	}
-	for _, l := range d.admins {
+	for _, l := range s.admins {
 		l.Close()
 	}
-	d.wg.Wait()
-	if err := d.back.close(); err != nil {
-		return fmt.Errorf("closing the store: %w", err)
+	s.wg.Wait()
+	if s.back != nil {
+		if err := s.back.close(); err != nil {
+			return fmt.Errorf("closing the store: %w", err)
+		}
 	}
-	d.log.Info("stopped")
+	s.log.Info("stopped")
 	return nil
 }
 
-func (d *daemon) storeEnded() bool {
+func (s *service) storeEnded() bool {
 	select {
-	case <-d.back.done:
+	case <-s.back.done:
 		return true
 	default:
 		return false

@@ -20,6 +20,7 @@ import (
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
@@ -246,12 +247,14 @@ func TestBadNodeName(t *testing.T) {
 // withBackend runs the daemon over a backend of the test's.
 func withBackend(t *testing.T, back *backend) *process {
 	t.Helper()
-	opts, err := parse([]string{"-memory", "-listen", "IP:127.0.0.1:0", "-admin", "UNIX:" + filepath.Join(t.TempDir(), "admin")}, io.Discard)
+	opts, err := parse([]string{"-memory", "-listen", "IP:127.0.0.1:0", "-admin", "UNIX:" + filepath.Join(t.TempDir(), "admin"), "-log-format", "json"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return started(t, func(ctx context.Context, stdout, stderr io.Writer) error {
-		return serve(ctx, opts, back, slog.New(slog.NewJSONHandler(stderr, nil)), stdout)
+		return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
+			return serve(ctx, opts, p, func(*options, *slog.Logger) (*backend, error) { return back, nil }, stdout)
+		})
 	})
 }
 

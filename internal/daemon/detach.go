@@ -90,7 +90,7 @@ func (p *Process) detach() error {
 		return nil
 	}
 	if err := p.output.crashes(); err != nil {
-		p.Log.Warn("a crash would not be logged", "err", err)
+		p.Log.Warn("a crash would not be logged", "error", err)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

@@ -16,7 +16,7 @@ func (p *Process) Ready(alive health.Check) error {
 	p.notify(sd.SdNotifyReady)
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
-		p.Log.Warn("systemd's watchdog", "err", err)
+		p.Log.Warn("systemd's watchdog", "error", err)
 	}
 	if interval > 0 {
 		p.watchdog = startWatchdog(p.Log, interval, alive, p.notify)
@@ -26,7 +26,7 @@ func (p *Process) Ready(alive health.Check) error {
 
 func (p *Process) notify(state string) {
 	if _, err := sd.SdNotify(false, state); err != nil {
-		p.Log.Warn("systemd was not notified", "state", state, "err", err)
+		p.Log.Warn("systemd was not notified", "state", state, "error", err)
 	}
 }
 
@@ -52,7 +52,7 @@ func startWatchdog(log *slog.Logger, interval time.Duration, alive health.Check,
 			case <-t.C:
 			}
 			if err := alive(ctx); err != nil && ctx.Err() == nil {
-				log.Error("the service is stuck; systemd's watchdog is not told that it is alive", "err", err)
+				log.Error("the service is stuck; systemd's watchdog is not told that it is alive", "error", err)
 				continue
 			}
 			notify(sd.SdNotifyWatchdog)

@@ -114,13 +114,12 @@ func (p *Process) listen(ctx context.Context, at wire.Address, a access) (net.Li
 	return l, err
 }
 
-// OwnDirectory makes a directory for the user that this process will become, unless it is there. Without -user it does
-// nothing.
+// OwnDirectory makes a directory with mode 0700 for the user that this process is or will become, unless it is there.
 func (p *Process) OwnDirectory(path string) error {
 	if p.account == nil || os.Geteuid() != 0 {
-		return nil
+		return os.MkdirAll(path, 0o700)
 	}
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(path)), 0o755); err != nil {
@@ -194,12 +193,12 @@ func (p *Process) Stopping() {
 func (p *Process) finish(err error) {
 	p.Stopping()
 	if p.detached && p.caller == nil && err != nil {
-		p.Log.Error("stopped", "err", err) // nobody reads standard error any more
+		p.Log.Error("stopped", "error", err) // nobody reads standard error any more
 	}
 	p.watchdog.close()
 	if p.pid != nil && !p.remover.remove(p.pid.path) {
 		if err := p.pid.remove(); err != nil {
-			p.Log.Warn("the -pidfile was not removed", "err", err)
+			p.Log.Warn("the -pidfile was not removed", "error", err)
 		}
 	}
 	p.remover.close()

@@ -46,12 +46,12 @@ func (o *Options) signals(ctx context.Context, p *Process) (stopped context.Cont
 
 func (p *Process) reopenLog() {
 	if err := p.output.reopen(); err != nil {
-		p.Log.Warn("the log file was not opened anew: the log goes on in the old one", "err", err)
+		p.Log.Warn("the log file was not opened anew: the log goes on in the old one", "error", err)
 		return
 	}
 	if p.detached {
 		if err := p.output.crashes(); err != nil {
-			p.Log.Warn("a crash would not be logged", "err", err)
+			p.Log.Warn("a crash would not be logged", "error", err)
 		}
 	}
 }

@@ -1,0 +1,63 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Desc describes one of this project's metrics.
+func Desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("distcache_"+name, help, labels, nil)
+}
+
+// An Out takes the values of one scrape.
+type Out chan<- prometheus.Metric
+
+// Counter gives a value that only grows.
+func (out Out) Counter(d *prometheus.Desc, v float64, labels ...string) {
+	out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+}
+
+// Gauge gives a value that goes up and down.
+func (out Out) Gauge(d *prometheus.Desc, v float64, labels ...string) {
+	out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+// Truth gives 1 or 0.
+func (out Out) Truth(d *prometheus.Desc, v bool, labels ...string) {
+	if v {
+		out.Gauge(d, 1, labels...)
+	} else {
+		out.Gauge(d, 0, labels...)
+	}
+}
+
+// Histogram gives counts of values: buckets[i] are those above bounds[i-1] and not above bounds[i], and the last, one
+// more than there are bounds, has the rest.
+func (out Out) Histogram(d *prometheus.Desc, bounds []float64, buckets []uint64, sum float64) {
+	upTo := make(map[float64]uint64, len(bounds))
+	var n uint64
+	for i, b := range buckets {
+		n += b
+		if i < len(bounds) {
+			upTo[bounds[i]] = n
+		}
+	}
+	out <- prometheus.MustNewConstHistogram(d, n, sum, upTo)
+}
+
+// Collector makes a collector of a function that gives the values of the described metrics, at each scrape, from any
+// goroutine.
+func Collector(descs []*prometheus.Desc, collect func(Out)) prometheus.Collector {
+	return &collector{descs, collect}
+}
+
+type collector struct {
+	descs   []*prometheus.Desc
+	collect func(Out)
+}
+
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+func (c *collector) Collect(ch chan<- prometheus.Metric) { c.collect(Out(ch)) }

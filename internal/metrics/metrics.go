@@ -1,0 +1,174 @@
+// Package metrics tells Prometheus how the daemons are. This package has what all that serve clients have in common;
+// node has what a replicated store does, and upstream what the proxy's servers do.
+//
+// All names begin with distcache_. Label values come from small fixed sets, or are addresses that the operator gave:
+// never from a client. Alert rules and a dashboard that use the names are in docs.
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/server"
+)
+
+// The bounds on what scrapers can take up.
+const (
+	maxScrapes    = 4
+	scrapeTimeout = 10 * time.Second
+)
+
+// New makes a registry that has the process's own figures.
+func New() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "distcache_build_info",
+		Help: "The version of the program and of Go; always 1.",
+	}, []string{"version", "goversion"})
+	build.WithLabelValues(config.Version(), runtime.Version()).Set(1)
+	reg.MustRegister(build)
+	return reg
+}
+
+// Handler answers scrapes.
+func Handler(reg *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout})
+}
+
+// A Latency is how long requests take. Observe is for the Observe of server.Config.
+type Latency struct {
+	byOp [wire.UserOps]prometheus.Observer
+}
+
+// NewLatency registers one.
+func NewLatency(reg prometheus.Registerer) *Latency {
+	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "distcache_request_duration_seconds",
+		Help: "Time from a request's arrival to its answer.",
+		Buckets: []float64{
+			50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1, 2.5, 5,
+		},
+	}, []string{"operation"})
+	reg.MustRegister(vec)
+	l := new(Latency)
+	for op := range l.byOp {
+		l.byOp[op] = vec.WithLabelValues(Operation(wire.Op(op)))
+	}
+	return l
+}
+
+// Observe takes note of one answer.
+func (l *Latency) Observe(op wire.Op, _ wire.Status, took time.Duration) {
+	if int(op) < len(l.byOp) {
+		l.byOp[op].Observe(took.Seconds())
+	}
+}
+
+// AddServer registers the figures of a listener.
+func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
+	reg.MustRegister(Collector(serverDescs.all(), func(out Out) {
+		s, d := stats(), &serverDescs
+		for op := range wire.UserOps {
+			for i, n := range s.Answers[op] {
+				out.Counter(d.requests, float64(n), Operation(wire.Op(op)), status(i))
+			}
+		}
+		out.Gauge(d.inFlight, float64(s.InFlight))
+		out.Counter(d.overloaded, float64(s.Overloaded))
+		out.Gauge(d.connections, float64(s.Connections))
+		out.Counter(d.accepted, float64(s.Accepted))
+		out.Counter(d.refused, float64(s.Refused))
+		out.Counter(d.dropped, float64(s.Broken), "malformed")
+		out.Counter(d.dropped, float64(s.Stalled), "stalled")
+		out.Counter(d.dropped, float64(s.Idled), "idle")
+		out.Counter(d.received, float64(s.BytesIn))
+		out.Counter(d.sent, float64(s.BytesOut))
+	}))
+}
+
+// AddSessions registers how many sessions there are, and how many there may be, 0 for no limit.
+func AddSessions(reg prometheus.Registerer, sessions func() int, limit uint64) {
+	reg.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "distcache_sessions",
+			Help: "Live sessions that this process has.",
+		}, func() float64 { return float64(sessions()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "distcache_sessions_limit",
+			Help: "The most sessions kept, 0 for no limit.",
+		}, func() float64 { return float64(limit) }),
+	)
+}
+
+type serverDesc struct {
+	requests, inFlight, overloaded, connections, accepted, refused, dropped, received, sent *prometheus.Desc
+}
+
+func (d *serverDesc) all() []*prometheus.Desc {
+	return []*prometheus.Desc{d.requests, d.inFlight, d.overloaded, d.connections, d.accepted, d.refused, d.dropped, d.received, d.sent}
+}
+
+var serverDescs = serverDesc{
+	requests:    Desc("requests_total", "Requests answered, by operation and the answer's status.", "operation", "status"),
+	inFlight:    Desc("requests_in_flight", "Requests that the store is busy with."),
+	overloaded:  Desc("requests_overload_total", "Requests answered DISCONNECTED at once because too many were in flight."),
+	connections: Desc("connections", "Clients' connections that are open."),
+	accepted:    Desc("connections_accepted_total", "Clients' connections taken."),
+	refused:     Desc("connections_refused_total", "Clients' connections closed at once because too many were open."),
+	dropped:     Desc("connections_dropped_total", "Clients' connections that this side closed: malformed traffic, stalled in the middle of a message or an answer, or idle.", "reason"),
+	received:    Desc("received_bytes_total", "Bytes received from clients."),
+	sent:        Desc("sent_bytes_total", "Bytes sent to clients."),
+}
+
+// Operation is an operation's label.
+func Operation(op wire.Op) string {
+	switch op {
+	case wire.OpAdd:
+		return "add"
+	case wire.OpGet:
+		return "get"
+	case wire.OpRemove:
+		return "remove"
+	case wire.OpHave:
+		return "have"
+	}
+	return "other"
+}
+
+// status is the label of the i-th status of server.Stats.
+func status(i int) string {
+	all := server.Statuses()
+	if i >= len(all) {
+		return "other"
+	}
+	switch all[i] {
+	case wire.OK:
+		return "ok"
+	case wire.NotOK:
+		return "not_ok"
+	case wire.Disconnected:
+		return "disconnected"
+	case wire.Corrupt:
+		return "corrupt"
+	case wire.MatchingSession:
+		return "matching_session"
+	case wire.TimeoutRange:
+		return "timeout_range"
+	case wire.IDRange:
+		return "id_range"
+	case wire.DataRange:
+		return "data_range"
+	}
+	return "other"
+}
