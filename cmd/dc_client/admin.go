@@ -21,9 +21,12 @@ const (
 	adminIdle      = 30 * time.Second
 )
 
-// An adminServer answers questions of status over HTTP, on any number of listeners. There is nothing to be changed:
+// An adminServer answers questions over HTTP, on any number of listeners. There is nothing to be changed:
 //
 //	GET /v1/status   proxy.Status
+//	GET /metrics     for Prometheus
+//	GET /healthz     200 while the proxy is alive
+//	GET /readyz      200 while it has a server to ask
 type adminServer struct {
 	http  *http.Server
 	mux   *http.ServeMux

@@ -61,7 +61,7 @@ func (o *options) flags() *config.Set {
 	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry", "the longest wait between two attempts to connect to a server")
 
 	set.Group("Operation")
-	set.Addresses(&o.admin, "admin", "where to ask over HTTP how the servers are, at /v1/status; may be repeated; by default nowhere")
+	set.Addresses(&o.admin, "admin", "where to ask over HTTP how the servers are, at /v1/status, and where Prometheus asks for /metrics, others for /healthz and /readyz; may be repeated; by default nowhere")
 	set.File()
 	o.daemon = daemon.Flags(set)
 	return set

@@ -15,6 +15,7 @@ import (
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
@@ -111,20 +112,20 @@ func (s *service) open() (err error) {
 	if s.proxy, err = proxy.New(cfg); err != nil {
 		return err
 	}
+	reg := metrics.New()
 	s.server, err = server.New(server.Config{
 		Store:          s.proxy,
 		Logger:         s.log,
+		Observe:        metrics.NewLatency(reg).Observe,
 		RequestTimeout: s.opts.timeout,
 		MinTimeout:     s.opts.minTimeout,
 		IdleTimeout:    s.opts.idle,
 	})
+	if err != nil {
+		return err
+	}
 	s.admin = newAdmin(s.proxy, s.log)
-	return err
-}
-
-// alive is nil while the proxy is not stuck. That it has no server is no fault of its own.
-func (s *service) alive(context.Context) error {
-	s.proxy.Status()
+	s.observe(reg)
 	return nil
 }
 
