@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -19,6 +20,10 @@ const maxQueued = 64
 
 // applyPatience is how long Raft may take to accept an entry from the batcher.
 const applyPatience = 5 * time.Second
+
+// transferPatience is how long a transfer of leadership may keep Raft from taking entries: longer than Raft waits for
+// the node it hands over to.
+const transferPatience = 2 * transportTimeout
 
 // A waiter hears what became of an operation: its status, or errRetry. finish must not block.
 type waiter interface {
@@ -39,6 +44,7 @@ type batcher struct {
 	raft     *raft.Raft
 	counters *counters
 	clock    func() (stamp uint64) // the last stamp of the state machine
+	fail     func(error)
 	capacity uint64
 	limit    int // bytes of an entry
 	inFlight int // entries
@@ -49,17 +55,19 @@ type batcher struct {
 	flying int
 	closed bool
 
-	last uint64 // the last stamp given
-	kick chan struct{}
-	done chan struct{}
-	wg   sync.WaitGroup
+	stuck time.Time // since when a transfer of leadership has kept Raft from taking entries
+	last  uint64    // the last stamp given
+	kick  chan struct{}
+	done  chan struct{}
+	wg    sync.WaitGroup
 }
 
-func newBatcher(r *raft.Raft, cfg Config, clock func() uint64) *batcher {
+func newBatcher(r *raft.Raft, cfg Config, clock func() uint64, fail func(error)) *batcher {
 	b := &batcher{
 		raft:     r,
 		counters: cfg.counters,
 		clock:    clock,
+		fail:     fail,
 		capacity: cfg.Sessions,
 		limit:    cfg.BatchBytes,
 		inFlight: cfg.InFlight,
@@ -197,6 +205,7 @@ func (b *batcher) await(f raft.ApplyFuture, x *batch) {
 	b.counters.batched(len(x.waiters), len(x.buf), time.Since(x.began))
 	b.mu.Lock()
 	b.flying--
+	b.watchTransfer(err)
 	more := b.cur != nil || len(b.full) > 0
 	b.mu.Unlock()
 	if more {
@@ -212,6 +221,19 @@ func (b *batcher) await(f raft.ApplyFuture, x *batch) {
 		return
 	}
 	x.settle(r.statuses, nil)
+}
+
+// watchTransfer gives the node up when a transfer of leadership has begun and does not end (hashicorp/raft#696): such a
+// leader takes no writes, and lets nobody else lead. Called with mu held.
+func (b *batcher) watchTransfer(err error) {
+	switch {
+	case !errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		b.stuck = time.Time{}
+	case b.stuck.IsZero():
+		b.stuck = time.Now()
+	case time.Since(b.stuck) > transferPatience:
+		b.fail(fmt.Errorf("a transfer of leadership has not ended after %s", transferPatience))
+	}
 }
 
 func (x *batch) settle(statuses []wire.Status, err error) {

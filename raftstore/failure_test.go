@@ -12,6 +12,7 @@ import (
 )
 
 func TestMinorityIsDisconnected(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	add(t, c.Leader().Store, 1)
 	last := c.Followers()[0]
@@ -42,6 +43,7 @@ func TestMinorityIsDisconnected(t *testing.T) {
 
 // A leader that is cut off must not answer a read from its state once the others may have gone on without it.
 func TestIsolatedLeaderDoesNotAnswer(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	old := c.Leader()
 	add(t, old.Store, 1)
@@ -69,6 +71,7 @@ func TestIsolatedLeaderDoesNotAnswer(t *testing.T) {
 
 // The same writes, asked again and again while leaders come and go, happen once.
 func TestWritesSurviveChangesOfLeader(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	done := make(chan error, 3)
 	stop := make(chan struct{})
@@ -124,6 +127,7 @@ func TestWritesSurviveChangesOfLeader(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	n := c.Followers()[0]
 	if err := n.Add(ctxFor(t, 20*time.Second), id(1), data(1), 300*time.Millisecond); err != nil {
@@ -143,6 +147,7 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestExpiryAcrossRestart(t *testing.T) {
+	t.Parallel()
 	c := testcluster.New(t)
 	n := c.Add("one", func(*raftstore.Config) {})
 	n.Start()
@@ -164,6 +169,7 @@ func TestExpiryAcrossRestart(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
+	t.Parallel()
 	const limit, total = 100, 500
 	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.Sessions = limit })
 	n := c.Followers()[0]
@@ -195,6 +201,7 @@ func TestLimit(t *testing.T) {
 
 // A follower that was away for longer than the log reaches gets the state itself.
 func TestSnapshotToFollower(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.LogBytes = 1 << 10 })
 	away := c.Followers()[0]
 	add(t, away.Store, 0)

@@ -53,10 +53,25 @@ func (s *sink) mute(msg string) (mute bool, before int) {
 	return r.count > repeatLimit, before
 }
 
+// ordinary are messages that Raft calls errors and that belong to the life of any cluster: connections that end when a
+// node stops, and leaders that step down.
+var ordinary = map[string]slog.Level{
+	"failed to decode incoming command":         slog.LevelDebug,
+	"failed to flush response":                  slog.LevelDebug,
+	"failed to pipeline appendEntries":          slog.LevelDebug,
+	"peer has newer term, stopping replication": slog.LevelInfo,
+	"failed to heartbeat to":                    slog.LevelWarn,
+	"failed to appendEntries to":                slog.LevelWarn,
+	"failed to make requestVote RPC":            slog.LevelWarn,
+}
+
 // Accept passes one message on.
 func (s *sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 	ctx := context.Background()
-	l := slogLevel(level)
+	l, ok := ordinary[msg]
+	if !ok {
+		l = slogLevel(level)
+	}
 	if !s.log.Enabled(ctx, l) {
 		return
 	}

@@ -272,6 +272,9 @@ func (s *Store) Stepdown(ctx context.Context) error {
 	if n.raft.State() != raft.Leader || n.reads.alone() {
 		return nil
 	}
+	// When the others are stopping too, nobody takes over.
+	ctx, cancel := context.WithTimeout(ctx, 3*s.cfg.Heartbeat)
+	defer cancel()
 	if err := s.transfer(ctx, n, ""); err != nil {
 		return err
 	}

@@ -271,37 +271,52 @@ func change(f raft.IndexFuture) error {
 	}
 }
 
-// transfer hands leadership to the named voter, or to whichever has most of the log.
+// transfer hands leadership to the named voter, or to whichever answers and has most of the log. It asks before it hands
+// over: while Raft waits for a node that does not answer, it takes no writes.
 func (s *Store) transfer(ctx context.Context, n *node, name string) error {
-	var f raft.Future
-	if name == "" {
-		if n.reads.alone() {
-			return refuse("%s is the only voter", n.cfg.Name)
+	if name == n.cfg.Name {
+		return nil
+	}
+	var best raft.Server
+	var applied uint64
+	var problem error
+	for _, m := range n.servers() {
+		if m.ID == raft.ServerID(n.cfg.Name) || name != "" && m.ID != raft.ServerID(name) {
+			continue
 		}
-		f = n.raft.LeadershipTransfer()
-	} else {
-		m, ok := n.member(name)
-		switch {
-		case !ok:
-			return refuse("there is no node %s; the members are %s", name, memberNames(n))
-		case m.Suffrage != raft.Voter:
-			return refuse("%s is not a voter yet", name)
-		case name == n.cfg.Name:
-			return nil
+		if m.Suffrage != raft.Voter {
+			problem = refuse("%s is not a voter yet", m.ID)
+			continue
 		}
-		f = n.raft.LeadershipTransferToServer(m.ID, m.Address)
+		h, err := s.greet(ctx, string(m.Address))
+		if err != nil || h.Name != string(m.ID) {
+			problem = refuse("%s does not answer at %s", m.ID, m.Address)
+			continue
+		}
+		if best.ID == "" || h.Status.Applied > applied {
+			best, applied = m, h.Status.Applied
+		}
+	}
+	switch {
+	case best.ID != "":
+	case problem != nil:
+		return problem
+	case name == "":
+		return refuse("%s is the only member", n.cfg.Name)
+	default:
+		return refuse("there is no node %s; the members are %s", name, memberNames(n))
 	}
 	done := make(chan error, 1)
-	go func() { done <- f.Error() }()
+	go func() { done <- n.raft.LeadershipTransferToServer(best.ID, best.Address).Error() }()
 	select {
 	case err := <-done:
 		if err != nil {
 			return fmt.Errorf("leadership was not handed over: %w", err)
 		}
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return nil
 }
 
 // askLeader has the leader do something, whoever that is, trying until it answers or ctx is done.

@@ -24,6 +24,7 @@ func lone(t testing.TB, c *testcluster.Cluster, name string, change ...func(*raf
 }
 
 func TestLoneNodesBecomeOneCluster(t *testing.T) {
+	t.Parallel()
 	c := testcluster.New(t)
 	n1, n2, n3 := lone(t, c, "n1"), lone(t, c, "n2"), lone(t, c, "n3")
 	add(t, n1.Store, 1)
@@ -55,6 +56,7 @@ func TestLoneNodesBecomeOneCluster(t *testing.T) {
 }
 
 func TestJoinRefusals(t *testing.T) {
+	t.Parallel()
 	c := testcluster.New(t)
 	n1, n2 := lone(t, c, "n1"), lone(t, c, "n2")
 	c.Leader()
@@ -81,6 +83,7 @@ func TestJoinRefusals(t *testing.T) {
 }
 
 func TestFourthJoinsAndLeaves(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	first := c.Leader()
 	add(t, first.Store, 1)
@@ -115,6 +118,7 @@ func TestFourthJoinsAndLeaves(t *testing.T) {
 }
 
 func TestRemoveDeadNode(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	add(t, c.Leader().Store, 1)
 	dead := c.Followers()[0]
@@ -150,6 +154,7 @@ func TestRemoveDeadNode(t *testing.T) {
 }
 
 func TestRemoveRunningNode(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	gone := c.Followers()[0]
 	if err := c.Leader().RemoveNode(ctxFor(t, 20*time.Second), gone.Config.Name); err != nil {
@@ -166,6 +171,7 @@ func TestRemoveRunningNode(t *testing.T) {
 
 // A node that lost its disk must not come back as the voter it was: it would have forgotten what it acknowledged.
 func TestWipedNodeJoinsAgain(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	for i := range 20 {
 		add(t, c.Leader().Store, i)
@@ -193,6 +199,7 @@ func TestWipedNodeJoinsAgain(t *testing.T) {
 }
 
 func TestNewAddress(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	add(t, c.Leader().Store, 1)
 	moved := c.Followers()[0]
@@ -217,6 +224,7 @@ func TestNewAddress(t *testing.T) {
 }
 
 func TestLoneNodeGetsAPeerPort(t *testing.T) {
+	t.Parallel()
 	c := testcluster.New(t)
 	n1 := c.Add("n1", func(*raftstore.Config) {})
 	n1.Start()

@@ -37,15 +37,16 @@ const localAddress = "local"
 // A node is one life of a replica: Raft, its log, the state machine and the batcher over one set of files. A Store has
 // one, and gets a new one when it gives up its state to join a cluster.
 type node struct {
-	cfg     Config
-	log     *slog.Logger
-	raft    *raft.Raft
-	logs    *watchedLog
-	bolt    *raftboltdb.BoltStore
-	state   *state.Machine
-	batcher *batcher
-	reads   *rounds
-	layer   *peernet.Layer // nil without a peer port
+	cfg       Config
+	log       *slog.Logger
+	raft      *raft.Raft
+	logs      *watchedLog
+	bolt      *raftboltdb.BoltStore
+	state     *state.Machine
+	batcher   *batcher
+	reads     *rounds
+	layer     *peernet.Layer // nil without a peer port
+	transport raft.Transport
 
 	// serving is the term in which this node leads and has applied an entry of its own, 0 otherwise.
 	serving atomic.Uint64
@@ -108,16 +109,16 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, term termOf, fail f
 	if err != nil {
 		return nil, err
 	}
-	transport := newTransport(cfg, layer)
-	n.raft, err = raft.NewRaft(raftConfig(cfg), fsm{n.state, fail}, cached, n.bolt, snapshots, transport)
+	n.transport = newTransport(cfg, layer)
+	n.raft, err = raft.NewRaft(raftConfig(cfg), fsm{n.state, fail}, cached, n.bolt, snapshots, n.transport)
 	if err != nil {
-		if c, ok := transport.(io.Closer); ok {
+		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
 		}
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
 
-	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp })
+	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp }, fail)
 	n.reads = newRounds(n, term)
 	n.observed = make(chan raft.Observation, 16)
 	n.observer = raft.NewObserver(n.observed, false, func(o *raft.Observation) bool {

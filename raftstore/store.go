@@ -128,6 +128,9 @@ func (s *Store) startNode() error {
 	if err != nil {
 		return err
 	}
+	if layer != nil {
+		s.wg.Go(func() { s.watchLeader(n) })
+	}
 	s.node.Store(n)
 	id := s.identity()
 	if len(n.servers()) > 0 || id.Phase != phaseNew {

@@ -47,6 +47,7 @@ func missing(t testing.TB, s *raftstore.Store, i int) {
 }
 
 func TestSingleNode(t *testing.T) {
+	t.Parallel()
 	c := testcluster.New(t)
 	n := c.Add("one", func(*raftstore.Config) {})
 	n.Start()
@@ -72,6 +73,7 @@ func TestSingleNode(t *testing.T) {
 }
 
 func TestStaticCluster(t *testing.T) {
+	t.Parallel()
 	c := testcluster.Start(t, 3)
 	i := 0
 	for _, n := range c.Running() {
@@ -97,6 +99,7 @@ func TestStaticCluster(t *testing.T) {
 }
 
 func TestGrowByJoin(t *testing.T) {
+	t.Parallel()
 	c := testcluster.New(t)
 	a1 := testcluster.FreeAddress(t)
 	n1 := c.Add("n1", func(cfg *raftstore.Config) { cfg.Peer = a1 })

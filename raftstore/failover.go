@@ -1,0 +1,98 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// campaignStagger is how long each voter gives the one before it to be elected.
+const campaignStagger = 100 * time.Millisecond
+
+// watchLeader holds a connection to the leader, and asks for votes at once when the leader's process is gone: the
+// connection breaks, and its machine refuses another. Heartbeats that stop say the same only after Config.Heartbeat and
+// more. Anything less certain than a refusal is left to them.
+func (s *Store) watchLeader(n *node) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-n.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for ctx.Err() == nil {
+		news := n.news()
+		address, ok := n.leaderAddress()
+		if !ok {
+			wait(ctx, news, 0)
+			continue
+		}
+		conn, err := s.peers.get(ctx, address)
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED):
+			s.replaceLeader(ctx, n, address)
+			wait(ctx, news, joinPause)
+		case err != nil:
+			wait(ctx, news, joinPause)
+		default:
+			select {
+			case <-conn.Done():
+			case <-news:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// wait waits for news, and no longer than d unless that is 0.
+func wait(ctx context.Context, news <-chan struct{}, d time.Duration) {
+	var after <-chan time.Time
+	if d > 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		after = t.C
+	}
+	select {
+	case <-news:
+	case <-after:
+	case <-ctx.Done():
+	}
+}
+
+// replaceLeader makes this node a candidate, after the voters that come before it by name have had their turn, unless
+// one of them has become the leader.
+func (s *Store) replaceLeader(ctx context.Context, n *node, lost string) {
+	var voters []string
+	for _, m := range n.servers() {
+		if m.Suffrage == raft.Voter && string(m.Address) != lost {
+			voters = append(voters, string(m.ID))
+		}
+	}
+	slices.Sort(voters)
+	turn := slices.Index(voters, s.cfg.Name)
+	if turn < 0 {
+		return
+	}
+	if turn > 0 {
+		wait(ctx, n.news(), time.Duration(turn)*campaignStagger)
+	}
+	if address, ok := n.leaderAddress(); !ok || address != lost || ctx.Err() != nil {
+		return
+	}
+	s.log.Info("the leader's process is gone: asking for votes", "leader", lost)
+	// What a leader that hands over sends to its successor, from this node to itself.
+	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
+		ProtocolVersion: raft.ProtocolVersionMax,
+		ID:              []byte(s.cfg.Name),
+		Addr:            n.transport.EncodePeer(raft.ServerID(s.cfg.Name), s.address()),
+	}}
+	if err := n.transport.TimeoutNow(raft.ServerID(s.cfg.Name), s.address(), req, &raft.TimeoutNowResponse{}); err != nil {
+		s.log.Debug("asking for votes failed", "error", err)
+	}
+}
