@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire"
 )
@@ -31,10 +32,11 @@ ADDR is IP:HOST:PORT, UNIX:PATH or FD:N, and to listen also IP:PORT for all inte
 
 // options are what dc_snoop can be told.
 type options struct {
-	listen  []wire.Address
-	server  wire.Address
-	snoop   snoop.Config
-	logging *config.Logging
+	listen []wire.Address
+	server wire.Address
+	snoop  snoop.Config
+	output string // a file; empty: standard output
+	daemon *daemon.Options
 }
 
 func (o *options) flags() *config.Set {
@@ -51,6 +53,7 @@ func (o *options) flags() *config.Set {
 	}
 
 	set.Group("Output")
+	set.String(&o.output, "output", "PATH", "the path of a file", "append all that follows to this file, which only its owner may read; without it, it goes to standard output, and with -daemon nowhere")
 	set.Choice(&o.snoop.Format, []string{snoop.Text, snoop.JSON}, "format", "lines for people, with colours on a terminal unless $NO_COLOR is set, or an object a line")
 	set.List("op", "OP,…", "operations: add, get, remove or have", "show the messages of these operations only; may be repeated", o.addOp)
 	set.Func("id", "HEX", "the beginning of a session id, in pairs of hex digits", "", "show the messages about sessions whose ids begin so", o.setID)
@@ -61,8 +64,8 @@ func (o *options) flags() *config.Set {
 	set.Bool(&o.snoop.Data, "data", "add a dump of every payload. DANGER: session data are secrets, whoever has them can decrypt or take over those TLS sessions. Without this only the first bytes of session ids are shown, and sizes")
 
 	set.Group("Operation")
-	o.logging = set.Logging()
 	set.File()
+	o.daemon = daemon.Flags(set)
 	return set
 }
 

@@ -3,19 +3,11 @@
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
-	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/daemon"
 )
 
-func main() {
-	// A reader that quits (a pager, head) must not take the clients' connections with it: the lines end, and the
-	// traffic goes on.
-	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal finds nobody listening, and ends the process at once
-	os.Exit(config.Exit(program, run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr))
-}
+// A reader that quits (a pager, head) must not take the clients' connections with it: the daemon's signals see to that,
+// the lines end, and the traffic goes on.
+func main() { os.Exit(daemon.Main(program, run)) }

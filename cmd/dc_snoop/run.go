@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"syscall"
 
 	"golang.org/x/term"
 
+	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire"
 )
@@ -23,38 +23,80 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := opts.logging.Logger(stderr)
+	return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
+		return pass(ctx, opts, p, stdout)
+	})
+}
+
+// pass opens the sockets and the output, which may take root, gives up privileges, and passes traffic on.
+func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Writer) error {
 	cfg := opts.snoop
-	cfg.Dial, cfg.Output, cfg.Logger, cfg.Colour = opts.server.Dial, stdout, log, colourful(stdout)
+	cfg.Dial, cfg.Output, cfg.Logger, cfg.Colour = opts.server.Dial, stdout, p.Log, colourful(stdout)
+	if opts.output != "" {
+		// What is shown may be secret.
+		f, err := os.OpenFile(opts.output, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return fmt.Errorf("-output: %w", err)
+		}
+		defer f.Close()
+		cfg.Output, cfg.Colour = f, false
+	} else if p.Detached() {
+		p.Log.Warn("traffic is passed on and not shown, as there is no standard output in the background: -output PATH shows it")
+	}
 	snooper, err := snoop.New(cfg)
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, opts.listen, log)
+	listeners, err := listen(ctx, p, opts.listen)
 	if err != nil {
 		return err
 	}
-	log.Info("ready", "server", opts.server.String())
-	err = snooper.Run(ctx, listeners...)
-	log.Info("stopped")
+	err = p.DropPrivileges()
+	if err == nil {
+		err = p.Ready(alive)
+	}
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	p.Log.Info("ready", "server", opts.server.String())
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- snooper.Run(running, listeners...) }()
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		p.Stopping()
+		stop()
+		err = <-ended
+	}
+	p.Log.Info("stopped")
 	return err
 }
 
+// alive has nothing to ask: what would hang is the clients' connections, each for itself.
+func alive(context.Context) error { return nil }
+
 // listen opens all listeners, or none.
-func listen(ctx context.Context, addresses []wire.Address, log *slog.Logger) ([]net.Listener, error) {
+func listen(ctx context.Context, p *daemon.Process, addresses []wire.Address) ([]net.Listener, error) {
 	var listeners []net.Listener
 	for _, at := range addresses {
-		l, err := at.Listen(ctx)
+		l, err := p.Listen(ctx, at)
 		if err != nil {
-			for _, l := range listeners {
-				l.Close()
-			}
+			closeAll(listeners)
 			return nil, cannotListen(at, err)
 		}
 		listeners = append(listeners, l)
-		log.Info("listening for clients", "address", l.Addr().String())
+		p.Log.Info("listening for clients", "address", l.Addr().String())
 	}
 	return listeners, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
+		l.Close()
+	}
 }
 
 func cannotListen(at wire.Address, err error) error {

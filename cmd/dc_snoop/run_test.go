@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -128,4 +129,28 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(fmt.Errorf("the first listener was left open: %w", err))
 	}
 	freed.Close()
+}
+
+func TestOutputFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "traffic")
+	at := "UNIX:" + filepath.Join(dir, "sock")
+	_, stop := start(t, "-listen", at, "-server", "IP:"+cache(t).Addr().String(), "-output", path)
+	c, err := client.Dial(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Add(t.Context(), []byte("\xca\xfe"), []byte("hello"), time.Minute); err != nil {
+		t.Error(err)
+	}
+	c.Close()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || !strings.Contains(string(b), "id=cafe") {
+		t.Errorf("the file holds %q, %v", b, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v", info, err)
+	}
 }

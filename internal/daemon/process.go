@@ -91,6 +91,9 @@ func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, ser
 	return err
 }
 
+// Detached tells whether this process is in the background, and will have no standard output once it is ready.
+func (p *Process) Detached() bool { return p.detached }
+
 // Listen listens for clients. Unix sockets get the owner and the permissions that the flags say.
 func (p *Process) Listen(ctx context.Context, at wire.Address) (net.Listener, error) {
 	return p.listen(ctx, at, p.access)
