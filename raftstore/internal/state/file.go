@@ -34,13 +34,13 @@ func sessionKey(expiry, seq uint64) (k [keySize]byte) {
 	return k
 }
 
-// openFile opens the state file, creating an empty one when there is none.
-func openFile(path string) (*bbolt.DB, error) {
+// openFile opens the state file. With create, one that is missing or empty is made a new one.
+func openFile(path string, create bool) (*bbolt.DB, error) {
 	db, err := boltfile.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	err = boltfile.Guard(path, func() error { return initFile(db) })
+	err = boltfile.Guard(path, func() error { return initFile(db, create) })
 	if err != nil {
 		db.Close()
 		return nil, fmt.Errorf("state file %s: %w", path, err)
@@ -48,8 +48,8 @@ func openFile(path string) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// initFile makes an empty file ours, and refuses any other that isn't.
-func initFile(db *bbolt.DB) error {
+// initFile makes an empty file ours, with create, and refuses any other that isn't.
+func initFile(db *bbolt.DB, create bool) error {
 	var format []byte
 	empty := true
 	err := db.View(func(tx *bbolt.Tx) error {
@@ -65,7 +65,7 @@ func initFile(db *bbolt.DB) error {
 		return nil
 	case format != nil:
 		return fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, format)
-	case !empty:
+	case !empty || !create:
 		return ErrForeign
 	}
 	return db.Update(func(tx *bbolt.Tx) error {
@@ -111,11 +111,11 @@ func loadMeta(b *bbolt.Bucket) (c contents, err error) {
 		return c, ErrForeign
 	}
 	c = contents{index: newIndex(), origins: newOrigins(), nodes: make(map[string]string)}
-	if v := b.Get(appliedKey); len(v) == 16 {
-		c.applied, c.appliedTerm = binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
+	if c.applied, c.appliedTerm, err = loadPair(b, appliedKey); err != nil {
+		return c, err
 	}
-	if v := b.Get(clockKey); len(v) == 16 {
-		c.stamp, c.seq = binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])
+	if c.stamp, c.seq, err = loadPair(b, clockKey); err != nil {
+		return c, err
 	}
 	cur := b.Cursor()
 	for k, v := cur.Seek([]byte{'o'}); len(k) == originKeySize && k[0] == 'o'; k, v = cur.Next() {
@@ -129,6 +129,18 @@ func loadMeta(b *bbolt.Bucket) (c contents, err error) {
 		c.nodes[string(k[1:])] = string(v)
 	}
 	return c, nil
+}
+
+// loadPair reads two integers, 0 when nothing has been applied yet.
+func loadPair(b *bbolt.Bucket, key []byte) (x, y uint64, err error) {
+	v := b.Get(key)
+	switch len(v) {
+	case 0:
+		return 0, 0, nil
+	case 16:
+		return binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:]), nil
+	}
+	return 0, 0, fmt.Errorf("%w: %s is malformed", boltfile.ErrDamaged, key)
 }
 
 // Names of nodes are keys of the meta bucket behind a byte that sorts after all others.

@@ -20,8 +20,8 @@ type Options struct {
 	FlushBytes    int           // session data that start a flush at once; 8 MiB
 	HoldBytes     int           // session data in memory beyond which Apply waits for the flusher; 64 MiB
 
-	// Failed is called once, from a goroutine of the Machine, when the file can't be written. The process must end:
-	// the log has everything, and the next start replays it.
+	// Failed is called once, from a goroutine of the Machine, when the file can't be written or a log entry can't be
+	// read. The process must end: the log has everything, and the next start replays it. Failed does not call Close.
 	Failed func(error)
 	// Flushed, if not nil, is told of each flush: how long it took, and how many sessions were written and deleted.
 	Flushed func(took time.Duration, writes, deletes int)
@@ -60,7 +60,7 @@ type Machine struct {
 	room    *sync.Cond    // on mu: held has shrunk, or the machine has failed or closed
 	moved   chan struct{} // closed and replaced whenever the applied index moves
 	flushed uint64        // the applied index in the file
-	err     error         // why nothing more is flushed; ErrClosed after Close
+	err     error         // why nothing more is applied or flushed; ErrClosed after Close
 
 	flushMu sync.Mutex // held by whoever flushes or replaces the file; before mu
 	wake    chan struct{}
@@ -70,7 +70,7 @@ type Machine struct {
 
 // Open opens the state file at path, or creates it, reads it, and starts the flusher.
 func Open(path string, opts Options) (*Machine, error) {
-	db, err := openFile(path)
+	db, err := openFile(path, true)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +128,8 @@ func (m *Machine) Close() error {
 }
 
 // Apply applies one log entry and returns a status for each of its operations. An entry that is already part of the
-// state is skipped and gives nil. An error means that the entry can't be read, or that the machine has failed: it was
-// not applied, and nothing after it may be.
+// state is skipped and gives nil. An error means that the entry can't be read, or that the machine has failed before:
+// then it applies nothing more, and the file stays as it is.
 func (m *Machine) Apply(index, term uint64, data []byte) ([]wire.Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -143,25 +143,12 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]wire.Status, error) 
 	if index <= m.c.applied {
 		return nil, nil
 	}
-	h, ops, err := entry.ParseHeader(data)
+	results, err := m.applyEntry(data)
 	if err != nil {
-		return nil, fmt.Errorf("log entry %d: %w", index, err)
-	}
-	m.c.stamp = max(m.c.stamp, h.Stamp)
-	m.expire()
-	m.c.origins.expire(m.c.stamp)
-
-	m.evict(h.Capacity)
-
-	results := make([]wire.Status, h.Count)
-	var op entry.Op
-	for i := range results {
-		if ops, err = entry.NextOp(ops, &op); err != nil {
-			return nil, fmt.Errorf("log entry %d, operation %d: %w", index, i, err)
-		}
-		if results[i], err = m.apply(&op, h.Capacity); err != nil {
-			return nil, fmt.Errorf("log entry %d, operation %d: %w", index, i, err)
-		}
+		// A part of it may have been applied, in memory: that must not get into the file.
+		m.err = fmt.Errorf("log entry %d: %w", index, err)
+		m.nudge() // to say so
+		return nil, m.err
 	}
 	m.advance(index, term)
 	if m.dirty.bytes > m.opts.FlushBytes {
@@ -170,11 +157,32 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]wire.Status, error) 
 	return results, nil
 }
 
+func (m *Machine) applyEntry(data []byte) ([]wire.Status, error) {
+	h, ops, err := entry.ParseHeader(data)
+	if err != nil {
+		return nil, err
+	}
+	m.c.stamp = max(m.c.stamp, h.Stamp)
+	m.expire()
+	m.c.origins.expire(m.c.stamp)
+	m.evict(h.Capacity)
+
+	results := make([]wire.Status, h.Count)
+	var op entry.Op
+	for i := range results {
+		if ops, err = entry.NextOp(ops, &op); err != nil {
+			return nil, fmt.Errorf("operation %d: %w", i, err)
+		}
+		results[i] = m.apply(&op, h.Capacity)
+	}
+	return results, entry.End(ops)
+}
+
 // Advance notes that the log has come to an entry that does not concern sessions.
 func (m *Machine) Advance(index, term uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if index > m.c.applied {
+	if index > m.c.applied && m.err == nil {
 		m.advance(index, term)
 	}
 }
@@ -194,20 +202,17 @@ func (m *Machine) tell() {
 }
 
 // apply carries out one operation, unless its result is on record.
-func (m *Machine) apply(op *entry.Op, capacity uint64) (wire.Status, error) {
-	o, err := m.c.origins.hear(op.Identity, m.c.stamp)
-	if err != nil {
-		return 0, err
-	}
+func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
+	o := m.c.origins.hear(op.Identity, m.c.stamp)
 	if s, ok := o.recall(op.Counter); ok {
-		return s, nil
+		return s
 	}
 	s := wire.OK
 	if op.Kind == entry.Node {
 		m.c.nodes[string(op.ID)] = string(op.Data)
 		m.dirty.nodes = true
 		o.record(op.Counter, s)
-		return s, nil
+		return s
 	}
 	found := m.c.index.find(op.ID)
 	switch {
@@ -222,7 +227,7 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) (wire.Status, error) {
 		m.drop(found)
 	}
 	o.record(op.Counter, s)
-	return s, nil
+	return s
 }
 
 func (m *Machine) add(op *entry.Op) {
@@ -275,15 +280,15 @@ func (m *Machine) Get(id []byte) ([]byte, bool, error) {
 	var missing *session
 	for {
 		m.mu.RLock()
-		s, db, err := m.c.index.find(id), m.db, m.err
+		s, db, failed := m.c.index.find(id), m.db, m.err
 		var data *[]byte
 		if s != nil {
 			data = s.data
 		}
 		m.mu.RUnlock()
 		switch {
-		case errors.Is(err, ErrClosed):
-			return nil, false, err
+		case errors.Is(failed, ErrClosed):
+			return nil, false, failed
 		case s == nil:
 			return nil, false, nil
 		case data != nil:
@@ -298,9 +303,12 @@ func (m *Machine) Get(id []byte) ([]byte, bool, error) {
 		if err != nil && !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return nil, false, fmt.Errorf("read state file %s: %w", m.path, err)
 		}
-		// The session was removed meanwhile, or the file replaced, and with it the index: look again.
+		// The session was removed meanwhile, or the file replaced, and with it the index: look again, unless replacing
+		// it has failed.
 		if err == nil {
 			missing = s
+		} else if failed != nil {
+			return nil, false, failed
 		}
 	}
 }

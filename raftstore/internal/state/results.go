@@ -2,7 +2,6 @@ package state
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/wire"
@@ -25,9 +24,9 @@ type origin struct {
 }
 
 // recall gives the result that was recorded for a request. A request below the window had its result taken, or was
-// given up by its process: it is answered, not applied.
+// given up by its process; one far above it is none that a process of ours makes. Both are answered, not applied.
 func (o *origin) recall(counter uint64) (wire.Status, bool) {
-	if counter < o.low {
+	if counter < o.low || counter-o.low >= maxWindow {
 		return wire.Disconnected, true
 	}
 	if i := counter - o.low; i < uint64(len(o.window)) && o.window[i] != 0 {
@@ -66,19 +65,17 @@ type origins struct {
 
 func newOrigins() *origins { return &origins{byID: make(map[uint64]*origin)} }
 
-// hear finds the origin of a request and notes what it says.
-func (os *origins) hear(id entry.Identity, stamp uint64) (*origin, error) {
+// hear finds the origin of a request and notes what it says. One that was not heard of for originLife is a new one,
+// swept away or not: when that happens differs between machines, and must not matter.
+func (os *origins) hear(id entry.Identity, stamp uint64) *origin {
 	o := os.byID[id.Origin]
-	if o == nil {
+	if o == nil || o.heard+originLife < stamp {
 		o = &origin{low: id.Low}
 		os.byID[id.Origin] = o
 	}
 	o.heard, o.dirty = stamp, true
 	o.trim(id.Low)
-	if id.Counter >= o.low && id.Counter-o.low > maxWindow {
-		return nil, fmt.Errorf("%w: request %d while %d is the lowest waited for", entry.ErrFormat, id.Counter, o.low)
-	}
-	return o, nil
+	return o
 }
 
 // expire drops the origins not heard of for originLife. It looks once a minute of log time.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
 
 // WriteTo flushes the state and writes the file's bytes to w from one read transaction, so that what is written is a
@@ -37,9 +39,16 @@ func (m *Machine) Restore(r io.Reader) error {
 	return m.Install(received)
 }
 
-// Install replaces the state by the state file at the path, which is moved to where this machine's file is.
+// Install replaces the state by the state file at the path, which is moved to where this machine's file is. A file that
+// is not a whole state file is refused, and the state stays as it was.
 func (m *Machine) Install(received string) error {
-	db, err := openFile(received)
+	switch fi, err := os.Stat(received); {
+	case err != nil:
+		return err
+	case fi.Size() == 0: // it would be made a new one
+		return fmt.Errorf("state file %s: %w: it is empty", received, boltfile.ErrDamaged)
+	}
+	db, err := openFile(received, false)
 	if err != nil {
 		return err
 	}
@@ -76,7 +85,7 @@ func (m *Machine) replace(received string) error {
 	if err := syncDir(filepath.Dir(m.path)); err != nil {
 		return err
 	}
-	db, err := openFile(m.path)
+	db, err := openFile(m.path, false)
 	if err != nil {
 		return err
 	}
