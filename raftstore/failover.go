@@ -16,6 +16,9 @@ const campaignStagger = 100 * time.Millisecond
 // watchLeader holds a connection to the leader, and asks for votes at once when the leader's process is gone: the
 // connection breaks, and its machine refuses another. Heartbeats that stop say the same only after Config.Heartbeat and
 // more. Anything less certain than a refusal is left to them.
+//
+// When another node leads, the connection to the one before is dropped: requests that wait there, for a process that may
+// be frozen, are asked again where they will be answered.
 func (s *Store) watchLeader(n *node) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
@@ -26,9 +29,14 @@ func (s *Store) watchLeader(n *node) {
 		case <-ctx.Done():
 		}
 	}()
+	last := ""
 	for ctx.Err() == nil {
 		news := n.news()
 		address, ok := n.leaderAddress()
+		if last != "" && address != last {
+			s.peers.drop(last)
+		}
+		last = address
 		if !ok {
 			wait(ctx, news, 0)
 			continue

@@ -269,7 +269,7 @@ func (s *Store) Transfer(ctx context.Context, name string) error {
 // ctx's error.
 func (s *Store) Stepdown(ctx context.Context) error {
 	n := s.node.Load()
-	if n.raft.State() != raft.Leader || n.reads.alone() {
+	if n.raft.State() != raft.Leader || n.alone() {
 		return nil
 	}
 	// When the others are stopping too, nobody takes over.

@@ -67,7 +67,7 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 		return out, errRetry
 	}
 	if op == opMember {
-		if err := n.reads.confirm(ctx); err != nil {
+		if err := n.confirm(ctx); err != nil {
 			return out, errRetry
 		}
 		_, in := n.member(req.Name)

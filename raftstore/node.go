@@ -44,7 +44,8 @@ type node struct {
 	bolt      *raftboltdb.BoltStore
 	state     *state.Machine
 	batcher   *batcher
-	reads     *rounds
+	reads     *rounds        // of a leader: does it still lead?
+	indexes   *rounds        // of a follower: how far must it have come to answer?
 	layer     *peernet.Layer // nil without a peer port
 	transport raft.Transport
 
@@ -63,7 +64,7 @@ type node struct {
 
 // openNode opens the files in cfg.Dir and starts Raft on them. layer is nil for a node without a peer port. fail is
 // called when the node can't go on.
-func openNode(cfg Config, id identity, layer *peernet.Layer, term termOf, fail func(error)) (_ *node, err error) {
+func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail func(error)) (_ *node, err error) {
 	n := &node{cfg: cfg, log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{})}
 	var undo []func()
 	defer func() {
@@ -119,7 +120,8 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, term termOf, fail f
 	}
 
 	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp }, fail)
-	n.reads = newRounds(n, term)
+	n.reads = newRounds(func() (uint64, error) { return 0, n.stillLeads(ask.term) })
+	n.indexes = newRounds(func() (uint64, error) { return n.askIndex(ask.index) })
 	n.observed = make(chan raft.Observation, 16)
 	n.observer = raft.NewObserver(n.observed, false, func(o *raft.Observation) bool {
 		cfg.counters.observed(o.Data)
@@ -237,6 +239,7 @@ func (n *node) close() error {
 		err = bounded(closeBound, shut.Error)
 		n.batcher.close()
 		n.reads.close()
+		n.indexes.close()
 		n.wg.Wait()
 		n.logs.close()
 		err = errors.Join(err, n.state.Close(), n.bolt.Close())

@@ -25,6 +25,7 @@ import (
 //	opGet        id                                                            the session data
 //	opHave       id                                                            nothing
 //	opTerm       nothing                                                       u64 current term, the node's name
+//	opIndex      nothing                                                       u64 read index
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
 //
@@ -35,6 +36,7 @@ const (
 	opGet
 	opHave
 	opTerm
+	opIndex
 	opHello
 	opJoin
 	opMove
@@ -96,6 +98,21 @@ func (p *peers) close() {
 			c.conn.Close()
 		}
 		c.mu.Unlock()
+	}
+}
+
+// drop closes the connection to an address: requests under way there fail.
+func (p *peers) drop(address string) {
+	p.mu.Lock()
+	c := p.conns[address]
+	p.mu.Unlock()
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		c.conn.Abort(errors.New("another node leads"))
 	}
 }
 
@@ -205,6 +222,18 @@ func (p *peers) termOf(ctx context.Context, s raft.Server) (uint64, error) {
 	}
 	if len(body) < 8 || string(body[8:]) != string(s.ID) {
 		return 0, fmt.Errorf("the node at %s is not %s", s.Address, s.ID)
+	}
+	return binary.BigEndian.Uint64(body), nil
+}
+
+// readIndex asks the leader how far a node must have come to answer the reads that wait for this.
+func (p *peers) readIndex(ctx context.Context, leader string) (uint64, error) {
+	body, err := p.do(ctx, leader, opIndex, nil)
+	if err != nil {
+		return 0, err
+	}
+	if len(body) != 8 {
+		return 0, wire.ErrCorrupt
 	}
 	return binary.BigEndian.Uint64(body), nil
 }

@@ -72,7 +72,7 @@ func (p *peerServer) handle(m *wire.Message) {
 		name := p.s.cfg.Name
 		body := binary.BigEndian.AppendUint64(nil, p.s.node.Load().raft.CurrentTerm())
 		p.answer(m, byte(wire.OK), append(body, name...))
-	case opGet, opHave:
+	case opGet, opHave, opIndex:
 		go p.read(m)
 	default:
 		go p.member(m)
@@ -126,10 +126,15 @@ func (p *peerServer) read(m *wire.Message) {
 	n := p.s.node.Load()
 	var data []byte
 	var err error
-	if m.Op == opGet {
+	switch m.Op {
+	case opGet:
 		data, err = n.get(ctx, m.Payload)
-	} else {
+	case opHave:
 		err = n.have(ctx, m.Payload)
+	case opIndex:
+		var index uint64
+		index, err = n.readIndex(ctx)
+		data = binary.BigEndian.AppendUint64(nil, index)
 	}
 	p.answer(m, codeOf(err), data)
 }

@@ -13,32 +13,50 @@ import (
 // termOf asks another node for its current term.
 type termOf func(ctx context.Context, server raft.Server) (uint64, error)
 
+// Questions are what a node asks others for the sake of reads.
+type questions struct {
+	term  termOf
+	index func(ctx context.Context, leader string) (uint64, error)
+}
+
+// askIndex asks the leader for its read index.
+func (n *node) askIndex(ask func(context.Context, string) (uint64, error)) (uint64, error) {
+	address, ok := n.leaderAddress()
+	if !ok {
+		return 0, errRetry
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*roundPatience)
+	defer cancel()
+	index, err := ask(ctx, address)
+	if err != nil {
+		return 0, errRetry
+	}
+	return index, nil
+}
+
 // roundPatience is how long one round of questions may take.
 const roundPatience = time.Second
 
-// Rounds make sure, for the reads that wait, that this node is still the leader.
-//
-// A read may be answered from this node's state when, after the read arrived, a majority of voters (this node among
-// them) said that their current term is the one in which this node leads: a voter persists its term before it grants a
-// vote, so nobody can have been elected in a later term before that majority answered, and every write acknowledged
-// before the read arrived was applied here first. raft.VerifyLeader promises less in 1.7.3: it counts answers of
-// nonvoters, and answers to questions asked before the call.
-//
-// One round is under way at a time. Reads that arrive meanwhile wait for the next.
+// Rounds let reads that wait for the same question share its answer. A round is under way at a time, and serves the
+// reads that arrived before it began; those that arrive meanwhile wait for the next.
 type rounds struct {
-	n    *node
-	term termOf
+	ask func() (uint64, error)
 
 	mu      sync.Mutex
-	waiting []chan<- error
+	waiting []chan<- outcome
 	closed  bool
 
 	kick chan struct{}
 	done chan struct{}
 }
 
-func newRounds(n *node, term termOf) *rounds {
-	r := &rounds{n: n, term: term, kick: make(chan struct{}, 1), done: make(chan struct{})}
+type outcome struct {
+	index uint64
+	err   error
+}
+
+func newRounds(ask func() (uint64, error)) *rounds {
+	r := &rounds{ask: ask, kick: make(chan struct{}, 1), done: make(chan struct{})}
 	go r.run()
 	return r
 }
@@ -51,7 +69,7 @@ func (r *rounds) close() {
 	r.waiting = nil
 	r.mu.Unlock()
 	for _, w := range waiting {
-		w <- errRetry
+		w <- outcome{err: errRetry}
 	}
 	if !already {
 		close(r.kick)
@@ -59,19 +77,13 @@ func (r *rounds) close() {
 	<-r.done
 }
 
-// confirm returns nil when this node may answer a read that arrived before the call, errRetry when it does not lead.
-func (r *rounds) confirm(ctx context.Context) error {
-	if !r.n.leads() {
-		return errRetry
-	}
-	if r.alone() {
-		return nil
-	}
-	answer := make(chan error, 1)
+// wait gives the answer of a round that began after the call.
+func (r *rounds) wait(ctx context.Context) (uint64, error) {
+	answer := make(chan outcome, 1)
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
-		return errRetry
+		return 0, errRetry
 	}
 	r.waiting = append(r.waiting, answer)
 	select {
@@ -80,22 +92,11 @@ func (r *rounds) confirm(ctx context.Context) error {
 	}
 	r.mu.Unlock()
 	select {
-	case err := <-answer:
-		return err
+	case o := <-answer:
+		return o.index, o.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
 	}
-}
-
-// alone tells whether this node is the only voter: then nobody else can have been elected.
-func (r *rounds) alone() bool {
-	servers := r.n.servers()
-	for _, s := range servers {
-		if s.Suffrage == raft.Voter && s.ID != raft.ServerID(r.n.cfg.Name) {
-			return false
-		}
-	}
-	return len(servers) > 0
 }
 
 func (r *rounds) run() {
@@ -108,34 +109,63 @@ func (r *rounds) run() {
 		if len(waiting) == 0 {
 			continue
 		}
-		err := r.round()
+		index, err := r.ask()
 		for _, w := range waiting {
-			w <- err
+			w <- outcome{index, err}
 		}
 	}
 }
 
-// round asks all other voters and waits for a majority.
-func (r *rounds) round() error {
-	term := r.n.serving.Load()
-	if !r.n.leads() {
+// confirm returns nil when this node may answer a read that arrived before the call, errRetry when it does not lead.
+func (n *node) confirm(ctx context.Context) error {
+	if !n.leads() {
+		return errRetry
+	}
+	if n.alone() {
+		return nil
+	}
+	_, err := n.reads.wait(ctx)
+	return err
+}
+
+// alone tells whether this node is the only voter: then nobody else can have been elected.
+func (n *node) alone() bool {
+	servers := n.servers()
+	for _, s := range servers {
+		if s.Suffrage == raft.Voter && s.ID != raft.ServerID(n.cfg.Name) {
+			return false
+		}
+	}
+	return len(servers) > 0
+}
+
+// stillLeads makes sure that this node is still the leader.
+//
+// A read may be answered from this node's state when, after the read arrived, a majority of voters (this node among
+// them) said that their current term is the one in which this node leads: a voter persists its term before it grants a
+// vote, so nobody can have been elected in a later term before that majority answered, and every write acknowledged
+// before the read arrived was applied here first. raft.VerifyLeader promises less in 1.7.3: it counts answers of
+// nonvoters, and answers to questions asked before the call.
+func (n *node) stillLeads(ask termOf) error {
+	term := n.serving.Load()
+	if !n.leads() {
 		return errRetry
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), roundPatience)
 	defer cancel()
 	voters, agree := 0, 0
 	answers := make(chan bool, 16)
-	for _, s := range r.n.servers() {
+	for _, s := range n.servers() {
 		if s.Suffrage != raft.Voter {
 			continue
 		}
 		voters++
-		if s.ID == raft.ServerID(r.n.cfg.Name) {
+		if s.ID == raft.ServerID(n.cfg.Name) {
 			agree++
 			continue
 		}
 		go func() {
-			t, err := r.term(ctx, s)
+			t, err := ask(ctx, s)
 			select {
 			case answers <- err == nil && t == term:
 			case <-ctx.Done():
@@ -151,16 +181,26 @@ func (r *rounds) round() error {
 			if ok {
 				agree++
 			}
-		case <-r.n.stop:
+		case <-n.stop:
 			return errRetry
 		case <-ctx.Done():
 			return errRetry
 		}
 	}
-	if !r.n.leads() || r.n.serving.Load() != term {
+	if !n.leads() || n.serving.Load() != term {
 		return errRetry
 	}
 	return nil
+}
+
+// readIndex is the applied index that a node must have reached to answer a read that arrived before the call. The leader
+// gives it to a follower.
+func (n *node) readIndex(ctx context.Context) (uint64, error) {
+	if err := n.mayRead(ctx); err != nil {
+		return 0, err
+	}
+	index, _ := n.state.Applied()
+	return index, nil
 }
 
 // get reads a session on the leader.
@@ -186,7 +226,7 @@ func (n *node) mayRead(ctx context.Context) error {
 		}
 		return nil
 	}
-	return n.reads.confirm(ctx)
+	return n.confirm(ctx)
 }
 
 func (n *node) getLocal(id []byte) ([]byte, error) {

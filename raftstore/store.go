@@ -124,7 +124,7 @@ func (s *Store) startNode() error {
 	if s.mux != nil {
 		layer = s.mux.Layer(s.cfg.Advertise)
 	}
-	n, err := openNode(s.cfg, s.identity(), layer, s.peers.termOf, s.end)
+	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex}, s.end)
 	if err != nil {
 		return err
 	}

@@ -124,44 +124,47 @@ func putBuffer(b *[]byte) { bufferPool.Put(b) }
 
 // Get returns a session's data; see [server.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
-	if err := wire.CheckID(id); err != nil {
-		return nil, err
-	}
-	if s.cfg.Reads == ReadLocal {
-		return s.node.Load().getLocal(id)
-	}
-	err = s.retry(ctx, func(n *node) (err error) {
-		if n.leads() {
-			data, err = n.get(ctx, id)
-			return err
-		}
-		address, ok := n.leaderAddress()
-		if !ok {
-			return errRetry
-		}
-		data, err = s.peers.do(ctx, address, opGet, id)
+	err = s.read(ctx, opGet, id, func(n *node) (err error) {
+		data, err = n.getLocal(id)
 		return err
-	})
+	}, func(body []byte) { data = body })
 	return data, err
 }
 
 // Have says whether there is a session; see [server.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Have(ctx context.Context, id []byte) error {
+	return s.read(ctx, opHave, id, func(n *node) error { return n.haveLocal(id) }, func([]byte) {})
+}
+
+// read answers from this node's own state when that may be done, and otherwise has the leader answer.
+func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(*node) error, answered func([]byte)) error {
 	if err := wire.CheckID(id); err != nil {
 		return err
 	}
 	if s.cfg.Reads == ReadLocal {
-		return s.node.Load().haveLocal(id)
+		return local(s.node.Load())
 	}
 	return s.retry(ctx, func(n *node) error {
 		if n.leads() {
-			return n.have(ctx, id)
+			if err := n.mayRead(ctx); err != nil {
+				return err
+			}
+			return local(n)
 		}
+		index, err := n.indexes.wait(ctx)
+		if err != nil {
+			return err
+		}
+		if applied, _ := n.state.Applied(); applied >= index {
+			return local(n)
+		}
+		// What was committed last comes with the leader's next word, in some milliseconds: asking is quicker.
 		address, ok := n.leaderAddress()
 		if !ok {
 			return errRetry
 		}
-		_, err := s.peers.do(ctx, address, opHave, id)
+		body, err := s.peers.do(ctx, address, op, id)
+		answered(body)
 		return err
 	})
 }
@@ -176,5 +179,5 @@ func (s *Store) Prompt(op wire.Op) bool {
 		return true
 	}
 	n := s.node.Load()
-	return n.leads() && !s.frozen.Load() && (s.cfg.Reads == ReadLeader || n.reads.alone())
+	return n.leads() && !s.frozen.Load() && (s.cfg.Reads == ReadLeader || n.alone())
 }
