@@ -6,12 +6,8 @@ import (
 
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
+	"github.com/distcache/distcache/wire/server"
 )
-
-// A completion hears how a request ended: once, on any goroutine, which it must not hold up. The data are only lent.
-type completion interface {
-	Done(data []byte, err error)
-}
 
 // A flight is one request on its way. It belongs to whoever started it or took it off its link.
 type flight struct {
@@ -20,7 +16,7 @@ type flight struct {
 	payload  []byte
 	id       [wire.MaxID]byte // payload's place, unless it is an ADD
 	deadline time.Time
-	done     completion
+	done     server.Completion
 	tries    int
 	answered func([]byte, error) // method land
 

@@ -31,9 +31,7 @@ type Proxy struct {
 	settled chan struct{} // closed when there is a server in use, or all have been tried
 }
 
-var (
-	_ server.Store = (*Proxy)(nil)
-)
+var _ server.Starter = (*Proxy)(nil)
 
 // New makes a proxy and begins to connect to all its servers. It does not wait for any: see [Proxy.Settle].
 func New(cfg Config) (*Proxy, error) {
@@ -127,9 +125,8 @@ func (w waiter) Done(data []byte, err error) {
 	w.answer <- answer{append([]byte(nil), data...), err}
 }
 
-// Start begins a request and does not wait. done is told once how it ended, some time after the deadline at the latest,
-// possibly before Start returns; the data it is given are lent for the call. id and data are not used once Start has returned.
-func (p *Proxy) Start(op wire.Op, id, data []byte, timeout time.Duration, deadline time.Time, done completion) {
+// Start implements [server.Starter].
+func (p *Proxy) Start(op wire.Op, id, data []byte, timeout time.Duration, deadline time.Time, done server.Completion) {
 	f := &flight{p: p, op: op, deadline: deadline, done: done}
 	f.answered = f.land
 	if op == wire.OpAdd {

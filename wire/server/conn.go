@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/distcache/distcache/wire"
@@ -26,8 +27,9 @@ var (
 // A conn is one client's connection. The goroutine in run reads; the fields under mu are shared with the workers that
 // carry out its requests.
 type conn struct {
-	s  *Server
-	nc net.Conn
+	s   *Server
+	nc  net.Conn
+	raw syscall.RawConn // nc's, for a Starter's answers; nil if it has none
 
 	// The reading goroutine's own.
 	r       *wire.Reader
@@ -253,16 +255,21 @@ func (s *Server) call(ctx *callContext, op wire.Op, id, data []byte, timeout tim
 		err = s.cfg.Store.Add(ctx, id, data, timeout)
 	case wire.OpGet:
 		answer, err = s.cfg.Store.Get(ctx, id)
-		if err == nil && (len(answer) == 0 || len(answer) > wire.MaxPayload) {
-			s.badStore.warn("session not sent: no message holds it", "bytes", len(answer))
-			return wire.Disconnected, nil
-		}
 	case wire.OpRemove:
 		err = s.cfg.Store.Remove(ctx, id)
 	case wire.OpHave:
 		err = s.cfg.Store.Have(ctx, id)
 	}
+	return s.outcome(op, answer, err)
+}
+
+// outcome makes an answer of what a store returned.
+func (s *Server) outcome(op wire.Op, answer []byte, err error) (wire.Status, []byte) {
 	if err == nil {
+		if op == wire.OpGet && (len(answer) == 0 || len(answer) > wire.MaxPayload) {
+			s.badStore.warn("session not sent: no message holds it", "bytes", len(answer))
+			return wire.Disconnected, nil
+		}
 		return wire.OK, answer
 	}
 	status, loud := statusOf(err)

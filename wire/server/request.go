@@ -63,7 +63,7 @@ func (c *conn) dispatch(id, data []byte, timeout time.Duration) {
 	}
 	c.mu.Unlock()
 	if tail == nil {
-		s.workers.run(r)
+		r.begin()
 	}
 }
 
@@ -77,13 +77,18 @@ func (c *conn) isOpen(id []byte) bool {
 
 // run carries the request out.
 func (r *request) run() {
-	c, s := r.c, r.c.s
 	status, data := wire.Disconnected, []byte(nil)
 	if r.ctx.Err() == nil {
-		status, data = s.call(&r.ctx, r.op, r.id, r.data, r.timeout)
-		r.ctx.finish(context.Canceled)
+		status, data = r.c.s.call(&r.ctx, r.op, r.id, r.data, r.timeout)
 	}
+	r.finish(status, data)
+	r.c.flushNow()
+}
 
+// finish appends the answer to those to be written, and lets the next request for the same id go on.
+func (r *request) finish(status wire.Status, data []byte) {
+	c, s := r.c, r.c.s
+	r.ctx.finish(context.Canceled)
 	c.mu.Lock()
 	c.held -= len(*r.buf)
 	after := r.after
@@ -95,9 +100,17 @@ func (r *request) run() {
 	putBuffer(r.buf)
 	s.counters.inFlight.Add(-1)
 	if after != nil {
-		s.workers.run(after)
+		after.begin()
 	}
-	c.flushNow()
+}
+
+// begin has the request carried out, by a worker unless the store needs none.
+func (r *request) begin() {
+	if r.c.s.starter != nil {
+		r.start()
+	} else {
+		r.c.s.workers.run(r)
+	}
 }
 
 // answer appends the answer to a request, unless it has had one. The caller holds mu.

@@ -26,6 +26,7 @@ const lastReads = 10 * time.Millisecond
 type Server struct {
 	cfg      Config
 	prompter Prompter // the store, if it is one
+	starter  Starter  // the same
 	seed     maphash.Seed
 	workers  workers
 	counters counters
@@ -60,6 +61,7 @@ func New(cfg Config) (*Server, error) {
 		conns:     make(map[*conn]struct{}),
 	}
 	s.prompter, _ = cfg.Store.(Prompter)
+	s.starter, _ = cfg.Store.(Starter)
 	return s, nil
 }
 
@@ -140,6 +142,9 @@ func (s *Server) newConn(nc net.Conn) *conn {
 	}
 	c := &conn{s: s, nc: nc}
 	c.room.L = &c.mu
+	if s.starter != nil {
+		c.raw = rawConn(nc)
+	}
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)
 	s.mu.Unlock()
