@@ -16,7 +16,7 @@
 //
 // One goroutine reads. A request that the store answers from memory ([Prompter]) is carried out right there, and the
 // answers of a burst go out in one write. One that the store only begins ([Starter]) is answered by whoever learns of its
-end, as far as the kernel takes the answer at once. Any other is handed to a worker, a goroutine kept from earlier requests, and
+// end, as far as the kernel takes the answer at once. Any other is handed to a worker, a goroutine kept from earlier requests, and
 // its answer goes out when it is done, in any order; whoever finds the connection free to write takes along the
 // answers of the others, so there is no writing goroutine. Requests for one session id are carried out one after the
 // other, in the order in which they came.
