@@ -59,6 +59,7 @@ type batcher struct {
 	last  uint64    // the last stamp given
 	kick  chan struct{}
 	done  chan struct{}
+	gone  chan struct{} // closed when nothing more will be heard of the entries under way
 	wg    sync.WaitGroup
 }
 
@@ -73,6 +74,7 @@ func newBatcher(r *raft.Raft, cfg Config, clock func() uint64, fail func(error))
 		inFlight: cfg.InFlight,
 		kick:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
+		gone:     make(chan struct{}),
 	}
 	go b.run()
 	return b
@@ -96,6 +98,7 @@ func (b *batcher) close() {
 		x.settle(nil, errRetry)
 	}
 	b.nudge()
+	close(b.gone)
 	<-b.done
 	b.wg.Wait()
 }
@@ -201,7 +204,7 @@ func (b *batcher) next() (x *batch, closed bool) {
 
 // await tells a batch's waiters what became of it.
 func (b *batcher) await(f raft.ApplyFuture, x *batch) {
-	err := f.Error()
+	err := b.outcome(f)
 	b.counters.batched(len(x.waiters), len(x.buf), time.Since(x.began))
 	b.mu.Lock()
 	b.flying--
@@ -221,6 +224,19 @@ func (b *batcher) await(f raft.ApplyFuture, x *batch) {
 		return
 	}
 	x.settle(r.statuses, nil)
+}
+
+// outcome is the error of an entry's future. Raft 1.7.3 forgets the entries that were on their way to the state machine
+// when it was shut down: their futures never end, and one goroutine each stays behind.
+func (b *batcher) outcome(f raft.ApplyFuture) error {
+	c := make(chan error, 1)
+	go func() { c <- f.Error() }()
+	select {
+	case err := <-c:
+		return err
+	case <-b.gone:
+		return raft.ErrRaftShutdown
+	}
 }
 
 // watchTransfer gives the node up when a transfer of leadership has begun and does not end (hashicorp/raft#696): such a

@@ -1,0 +1,244 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/wire"
+)
+
+// A gate is a state machine that applies an entry when it is let: it answers OK to each operation.
+type gate struct {
+	entered chan raft.Log // an entry has come
+	let     chan struct{} // nil: always
+}
+
+func (g *gate) Apply(l *raft.Log) any {
+	if g.entered != nil {
+		g.entered <- *l
+	}
+	if g.let != nil {
+		<-g.let
+	}
+	h, _, err := entry.ParseHeader(l.Data)
+	return applied{make([]wire.Status, h.Count), err}
+}
+
+func (*gate) Snapshot() (raft.FSMSnapshot, error) { return nil, errors.New("no snapshots") }
+func (*gate) Restore(r io.ReadCloser) error       { return r.Close() }
+
+// lonely starts Raft in memory with one voter, and waits until it leads.
+func lonely(t *testing.T, f raft.FSM) *raft.Raft {
+	t.Helper()
+	c := raftConfig(Config{Name: "n1", Logger: Config{}.withDefaults().Logger, Heartbeat: 50 * time.Millisecond, Lease: 50 * time.Millisecond})
+	c.NoSnapshotRestoreOnStart = false
+	store := raft.NewInmemStore()
+	address, transport := raft.NewInmemTransport("")
+	r, err := raft.NewRaft(c, f, store, store, raft.NewInmemSnapshotStore(), transport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.BootstrapCluster(raft.Configuration{Servers: []raft.Server{{ID: c.LocalID, Address: address}}}).Error()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !<-r.LeaderCh() {
+		t.Fatal("no leader")
+	}
+	return r
+}
+
+func noClock() uint64 { return 0 }
+
+// small are settings of a batcher.
+func small(bytes, inFlight int) Config {
+	return Config{BatchBytes: bytes, InFlight: inFlight}.withDefaults()
+}
+
+func nofail(t *testing.T) func(error) {
+	return func(err error) { t.Errorf("the node was given up: %v", err) }
+}
+
+// count hears what became of operations.
+type count struct {
+	mu      sync.Mutex
+	ok, bad int
+	all     sync.WaitGroup
+}
+
+func (c *count) waiter() waiter {
+	c.all.Add(1)
+	return waiterFunc(func(_ wire.Status, err error) {
+		c.mu.Lock()
+		if err == nil {
+			c.ok++
+		} else {
+			c.bad++
+		}
+		c.mu.Unlock()
+		c.all.Done()
+	})
+}
+
+func removal(id string) *entry.Op { return &entry.Op{Kind: entry.Remove, ID: []byte(id)} }
+
+// Whatever arrives while the entries in flight are under way goes into the next ones, none of which is over the bound.
+func TestBatchesAreBounded(t *testing.T) {
+	g := &gate{entered: make(chan raft.Log, 1000), let: make(chan struct{})}
+	r := lonely(t, g)
+	const limit, ops = 1000, 300
+	b := newBatcher(r, small(limit, 2), noClock, nofail(t))
+	var c count
+	for i := range ops {
+		b.submit(removal(fmt.Sprintf("session %03d", i)), c.waiter())
+	}
+	// An operation that is over the bound by itself goes alone.
+	b.submit(&entry.Op{Kind: entry.Add, ID: []byte("big"), Data: make([]byte, 5*limit)}, c.waiter())
+	close(g.let)
+	c.all.Wait()
+	if c.ok != ops+1 {
+		t.Errorf("%d of %d carried out", c.ok, ops+1)
+	}
+	seen, next := 0, 0
+	for seen < ops+1 {
+		l := <-g.entered
+		h, rest, err := entry.ParseHeader(l.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(l.Data) > limit && h.Count != 1 {
+			t.Errorf("an entry of %d bytes with %d operations", len(l.Data), h.Count)
+		}
+		for range h.Count {
+			var op entry.Op
+			if rest, err = entry.NextOp(rest, &op); err != nil {
+				t.Fatal(err)
+			}
+			if op.Kind == entry.Remove {
+				if want := fmt.Sprintf("session %03d", next); string(op.ID) != want {
+					t.Fatalf("%s where %s should be", op.ID, want)
+				}
+				next++
+			}
+			seen++
+		}
+	}
+	shut(t, r, b)
+}
+
+// What does not fit into the queue is turned away at once, and what is in it is carried out when its turn comes.
+func TestQueueIsBounded(t *testing.T) {
+	g := &gate{let: make(chan struct{})}
+	r := lonely(t, g)
+	b := newBatcher(r, small(100, 1), noClock, nofail(t))
+	var c count
+	const ops = 10 * maxQueued
+	for i := range ops {
+		b.submit(removal(fmt.Sprintf("%080d", i)), c.waiter())
+		b.mu.Lock()
+		if len(b.full) > maxQueued {
+			t.Fatalf("%d batches are queued", len(b.full))
+		}
+		b.mu.Unlock()
+	}
+	c.mu.Lock()
+	refused := c.bad
+	c.mu.Unlock()
+	if refused < ops-maxQueued-4 {
+		t.Errorf("%d of %d were turned away", refused, ops)
+	}
+	close(g.let)
+	c.all.Wait()
+	if c.bad != refused || c.ok != ops-refused {
+		t.Errorf("%d were carried out, %d were not; %d were turned away", c.ok, c.bad, refused)
+	}
+	shut(t, r, b)
+}
+
+// Everybody hears when the batcher is closed, whatever had become of the entries: Raft forgets those that were on their
+// way to the state machine when it was shut down.
+func TestCloseWithEntriesUnderWay(t *testing.T) {
+	for range 12 {
+		g := &gate{entered: make(chan raft.Log, 100), let: make(chan struct{})}
+		r := lonely(t, g)
+		b := newBatcher(r, small(100, 4), noClock, nofail(t))
+		var c count
+		for i := range 20 {
+			b.submit(removal(fmt.Sprintf("%080d", i)), c.waiter())
+		}
+		b.propose(c.waiter())
+		<-g.entered
+		f := r.Shutdown()
+		close(g.let)
+		if err := f.Error(); err != nil {
+			t.Fatal(err)
+		}
+		closeInTime(t, b)
+		c.all.Wait()
+		if c.ok+c.bad != 21 {
+			t.Errorf("%d heard", c.ok+c.bad)
+		}
+	}
+}
+
+func TestClosedBatcher(t *testing.T) {
+	r := lonely(t, &gate{})
+	b := newBatcher(r, small(100, 1), noClock, nofail(t))
+	shut(t, r, b)
+	var c count
+	b.submit(removal("a"), c.waiter())
+	b.propose(c.waiter())
+	b.propose(nil)
+	c.all.Wait()
+	if c.bad != 2 {
+		t.Errorf("%d were turned away, want 2", c.bad)
+	}
+	b.close()
+}
+
+// The stamp is never less than what the state machine has seen, whatever the clock says.
+func TestStampsRise(t *testing.T) {
+	g := &gate{entered: make(chan raft.Log, 10)}
+	r := lonely(t, g)
+	future := uint64(time.Now().Add(time.Hour).UnixMilli())
+	cfg := small(1<<20, 1)
+	cfg.Sessions = 7
+	b := newBatcher(r, cfg, func() uint64 { return future }, nofail(t))
+	var c count
+	for range 3 {
+		b.propose(c.waiter())
+		c.all.Wait()
+		l := <-g.entered
+		h, _, err := entry.ParseHeader(l.Data)
+		if err != nil || h.Stamp != future || h.Capacity != 7 || h.Count != 0 {
+			t.Errorf("%+v, %v: want the last stamp, %d", h, err, future)
+		}
+	}
+	shut(t, r, b)
+}
+
+func shut(t *testing.T, r *raft.Raft, b *batcher) {
+	t.Helper()
+	if err := r.Shutdown().Error(); err != nil {
+		t.Fatal(err)
+	}
+	closeInTime(t, b)
+}
+
+func closeInTime(t *testing.T, b *batcher) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { b.close(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("close does not return")
+	}
+}
