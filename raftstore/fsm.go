@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/raftstore/internal/snapstore"
 	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
 )
@@ -50,21 +51,35 @@ func (f fsm) ApplyBatch(ls []*raft.Log) []any {
 // Snapshot captures nothing: a snapshot is the state file as it is when it is persisted, at or past this index.
 func (f fsm) Snapshot() (raft.FSMSnapshot, error) { return fsmSnapshot(f), nil }
 
-// Restore replaces the state by a snapshot that another node sent.
+// Restore replaces the state by a snapshot that another node sent: its file becomes the state file.
 func (f fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	return f.m.Restore(r)
+	if w, ok := r.(raft.ReadCloserWrapper); ok {
+		r = w.WrappedReadCloser()
+	}
+	received, ok := r.(*snapstore.Received)
+	if !ok {
+		return f.m.Restore(r)
+	}
+	if err := f.m.Install(received.Name()); err != nil {
+		return err
+	}
+	return received.Installed()
 }
 
 type fsmSnapshot fsm
 
-// Persist writes the state file to the sink.
+// Persist makes sure that the state file is at or past the snapshot. Nothing is copied.
 func (s fsmSnapshot) Persist(sink raft.SnapshotSink) error {
-	if _, err := s.m.WriteTo(sink); err != nil {
-		sink.Cancel()
+	own, ok := sink.(*snapstore.Sink)
+	if !ok {
+		return fmt.Errorf("snapshot sink is a %T", sink)
+	}
+	if err := s.m.Flush(); err != nil {
 		return err
 	}
-	return sink.Close()
+	own.Own()
+	return own.Close()
 }
 
 // Release has nothing to give back.

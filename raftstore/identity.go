@@ -18,6 +18,7 @@ const (
 	identityFile = "node.json"
 	stateFile    = "state.db"
 	logFile      = "raft.db"
+	snapshotDir  = "snapshots"
 )
 
 // An identity is what node.json says: who this node is, and how it came to its cluster.

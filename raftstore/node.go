@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/snapstore"
 	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
 )
@@ -27,7 +27,6 @@ const (
 	logCacheEntries  = 128
 	transportPool    = 3
 	transportTimeout = 10 * time.Second
-	snapshotsKept    = 1
 	closeBound       = 10 * time.Second
 )
 
@@ -90,11 +89,8 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	}
 	undo = append(undo, func() { n.bolt.Close() })
 
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(cfg.Dir, snapshotsKept, raftLogger(cfg.Logger))
+	snapshots, err := snapstore.Open(filepath.Join(cfg.Dir, snapshotDir), n.state.Stream)
 	if err != nil {
-		return nil, fmt.Errorf("snapshots: %w", err)
-	}
-	if err := os.Chmod(filepath.Join(cfg.Dir, "snapshots"), 0o700); err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
 	}
 	if err := recoverState(n.state, snapshots); err != nil {
@@ -164,38 +160,28 @@ func raftConfig(cfg Config) *raft.Config {
 	return c
 }
 
-// recoverState finishes what a crash interrupted between receiving a snapshot and installing it.
-func recoverState(m *state.Machine, snapshots raft.SnapshotStore) error {
-	metas, err := snapshots.List()
-	if err != nil {
-		return fmt.Errorf("snapshots: %w", err)
-	}
+// recoverState finishes what a crash interrupted between receiving a snapshot and noting that it was installed.
+func recoverState(m *state.Machine, snapshots *snapstore.Store) error {
 	applied, _ := m.Applied()
-	if len(metas) == 0 || metas[0].Index <= applied {
-		return nil
+	if file := snapshots.Pending(); file != "" && snapshots.Newest() > applied {
+		if err := m.Install(file); err != nil {
+			return fmt.Errorf("received snapshot: %w", err)
+		}
+		applied, _ = m.Applied()
 	}
-	_, r, err := snapshots.Open(metas[0].ID)
-	if err != nil {
-		return fmt.Errorf("snapshot %s: %w", metas[0].ID, err)
+	if snapshots.Newest() > applied {
+		return nil // checkFiles says what is wrong
 	}
-	defer r.Close()
-	if err := m.Restore(r); err != nil {
-		return fmt.Errorf("snapshot %s: %w", metas[0].ID, err)
+	if err := snapshots.Installed(); err != nil {
+		return fmt.Errorf("received snapshot: %w", err)
 	}
 	return nil
 }
 
 // checkFiles refuses to run on files that don't belong together: a member must have its votes, and log and state must
 // meet.
-func checkFiles(m *state.Machine, bolt *raftboltdb.BoltStore, snapshots raft.SnapshotStore, id identity) error {
-	metas, err := snapshots.List()
-	if err != nil {
-		return fmt.Errorf("snapshots: %w", err)
-	}
-	var snapshot uint64
-	if len(metas) > 0 {
-		snapshot = metas[0].Index
-	}
+func checkFiles(m *state.Machine, bolt *raftboltdb.BoltStore, snapshots *snapstore.Store, id identity) error {
+	snapshot := snapshots.Newest()
 	has, err := raft.HasExistingState(bolt, bolt, snapshots)
 	if err != nil {
 		return fmt.Errorf("raft log: %w", err)

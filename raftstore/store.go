@@ -244,7 +244,7 @@ func (s *Store) remember(change func(*identity)) error {
 
 // discard removes the state and the log, and notes that it is done.
 func (s *Store) discard() error {
-	for _, name := range []string{stateFile, logFile, "snapshots"} {
+	for _, name := range []string{stateFile, logFile, snapshotDir} {
 		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
 			return fmt.Errorf("discard the node's state: %w", err)
 		}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -201,4 +202,18 @@ func copyFile(t testing.TB, from, to string) {
 	if err := os.WriteFile(to, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// streamTo copies a machine's state file to w.
+func streamTo(m *Machine, w io.Writer) (int64, error) {
+	size, r, err := m.Stream()
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	n, err := io.Copy(w, r)
+	if err == nil && n != size {
+		err = fmt.Errorf("%d bytes came, %d were announced", n, size)
+	}
+	return n, err
 }

@@ -62,6 +62,9 @@ type Machine struct {
 	flushed uint64        // the applied index in the file
 	err     error         // why nothing more is applied or flushed; ErrClosed after Close
 
+	streams   map[*stream]struct{} // under way
+	replacing bool                 // no new ones: the file is about to be replaced
+
 	flushMu sync.Mutex // held by whoever flushes or replaces the file; before mu
 	wake    chan struct{}
 	stop    chan struct{}
@@ -88,6 +91,7 @@ func Open(path string, opts Options) (*Machine, error) {
 		moved:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
+		streams: make(map[*stream]struct{}),
 		done:    make(chan struct{}),
 	}
 	m.room = sync.NewCond(&m.mu)
@@ -122,6 +126,7 @@ func (m *Machine) Close() error {
 	close(m.stop)
 	<-m.done
 
+	m.breakStreams()
 	m.flushMu.Lock()
 	defer m.flushMu.Unlock()
 	return errors.Join(err, m.db.Close())

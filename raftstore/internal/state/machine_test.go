@@ -360,7 +360,7 @@ func TestCloseFlushes(t *testing.T) {
 		"flush":   m.Flush(),
 		"apply":   func() error { _, err := m.Apply(9, 2, encode(at(1))); return err }(),
 		"get":     func() error { _, _, err := m.Get([]byte("a")); return err }(),
-		"writeTo": func() error { _, err := m.WriteTo(&bytes.Buffer{}); return err }(),
+		"writeTo": func() error { _, err := streamTo(m, &bytes.Buffer{}); return err }(),
 		"restore": m.Install(m.path),
 	} {
 		if err == nil {
@@ -425,7 +425,7 @@ func TestGetDuringEverything(t *testing.T) {
 	m := newMachine(t, Options{FlushInterval: time.Millisecond})
 	do(t, m, at(1), adding("steady", 1<<31, "steady data"))
 	snapshot := new(bytes.Buffer)
-	if _, err := m.WriteTo(snapshot); err != nil {
+	if _, err := streamTo(m, snapshot); err != nil {
 		t.Fatal(err)
 	}
 	stop := make(chan struct{})

@@ -7,29 +7,72 @@ import (
 	"os"
 	"path/filepath"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
 
-// WriteTo flushes the state and writes the file's bytes to w from one read transaction, so that what is written is a
-// whole state file at or past the index that was applied when WriteTo was called. Apply goes on meanwhile.
-func (m *Machine) WriteTo(w io.Writer) (int64, error) {
+// Stream flushes the state and gives the file's bytes from one read transaction, and their number: a whole state file at
+// or past the index that was applied when Stream was called. Apply goes on meanwhile. The caller closes the stream; Close
+// of the Machine breaks it off.
+func (m *Machine) Stream() (size int64, r io.ReadCloser, err error) {
 	if err := m.Flush(); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	m.mu.RLock()
-	db := m.db
-	m.mu.RUnlock()
-	var n int64
-	err := db.View(func(tx *bbolt.Tx) (err error) {
-		n, err = tx.WriteTo(w)
-		return err
-	})
-	return n, err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.err != nil:
+		return 0, nil, m.err
+	case m.replacing:
+		return 0, nil, errors.New("the state is being replaced")
+	}
+	tx, err := m.db.Begin(false)
+	if err != nil {
+		return 0, nil, fmt.Errorf("read state file %s: %w", m.path, err)
+	}
+	out, in := io.Pipe()
+	s := &stream{PipeReader: out, m: m, done: make(chan struct{})}
+	m.streams[s] = struct{}{}
+	size = tx.Size()
+	go func() {
+		defer close(s.done)
+		_, err := tx.WriteTo(in)
+		in.CloseWithError(err) // nil: the end
+		tx.Rollback()
+	}()
+	return size, s, nil
 }
 
-// Restore replaces the state by a state file read from r: what WriteTo wrote elsewhere. It is complete, synced and
+// A stream is a state file on its way to another node.
+type stream struct {
+	*io.PipeReader
+	m    *Machine
+	done chan struct{}
+}
+
+// Close ends the stream, wherever it is, and the transaction that it reads.
+func (s *stream) Close() error {
+	s.m.mu.Lock()
+	delete(s.m.streams, s)
+	s.m.mu.Unlock()
+	s.PipeReader.CloseWithError(ErrClosed)
+	<-s.done
+	return nil
+}
+
+// breakStreams ends all streams, so that the file can be closed.
+func (m *Machine) breakStreams() {
+	m.mu.Lock()
+	var open []*stream
+	for s := range m.streams {
+		open = append(open, s)
+	}
+	m.mu.Unlock()
+	for _, s := range open {
+		s.Close()
+	}
+}
+
+// Restore replaces the state by a state file read from r: what Stream gave elsewhere. It is complete, synced and
 // checked before it takes the place of the old one by rename.
 func (m *Machine) Restore(r io.Reader) error {
 	received := m.path + ".received"
@@ -57,11 +100,17 @@ func (m *Machine) Install(received string) error {
 		return err
 	}
 
+	m.mu.Lock()
+	m.replacing = true
+	m.mu.Unlock()
+	m.breakStreams()
+
 	m.flushMu.Lock()
 	defer m.flushMu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.room.Broadcast()
+	m.replacing = false
 	if m.err != nil {
 		return m.err
 	}

@@ -46,7 +46,7 @@ func TestCopyUnderApply(t *testing.T) {
 			}
 			asked, _ := m.Applied()
 			var b bytes.Buffer
-			n, err := m.WriteTo(&b)
+			n, err := streamTo(m, &b)
 			if err != nil || n != int64(b.Len()) {
 				t.Errorf("%d bytes said, %d written, %v", n, b.Len(), err)
 				return
@@ -111,7 +111,7 @@ func TestRestoreRefuses(t *testing.T) {
 	donor := newMachine(t, never)
 	do(t, donor, at(1), adding("a", 1000, "data"))
 	var good bytes.Buffer
-	if _, err := donor.WriteTo(&good); err != nil {
+	if _, err := streamTo(donor, &good); err != nil {
 		t.Fatal(err)
 	}
 	other := filepath.Join(t.TempDir(), "bolt")
@@ -170,7 +170,7 @@ func TestInstallFails(t *testing.T) {
 	m := newMachine(t, Options{FlushInterval: time.Millisecond, Failed: func(err error) { failed <- err }})
 	do(t, m, at(1), adding("a", 1000, "data"))
 	var good bytes.Buffer
-	if _, err := m.WriteTo(&good); err != nil {
+	if _, err := streamTo(m, &good); err != nil {
 		t.Fatal(err)
 	}
 	// A directory can't be replaced by a file.
@@ -221,7 +221,7 @@ func TestFailedWrite(t *testing.T) {
 		if err := m.Flush(); err == nil {
 			t.Error("flushed")
 		}
-		if _, err := m.WriteTo(&bytes.Buffer{}); err == nil {
+		if _, err := streamTo(m, &bytes.Buffer{}); err == nil {
 			t.Error("copied")
 		}
 	}

@@ -1,0 +1,78 @@
+package snapstore
+
+import (
+	"errors"
+	"os"
+
+	"github.com/hashicorp/raft"
+)
+
+// A Sink is a snapshot in the making.
+type Sink struct {
+	store *Store
+	meta  raft.SnapshotMeta
+	own   bool
+	file  *os.File
+	done  bool
+}
+
+// ID is the snapshot's.
+func (k *Sink) ID() string { return k.meta.ID }
+
+// Own says that this is a snapshot of this node's own state, which the state file holds: no bytes will be written.
+func (k *Sink) Own() { k.own = true }
+
+// Write takes bytes of another node's snapshot.
+func (k *Sink) Write(p []byte) (int, error) {
+	if k.file == nil {
+		f, err := os.OpenFile(k.store.path(incomingFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return 0, err
+		}
+		k.file = f
+	}
+	return k.file.Write(p)
+}
+
+// Close makes the snapshot the newest one. Received bytes are synced and have their final name before the record says
+// that they are there; the record counts.
+func (k *Sink) Close() error {
+	if k.done {
+		return nil
+	}
+	k.done = true
+	s := k.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k.own {
+		if s.newest != nil && s.newest.Received {
+			return errors.New("a received snapshot has not been installed yet")
+		}
+		return s.save(&record{Meta: k.meta})
+	}
+	if k.file == nil {
+		return errors.New("an empty snapshot was received")
+	}
+	if err := errors.Join(k.file.Sync(), k.file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(s.path(incomingFile), s.path(receivedFile)); err != nil {
+		return err
+	}
+	if err := s.sync(); err != nil {
+		return err
+	}
+	return s.save(&record{Meta: k.meta, Received: true})
+}
+
+// Cancel drops the snapshot.
+func (k *Sink) Cancel() error {
+	if k.done {
+		return nil
+	}
+	k.done = true
+	if k.file == nil {
+		return nil
+	}
+	return errors.Join(k.file.Close(), os.Remove(k.store.path(incomingFile)))
+}

@@ -1,0 +1,231 @@
+// Package snapstore keeps Raft's snapshots without copying the state. The state file of a node is at all times a snapshot
+// of itself, so that what is kept of a snapshot is its index, term and configuration; only one that another node sent has
+// bytes of its own, until they have become the state file.
+//
+//   - A snapshot of this node's own is announced at index S when the state file holds S or more. Opening it streams the
+//     file as it is then, at A >= S; the receiver's state machine skips the log entries up to A.
+//   - A received snapshot is complete and synced before it counts. Opening it gives the received bytes. It becomes the
+//     state file by rename (Installed), and from then on is one of this node's own.
+//   - A crash between receiving and installing is made good at the next start: see Pending.
+//
+// The directory holds meta.json, the newest snapshot's record, replaced as a whole; and received.db or incoming.db while
+// there is one. Only the newest snapshot is kept.
+package snapstore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	metaFile     = "meta.json"
+	receivedFile = "received.db"
+	incomingFile = "incoming.db"
+)
+
+// A Live gives the state file's bytes as of one moment, and their exact number.
+type Live func() (size int64, r io.ReadCloser, err error)
+
+// A Store is a raft.SnapshotStore.
+type Store struct {
+	dir  string
+	live Live
+
+	mu     sync.Mutex
+	newest *record
+}
+
+var _ raft.SnapshotStore = (*Store)(nil)
+
+// A record is what is kept of a snapshot.
+type record struct {
+	Meta     raft.SnapshotMeta `json:"meta"`
+	Received bool              `json:"received"` // its bytes are in received.db, or have just become the state file
+}
+
+// Open opens the directory, or makes it. live gives the state file.
+func Open(dir string, live Live) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, live: live}
+	if err := os.Remove(s.path(incomingFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	if s.newest == nil || !s.newest.Received { // left by a crash before the record was written
+		if err := os.Remove(s.path(receivedFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Store) load() error {
+	b, err := os.ReadFile(s.path(metaFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil || r.Meta.ID == "" {
+		return fmt.Errorf("%s is not readable as a snapshot's record", s.path(metaFile))
+	}
+	s.newest = &r
+	return nil
+}
+
+func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
+
+// Newest is the index of the newest snapshot, 0 when there is none.
+func (s *Store) Newest() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest == nil {
+		return 0
+	}
+	return s.newest.Meta.Index
+}
+
+// Pending is the file of a received snapshot that has not become the state file yet, empty when there is none.
+func (s *Store) Pending() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest == nil || !s.newest.Received {
+		return ""
+	}
+	if _, err := os.Stat(s.path(receivedFile)); err != nil {
+		return ""
+	}
+	return s.path(receivedFile)
+}
+
+// Installed notes that the newest snapshot is in the state file: from now on that is where it is read from.
+func (s *Store) Installed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest == nil || !s.newest.Received {
+		return nil
+	}
+	r := *s.newest
+	r.Received = false
+	if err := s.save(&r); err != nil {
+		return err
+	}
+	if err := os.Remove(s.path(receivedFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// save replaces the record. Called with mu held.
+func (s *Store) save(r *record) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	tmp := s.path(metaFile + ".new")
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, s.path(metaFile))
+	}
+	if err == nil {
+		err = s.sync()
+	}
+	if err == nil {
+		s.newest = r
+	}
+	return err
+}
+
+func (s *Store) sync() error {
+	d, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// List gives the newest snapshot's record.
+func (s *Store) List() ([]*raft.SnapshotMeta, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest == nil {
+		return nil, nil
+	}
+	m := s.newest.Meta
+	return []*raft.SnapshotMeta{&m}, nil
+}
+
+// Open gives a snapshot's record, its Size exact, and its bytes.
+func (s *Store) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest == nil || s.newest.Meta.ID != id {
+		return nil, nil, fmt.Errorf("there is no snapshot %s", id)
+	}
+	m := s.newest.Meta
+	if !s.newest.Received {
+		size, r, err := s.live()
+		if err != nil {
+			return nil, nil, err
+		}
+		m.Size = size
+		return &m, r, nil
+	}
+	f, err := os.Open(s.path(receivedFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	m.Size = fi.Size()
+	return &m, &Received{File: f, store: s}, nil
+}
+
+// Received are the bytes of a received snapshot, for the state machine to install: their file's name is where they are.
+type Received struct {
+	*os.File
+	store *Store
+}
+
+// Installed notes that the file has become the state file.
+func (r *Received) Installed() error { return r.store.Installed() }
+
+// Create begins a snapshot. Its sink is told that it is of this node's own (Sink.Own), or is given the bytes of another's.
+func (s *Store) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
+	configurationIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+	if version != 1 {
+		return nil, fmt.Errorf("snapshot version %d is not supported", version)
+	}
+	return &Sink{store: s, meta: raft.SnapshotMeta{
+		Version:            version,
+		ID:                 fmt.Sprintf("%d-%d-%d", term, index, time.Now().UnixMilli()),
+		Index:              index,
+		Term:               term,
+		Configuration:      configuration,
+		ConfigurationIndex: configurationIndex,
+	}}, nil
+}
