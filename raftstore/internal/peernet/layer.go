@@ -48,10 +48,15 @@ func (l *Layer) deliver(c net.Conn) bool {
 	l.mu.Unlock()
 	select {
 	case l.accepted <- c:
-		return true
 	case <-l.done:
 		return false
 	}
+	select {
+	case <-l.done: // Close may not have seen it
+		c.Close()
+	default:
+	}
+	return true
 }
 
 // live drops the connections that have been closed. Called with mu held.

@@ -1,6 +1,7 @@
 package peernet
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -10,12 +11,20 @@ import (
 // keepBuffer is the largest buffer a Writer keeps when there is nothing to write.
 const keepBuffer = 16 << 10
 
+// maxQueued is the most bytes that wait for a write to end: the answers to all the requests that a node has in flight,
+// unless most of them are large.
+const maxQueued = 32 << 20
+
+// ErrSlowPeer is the error of a Writer whose peer takes less than it is sent.
+var ErrSlowPeer = errors.New("the peer does not take its messages")
+
 // A Writer sends messages. Any number of goroutines may call Send: messages that come while one is being written are
-// gathered and written together by the goroutine that is writing, in one call. The queue is not bounded here: whoever
-// owns the connection bounds the messages in flight, and the time that a write may take.
+// gathered and written together by the goroutine that is writing, in one call. Whoever owns the connection bounds the
+// time that a write may take. At the first error the Writer closes the connection, so that its reader finds out too.
 type Writer struct {
-	w      io.Writer
+	w      io.WriteCloser
 	before func() // called before each write
+	limit  int    // bytes that may be queued
 
 	mu      sync.Mutex
 	queued  []byte
@@ -25,8 +34,8 @@ type Writer struct {
 }
 
 // NewWriter returns a Writer to w. before, unless nil, is called before each write: to set a deadline.
-func NewWriter(w io.Writer, before func()) *Writer {
-	return &Writer{w: w, before: before}
+func NewWriter(w io.WriteCloser, before func()) *Writer {
+	return &Writer{w: w, before: before, limit: maxQueued}
 }
 
 // Send queues m, and writes it and all else that is queued unless another goroutine is writing already. An error is
@@ -40,7 +49,10 @@ func (w *Writer) Send(m *wire.Message) error {
 	}
 	w.queued = wire.AppendMessage(w.queued, m)
 	if w.writing {
-		return nil
+		if len(w.queued) > w.limit {
+			w.failed(ErrSlowPeer)
+		}
+		return w.err
 	}
 	w.writing = true
 	for len(w.queued) > 0 && w.err == nil {
@@ -52,7 +64,9 @@ func (w *Writer) Send(m *wire.Message) error {
 		}
 		_, err := w.w.Write(out)
 		w.mu.Lock()
-		w.err = err
+		if err != nil {
+			w.failed(err)
+		}
 		w.spare = nil
 		if cap(out) <= keepBuffer {
 			w.spare = out[:0]
@@ -60,4 +74,13 @@ func (w *Writer) Send(m *wire.Message) error {
 	}
 	w.writing = false
 	return w.err
+}
+
+// failed keeps the first error, and nothing else. Called with mu held.
+func (w *Writer) failed(err error) {
+	if w.err != nil {
+		return
+	}
+	w.err, w.queued = err, nil
+	w.w.Close() // the error that counts is the first
 }

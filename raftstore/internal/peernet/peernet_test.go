@@ -1,0 +1,533 @@
+package peernet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/wire"
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+// listen opens a peer port on the loopback.
+func listen(t *testing.T, serve func(net.Conn)) *Mux {
+	t.Helper()
+	m, err := Listen(TCP{}, "127.0.0.1:0", discard, serve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func refuseAll(c net.Conn) { c.Close() }
+
+// echo answers what it is sent until the peer closes.
+func echo(c net.Conn) {
+	defer c.Close()
+	_, _ = io.Copy(c, c)
+}
+
+func dialTo(t *testing.T, m *Mux, first ...byte) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", m.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := c.Write(first); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// closed waits until the other side has closed.
+func closed(t *testing.T, c net.Conn) {
+	t.Helper()
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if n, err := c.Read(make([]byte, 1)); err == nil || isTimeout(err) {
+		t.Errorf("read %d bytes, %v: the connection is open", n, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+func (m *Mux) open() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.conns)
+}
+
+// eventually waits for what another goroutine will do.
+func eventually(t *testing.T, f func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !f(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come to be")
+		}
+	}
+}
+
+func TestPeerRequests(t *testing.T) {
+	m := listen(t, echo)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	c, err := DialPeer(ctx, TCP{}, m.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(c, "hello")
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	c.Close()
+	eventually(t, func() bool { return m.open() == 0 })
+}
+
+func TestDialFails(t *testing.T) {
+	m := listen(t, echo)
+	address := m.Addr().String()
+	m.Close()
+	if c, err := DialPeer(context.Background(), TCP{}, address); err == nil {
+		c.Close()
+		t.Error("connected to a closed port")
+	}
+	if _, err := Listen(TCP{}, "no such address", discard, echo); err == nil {
+		t.Error("listens on no address")
+	}
+}
+
+func TestUnknownKind(t *testing.T) {
+	m := listen(t, echo)
+	for _, first := range []byte{0, 'G', 0x16, 0xff, 'r', 'p'} {
+		closed(t, dialTo(t, m, first))
+	}
+	eventually(t, func() bool { return m.open() == 0 })
+}
+
+// pipes is a network of connections that exist only here, so that their time does too.
+type pipes struct{ accepted chan net.Conn }
+
+func (p pipes) Listen(string) (net.Listener, error) {
+	return &pipeListener{p.accepted, make(chan struct{}), sync.Once{}}, nil
+}
+
+func (p pipes) Dial(context.Context, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	p.accepted <- theirs
+	return ours, nil
+}
+
+type pipeListener struct {
+	accepted chan net.Conn
+	done     chan struct{}
+	once     sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accepted:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return address("pipe") }
+
+// Who does not say what the connection is for is turned away after a while; who has said so has all the time there is.
+func TestFirstByteHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := pipes{make(chan net.Conn)}
+		m, err := Listen(network, "", discard, echo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent, _ := network.Dial(t.Context(), "")
+		spoke, err := DialPeer(t.Context(), network, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if _, err := silent.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("got %v", err)
+		}
+		if d := time.Since(begun); d != kindLimit {
+			t.Errorf("turned away after %v, want %v", d, kindLimit)
+		}
+		time.Sleep(10 * kindLimit)
+		go spoke.Write([]byte("x"))
+		if _, err := spoke.Read(make([]byte, 1)); err != nil {
+			t.Errorf("a connection that had said what it is for: %v", err)
+		}
+		if n := m.open(); n != 1 {
+			t.Errorf("%d connections are kept", n)
+		}
+		m.Close()
+	})
+}
+
+// A listener that fails for a moment is asked again.
+func TestAcceptFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := pipes{make(chan net.Conn)}
+		l, _ := network.Listen("")
+		f := &flaky{Listener: l, left: 3}
+		m, err := Listen(flakyNetwork{network, f}, "", discard, echo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := DialPeer(t.Context(), network, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		m.Close()
+		if f.left != 0 {
+			t.Errorf("%d failures are left", f.left)
+		}
+	})
+}
+
+type flakyNetwork struct {
+	pipes
+	l net.Listener
+}
+
+func (n flakyNetwork) Listen(string) (net.Listener, error) { return n.l, nil }
+
+type flaky struct {
+	net.Listener
+	left int
+}
+
+func (f *flaky) Accept() (net.Conn, error) {
+	if f.left > 0 {
+		f.left--
+		return nil, errors.New("too many open files")
+	}
+	return f.Listener.Accept()
+}
+
+// Raft of other nodes is let in when the gate has been opened, and not before; the connection works both ways.
+func TestGate(t *testing.T) {
+	m := listen(t, refuseAll)
+	closed(t, dialTo(t, m, kindRaft)) // no layer at all
+	l := m.Layer("node:1")
+	if l.Addr().String() != "node:1" || l.Addr().Network() != "tcp" {
+		t.Errorf("address %v", l.Addr())
+	}
+	closed(t, dialTo(t, m, kindRaft))
+	l.Open()
+	out, err := l.Dial(raft.ServerAddress(m.Addr().String()), 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	in, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(out, "ping")
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(in, got); err != nil || string(got) != "ping" {
+		t.Errorf("%q, %v", got, err)
+	}
+	l.Close()
+	l.Close()
+	closed(t, out)
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("accept on a closed layer: %v", err)
+	}
+	closed(t, dialTo(t, m, kindRaft))
+	// The next layer takes its place, with its own gate.
+	next := m.Layer("node:1")
+	closed(t, dialTo(t, m, kindRaft))
+	next.Open()
+	dialTo(t, m, kindRaft)
+	if _, err := next.Accept(); err != nil {
+		t.Error(err)
+	}
+}
+
+// However it comes about, no connection outlives its layer.
+func TestLayerClosesWhileConnectionsCome(t *testing.T) {
+	m := listen(t, refuseAll)
+	for range 50 {
+		l := m.Layer("node:1")
+		l.Open()
+		var wg sync.WaitGroup
+		var dialed []net.Conn
+		for range 4 {
+			dialed = append(dialed, dialTo(t, m, kindRaft))
+		}
+		wg.Go(func() {
+			for {
+				if _, err := l.Accept(); err != nil {
+					return
+				}
+			}
+		})
+		wg.Go(func() { l.Close() })
+		wg.Wait()
+		for _, c := range dialed {
+			closed(t, c)
+		}
+	}
+	eventually(t, func() bool { return m.open() == 0 })
+}
+
+// A layer does not remember the connections that were closed.
+func TestLayerForgets(t *testing.T) {
+	m := listen(t, refuseAll)
+	l := m.Layer("node:1")
+	l.Open()
+	for range 100 {
+		dialTo(t, m, kindRaft).Close()
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.conns) > 1 || m.open() != 0 {
+		t.Errorf("%d connections are remembered, %d tracked", len(l.conns), m.open())
+	}
+}
+
+// Close ends everything, in whatever state, and waits for those who serve.
+func TestClose(t *testing.T) {
+	before := runtime.NumGoroutine()
+	var serving sync.WaitGroup
+	m := listen(t, func(c net.Conn) {
+		serving.Add(1)
+		defer serving.Done()
+		echo(c)
+	})
+	l := m.Layer("node:1")
+	l.Open()
+	conns := []net.Conn{
+		dialTo(t, m),            // has not said what it is for
+		dialTo(t, m, kindPeer),  // being served
+		dialTo(t, m, kindRaft),  // waits for Accept
+		dialTo(t, m, kindRaft),  // another
+		dialTo(t, m, 'x', 0, 1), // turned away
+	}
+	if _, err := l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	serving.Wait() // not an instant longer than Close: it has returned
+	if err := m.Close(); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	for _, c := range conns {
+		closed(t, c)
+	}
+	if n := m.open(); n != 0 {
+		t.Errorf("%d connections are tracked", n)
+	}
+	eventually(t, func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// Connections beyond the bound are closed at once, and those there are go on.
+func TestConnectionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := pipes{make(chan net.Conn)}
+		m, err := Listen(network, "", discard, echo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := DialPeer(t.Context(), network, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for range 3 * maxConns {
+			network.Dial(t.Context(), "")
+		}
+		synctest.Wait()
+		if n := m.open(); n != maxConns {
+			t.Errorf("%d connections, want %d", n, maxConns)
+		}
+		go first.Write([]byte("x"))
+		if _, err := first.Read(make([]byte, 1)); err != nil {
+			t.Errorf("the first connection: %v", err)
+		}
+		time.Sleep(kindLimit) // the silent ones go
+		synctest.Wait()
+		if n := m.open(); n != 1 {
+			t.Errorf("%d connections, want 1", n)
+		}
+		m.Close()
+	})
+}
+
+// slowWriter takes one write at a time, when it is let.
+type slowWriter struct {
+	let   chan struct{}
+	began chan struct{}
+	mu    sync.Mutex
+	got   bytes.Buffer
+	fail  error
+	shut  bool
+}
+
+func (w *slowWriter) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shut = true
+	return nil
+}
+
+type buffer struct{ bytes.Buffer }
+
+func (*buffer) Close() error { return nil }
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	w.began <- struct{}{}
+	<-w.let
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fail != nil {
+		return 0, w.fail
+	}
+	return w.got.Write(p)
+}
+
+func message(uid uint32, payload string) *wire.Message {
+	return &wire.Message{Response: true, UID: uid, Class: wire.ClassPeer, Payload: []byte(payload)}
+}
+
+var rules = wire.Rules{Response: true, Class: wire.ClassPeer, Ops: 1, MaxPayload: wire.MaxPayload}
+
+func TestWriterKeepsOrder(t *testing.T) {
+	w := &slowWriter{let: make(chan struct{}), began: make(chan struct{}, 100)}
+	var before int
+	out := NewWriter(w, func() { before++ })
+	first := make(chan error)
+	go func() { first <- out.Send(message(0, strings.Repeat("a", 5000))) }()
+	<-w.began
+	const n = 100
+	for i := range uint32(n) {
+		// What is sent may be written over as soon as Send returns.
+		m := message(i+1, fmt.Sprint("payload ", i+1))
+		if err := out.Send(m); err != nil {
+			t.Fatal(err)
+		}
+		clear(m.Payload)
+	}
+	close(w.let)
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	if before != 2 {
+		t.Errorf("%d writes, want 2", before)
+	}
+	r := wire.NewReader(&w.got, rules)
+	var m wire.Message
+	for i := range uint32(n + 1) {
+		if err := r.Read(&m); err != nil || m.UID != i || i > 0 && string(m.Payload) != fmt.Sprint("payload ", i) {
+			t.Fatalf("message %d is %d, %d bytes, %v", i, m.UID, len(m.Payload), err)
+		}
+	}
+	if err := r.Read(&m); err != io.EOF {
+		t.Errorf("after the last: %v", err)
+	}
+}
+
+func TestWriterFromManyGoroutines(t *testing.T) {
+	var got buffer
+	out := NewWriter(&got, nil)
+	var wg sync.WaitGroup
+	const writers, each = 8, 200
+	for i := range writers {
+		wg.Go(func() {
+			for j := range each {
+				if err := out.Send(message(uint32(i*each+j), fmt.Sprint(j))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r := wire.NewReader(&got, rules)
+	next := make([]int, writers)
+	var m wire.Message
+	for range writers * each {
+		if err := r.Read(&m); err != nil {
+			t.Fatal(err)
+		}
+		i, j := int(m.UID)/each, int(m.UID)%each
+		if j != next[i] {
+			t.Fatalf("writer %d: message %d, want %d", i, j, next[i])
+		}
+		next[i]++
+	}
+}
+
+// The first error is the last word.
+func TestWriterFails(t *testing.T) {
+	w := &slowWriter{let: make(chan struct{}, 10), began: make(chan struct{}, 10), fail: errors.New("broken")}
+	out := NewWriter(w, nil)
+	w.let <- struct{}{}
+	for range 3 {
+		if err := out.Send(message(1, "x")); err != w.fail {
+			t.Errorf("got %v", err)
+		}
+	}
+	if len(w.began) != 1 || !w.shut {
+		t.Errorf("%d writes to a broken connection; closed %v", len(w.began), w.shut)
+	}
+}
+
+// A peer that does not take its answers must not make this side keep them all.
+func TestWriterIsBounded(t *testing.T) {
+	w := &slowWriter{let: make(chan struct{}), began: make(chan struct{}, 10)}
+	out := NewWriter(w, nil)
+	const limit = 200_000
+	out.limit = limit
+	done := make(chan error)
+	go func() { done <- out.Send(message(0, "x")) }()
+	<-w.began
+	big := message(1, strings.Repeat("a", 30000))
+	kept := 0
+	for out.Send(big) == nil {
+		if kept += 30000; kept > 2*limit {
+			t.Fatalf("%d bytes are kept", kept)
+		}
+	}
+	if kept < limit/2 {
+		t.Errorf("turned away after %d bytes", kept)
+	}
+	if err := out.Send(message(2, "x")); !errors.Is(err, ErrSlowPeer) {
+		t.Errorf("after that: %v", err)
+	}
+	close(w.let)
+	if err := <-done; !errors.Is(err, ErrSlowPeer) || !w.shut {
+		t.Errorf("the one that was writing: %v; closed %v", err, w.shut)
+	}
+}
