@@ -64,6 +64,7 @@ func (c *BenchConfig) check() error {
 // bench is a benchmark under way.
 type bench struct {
 	BenchConfig
+	targets   []target
 	corpus    *corpus
 	recorders []*recorder
 	gap       gap
@@ -73,6 +74,15 @@ type bench struct {
 // through failures of the servers: they are counted, and connections opened again. An error means that it could not
 // start.
 func RunBench(ctx context.Context, cfg BenchConfig) (*Result, error) {
+	b, err := newBench(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return b.measure(ctx, b.start), nil
+}
+
+// newBench gets everything ready.
+func newBench(ctx context.Context, cfg BenchConfig) (*bench, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -84,6 +94,9 @@ func RunBench(ctx context.Context, cfg BenchConfig) (*Result, error) {
 		return nil, err
 	}
 	b := &bench{BenchConfig: cfg, corpus: c}
+	if b.targets, err = findTargets(ctx, cfg.Addresses); err != nil {
+		return nil, err
+	}
 	for range min(cfg.Workers, 2*runtime.GOMAXPROCS(0)) {
 		b.recorders = append(b.recorders, newRecorder())
 	}
@@ -95,14 +108,39 @@ func RunBench(ctx context.Context, cfg BenchConfig) (*Result, error) {
 			return nil, err
 		}
 	}
-	return b.measure(ctx), nil
+	return b, nil
 }
 
-func (b *bench) measure(ctx context.Context) *Result {
+// start starts the workers, to run until ctx is done, in the cheapest way that there is.
+func (b *bench) start(ctx context.Context, wg *sync.WaitGroup) {
+	if b.Pipeline > 1 || !b.startLoops(ctx, wg) {
+		b.startWorkers(ctx, wg)
+	}
+}
+
+func (b *bench) measure(ctx context.Context, start func(context.Context, *sync.WaitGroup)) *Result {
 	ctx, cancel := context.WithTimeout(ctx, b.Duration)
 	defer cancel()
 	var wg sync.WaitGroup
 	b.gap.start()
+	start(ctx, &wg)
+	points := b.watch(ctx)
+	elapsed := time.Since(b.gap.origin)
+	b.gap.end()
+	wg.Wait()
+	r := &Result{Mix: b.Mix.String(), Workers: b.Workers, Pipeline: b.Pipeline, Persistent: b.Persistent,
+		DataMin: b.DataMin, DataMax: b.DataMax, Sessions: b.Sessions, SessionTimeout: b.Timeout.Seconds(),
+		Started: b.gap.origin.Round(0), Series: points}
+	r.LongestGap, r.LongestGapFrom = b.gap.found()
+	for _, a := range b.Addresses {
+		r.Addresses = append(r.Addresses, a.String())
+	}
+	r.fill(b.recorders, elapsed)
+	return r
+}
+
+// startWorkers starts a goroutine for each worker.
+func (b *bench) startWorkers(ctx context.Context, wg *sync.WaitGroup) {
 	for i := range b.Workers {
 		if b.Persistent {
 			w := newPipeliner(b, i)
@@ -112,18 +150,6 @@ func (b *bench) measure(ctx context.Context) *Result {
 			wg.Go(func() { w.run(ctx) })
 		}
 	}
-	points := b.watch(ctx)
-	elapsed := time.Since(b.gap.origin)
-	b.gap.end()
-	wg.Wait()
-	r := &Result{Mix: b.Mix.String(), Workers: b.Workers, Pipeline: b.Pipeline, Persistent: b.Persistent,
-		DataMin: b.DataMin, DataMax: b.DataMax, Sessions: b.Sessions,
-		LongestGap: time.Duration(b.gap.longest.Load()).Seconds(), Series: points}
-	for _, a := range b.Addresses {
-		r.Addresses = append(r.Addresses, a.String())
-	}
-	r.fill(b.recorders, elapsed)
-	return r
 }
 
 // watch makes the time series until ctx is done.

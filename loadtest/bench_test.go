@@ -27,8 +27,9 @@ func TestBench(t *testing.T) {
 	a, _ := serve(t, m, "")
 	b, _ := serve(t, m, "")
 	for name, change := range map[string]func(*BenchConfig){
-		"pipelined": func(*BenchConfig) {},
-		"each time": func(c *BenchConfig) { c.Persistent, c.Pipeline = false, 1 },
+		"pipelined":  func(*BenchConfig) {},
+		"one by one": func(c *BenchConfig) { c.Pipeline = 1 },
+		"each time":  func(c *BenchConfig) { c.Persistent, c.Pipeline = false, 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := benchOf(t, "add=3,get=3,have=2,remove=2", a, b)
@@ -113,16 +114,18 @@ func TestBenchMisses(t *testing.T) {
 
 // It outlives the death of its server, counts what that cost, and goes on when there is one again.
 func TestBenchOutlivesServer(t *testing.T) {
-	for name, persistent := range map[string]bool{"pipelined": true, "each time": false} {
+	for name, change := range map[string]func(*BenchConfig){
+		"pipelined":  func(*BenchConfig) {},
+		"one by one": func(c *BenchConfig) { c.Pipeline = 1 },
+		"each time":  func(c *BenchConfig) { c.Persistent, c.Pipeline = false, 1 },
+	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMemory(t)
 			a, stop := serve(t, m, "")
 			at := strings.TrimPrefix(a.String(), "IP:")
 			cfg := benchOf(t, "add=1", a)
 			cfg.Duration = time.Minute // until it is told to stop
-			if cfg.Persistent = persistent; !persistent {
-				cfg.Pipeline = 1
-			}
+			change(&cfg)
 			var bad atomic.Uint64
 			cfg.Live = func(l Live) { bad.Store(l.Errors) }
 			ctx, cancel := context.WithCancel(t.Context())
@@ -149,9 +152,39 @@ func TestBenchOutlivesServer(t *testing.T) {
 	}
 }
 
+// The goroutines that do the work where there is no loop, or no address to give to it.
+func TestWorkers(t *testing.T) {
+	a, _ := serve(t, newMemory(t), "")
+	for name, persistent := range map[string]bool{"one by one": true, "each time": false} {
+		t.Run(name, func(t *testing.T) {
+			cfg := benchOf(t, "add=3,get=3,have=2,remove=2", a)
+			cfg.Persistent, cfg.Pipeline = persistent, 1
+			b, err := newBench(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := b.measure(t.Context(), b.startWorkers)
+			if len(r.Errors) > 0 || r.Total.Good == 0 || len(r.Ops) != 4 {
+				t.Errorf("errors %v, %d good, %d operations", r.Errors, r.Total.Good, len(r.Ops))
+			}
+		})
+	}
+}
+
+// Of several servers one may be down from the start.
+func TestBenchWithOneServerDown(t *testing.T) {
+	a, _ := serve(t, newMemory(t), "")
+	cfg := benchOf(t, "get=1", address1(t, "UNIX:/nobody/listens"), a)
+	cfg.Pipeline = 1
+	r, err := RunBench(t.Context(), cfg)
+	if err != nil || r.Total.Good == 0 || r.Total.Missed > 0 || r.Errors["not sent"] == 0 {
+		t.Errorf("%v: %+v", err, r)
+	}
+}
+
 func TestBenchThatCannotStart(t *testing.T) {
 	nobody := address1(t, "IP:127.0.0.1:1")
-	if _, err := RunBench(t.Context(), benchOf(t, "get=1", nobody)); err == nil || !strings.Contains(err.Error(), "preloading") {
+	if _, err := RunBench(t.Context(), benchOf(t, "get=1", nobody)); err == nil || !strings.Contains(err.Error(), "connect to IP:127.0.0.1:1") {
 		t.Errorf("without a server: %v", err)
 	}
 	for name, change := range map[string]func(*BenchConfig){
@@ -167,7 +200,7 @@ func TestBenchThatCannotStart(t *testing.T) {
 	} {
 		cfg := benchOf(t, "get=1", nobody)
 		change(&cfg)
-		if _, err := RunBench(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "preloading") {
+		if _, err := RunBench(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "connect to IP:") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -1,15 +1,19 @@
 package loadtest
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // A gap follows the longest time without a good answer. Any number of goroutines may use it.
 type gap struct {
-	origin  time.Time
-	last    atomic.Int64 // since the origin, ns
+	origin time.Time
+	last   atomic.Int64 // since the origin, ns
+
 	longest atomic.Int64
+	mu      sync.Mutex
+	from    int64 // when the longest began
 }
 
 // start begins anew: what was before does not count.
@@ -26,20 +30,30 @@ func (g *gap) good(at time.Duration) {
 			return
 		}
 		if g.last.CompareAndSwap(last, int64(at)) {
-			g.stretch(int64(at) - last)
+			g.stretch(last, int64(at))
 			return
 		}
 	}
 }
 
 // end counts the time since the last good answer too.
-func (g *gap) end() { g.stretch(int64(time.Since(g.origin)) - g.last.Load()) }
+func (g *gap) end() { g.stretch(g.last.Load(), int64(time.Since(g.origin))) }
 
-func (g *gap) stretch(n int64) {
-	for {
-		longest := g.longest.Load()
-		if n <= longest || g.longest.CompareAndSwap(longest, n) {
-			return
-		}
+func (g *gap) stretch(from, to int64) {
+	if to-from <= g.longest.Load() {
+		return
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if to-from > g.longest.Load() {
+		g.longest.Store(to - from)
+		g.from = from
+	}
+}
+
+// found is the longest gap, and when it began, in seconds.
+func (g *gap) found() (longest, from float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Duration(g.longest.Load()).Seconds(), time.Duration(g.from).Seconds()
 }

@@ -177,10 +177,15 @@ const (
 	maxBackoff = backoff(100 * time.Millisecond)
 )
 
+// longer is how long to wait now, which is longer than the last time.
+func (d *backoff) longer() time.Duration {
+	*d = min(max(2**d, minBackoff), maxBackoff)
+	return time.Duration(*d)
+}
+
 // sleep waits, or until ctx is done, and for longer the next time.
 func (d *backoff) sleep(ctx context.Context) {
-	*d = min(max(2**d, minBackoff), maxBackoff)
-	t := time.NewTimer(time.Duration(*d))
+	t := time.NewTimer(d.longer())
 	defer t.Stop()
 	select {
 	case <-t.C:

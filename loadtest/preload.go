@@ -25,7 +25,10 @@ func (b *bench) preload(ctx context.Context) error {
 	timeout := min(b.Duration+10*time.Minute, wire.MaxTimeout)
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for _, a := range b.Addresses {
+	for _, a := range b.targets {
+		if !a.up {
+			continue
+		}
 		c, err := client.New(a.String(), client.WithTimeout(b.RequestTimeout))
 		if err != nil {
 			return err

@@ -24,13 +24,18 @@ type Result struct {
 	DataMin    int      `json:"data_min"`
 	DataMax    int      `json:"data_max"`
 	Sessions   int      `json:"sessions"` // preloaded
+	// SessionTimeout is that of added sessions, in seconds.
+	SessionTimeout float64 `json:"session_timeout"`
 
-	Seconds    float64           `json:"seconds"`
-	Total      OpResult          `json:"total"`
-	Ops        []OpResult        `json:"operations"`
-	Errors     map[string]uint64 `json:"errors"`      // by status or kind
-	LongestGap float64           `json:"longest_gap"` // without a good answer, in seconds
-	Series     []Point           `json:"series"`
+	Started time.Time         `json:"started"`
+	Seconds float64           `json:"seconds"`
+	Total   OpResult          `json:"total"`
+	Ops     []OpResult        `json:"operations"`
+	Errors  map[string]uint64 `json:"errors"` // by status or kind
+	// LongestGap is the longest time without a good answer, and LongestGapFrom when it began, in seconds.
+	LongestGap     float64 `json:"longest_gap"`
+	LongestGapFrom float64 `json:"longest_gap_from"`
+	Series         []Point `json:"series"`
 }
 
 // An OpResult is about one operation, or all together.
@@ -115,25 +120,21 @@ func (o *OpResult) sumUp(seconds float64) {
 
 // Print writes the result for people.
 func (r *Result) Print(w io.Writer) error {
-	connections := "a new connection for each request"
-	if r.Persistent {
-		connections = fmt.Sprintf("%d requests in flight on each connection", r.Pipeline)
+	workers := "workers"
+	if r.Workers == 1 {
+		workers = "worker"
 	}
-	fmt.Fprintf(w, "%s on %d workers, %s, %.1f s\n\n", r.Mix, r.Workers, connections, r.Seconds)
+	fmt.Fprintf(w, "%s on %d %s, %s, %.1f s\n\n", r.Mix, r.Workers, workers, r.connections(), r.Seconds)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "\tanswers\tmissed\terrors\tper second\tp50\tp90\tp99\tp99.9\tmax\t")
-	rows := r.Ops
-	if len(rows) != 1 {
-		rows = append(slices.Clone(rows), r.Total)
-	}
-	for _, o := range rows {
+	for _, o := range r.rows() {
 		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%.0f\t%s\t%s\t%s\t%s\t%s\t\n", o.Op, o.Good, o.Missed, o.Errors, o.PerSecond,
-			shown(o.Latency.P50), shown(o.Latency.P90), shown(o.Latency.P99), shown(o.Latency.P999), shown(o.Latency.Max))
+			o.shown(o.Latency.P50), o.shown(o.Latency.P90), o.shown(o.Latency.P99), o.shown(o.Latency.P999), o.shown(o.Latency.Max))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nlongest time without a good answer: %s\n", shown(r.LongestGap*1e6))
+	fmt.Fprintf(w, "\nlongest time without a good answer: %s, from %.1f s on\n", shown(r.LongestGap*1e6), r.LongestGapFrom)
 	if len(r.Errors) == 0 {
 		_, err := fmt.Fprintln(w, "no errors")
 		return err
@@ -145,10 +146,37 @@ func (r *Result) Print(w io.Writer) error {
 	return err
 }
 
+// rows are the operations, and their sum if there is more than one.
+func (r *Result) rows() []OpResult {
+	if len(r.Ops) == 1 {
+		return r.Ops
+	}
+	return append(slices.Clone(r.Ops), r.Total)
+}
+
+// connections says in words what connections the workers have.
+func (r *Result) connections() string {
+	switch {
+	case !r.Persistent:
+		return "a new connection for each request"
+	case r.Pipeline == 1:
+		return "one request at a time on a connection that is kept"
+	}
+	return fmt.Sprintf("%d requests in flight on each connection", r.Pipeline)
+}
+
+// shown is one of its latencies for people, if it has any.
+func (o *OpResult) shown(us float64) string {
+	if o.Good == 0 {
+		return "-"
+	}
+	return shown(us)
+}
+
 // shown is a number of microseconds with three digits and a unit.
 func shown(us float64) string {
 	switch {
-	case us < 1e3:
+	case us < 999.5:
 		return fmt.Sprintf("%.3g µs", us)
 	case us < 999.5e3:
 		return fmt.Sprintf("%.3g ms", us/1e3)

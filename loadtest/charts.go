@@ -1,0 +1,249 @@
+package loadtest
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+)
+
+// gapShown is how long, in seconds, nobody must have had a good answer for a chart to point it out.
+const gapShown = 2 * float64(Interval) / 1e9
+
+// rateChart is throughput over time, with the longest gap marked.
+func rateChart(r *Result, slices []slice) chart {
+	c := chart{Name: "rate", Title: "Answers a second"}
+	var most float64
+	for _, s := range slices {
+		most = max(most, s.rate())
+	}
+	x, xTicks := timeAxis(r.Seconds)
+	y, yTicks := linear(most, short)
+	c.X, c.Y = xTicks, yTicks
+	area, line := pen{x: x, y: y}, pen{x: x, y: y}
+	for _, s := range slices {
+		area.bar(s.From, s.To, s.rate())
+		line.line(s.From, s.rate())
+		line.line(s.To, s.rate())
+	}
+	c.Lines = []shape{{Class: "area", Path: area.String()}, {Class: "line rate", Path: line.String()}}
+	c.Bands = gapBands(r, x)
+	if n := pointsPerSlice(r.Series); n > 0 {
+		c.Note = "in steps of " + (time.Duration(n) * Interval).String()
+	}
+	return c
+}
+
+func gapBands(r *Result, x scale) []band {
+	if r.LongestGap < gapShown {
+		return nil
+	}
+	b := band{At: 100 * x.at(r.LongestGapFrom), Width: 100 * r.LongestGap / x.high,
+		Label: shown(r.LongestGap*1e6) + " without a good answer"}
+	b.Left = b.At > 50
+	return []band{b}
+}
+
+// errorChart is errors over time.
+func errorChart(r *Result, slices []slice) chart {
+	c := chart{Name: "errors", Title: "Errors"}
+	var most uint64
+	for _, s := range slices {
+		most = max(most, s.Errors)
+	}
+	if most == 0 {
+		c.Empty = "No errors."
+		return c
+	}
+	x, xTicks := timeAxis(r.Seconds)
+	y, yTicks := linear(float64(most), short)
+	c.X, c.Y = xTicks, yTicks[:1]
+	c.Y = append(c.Y, yTicks[len(yTicks)-1])
+	p := pen{x: x, y: y}
+	for _, s := range slices {
+		if s.Errors > 0 {
+			p.bar(s.From, s.To, float64(s.Errors))
+		}
+	}
+	c.Lines = []shape{{Class: "bars bad", Path: p.String()}}
+	c.Bands = gapBands(r, x)
+	for i := range c.Bands {
+		c.Bands[i].Label = ""
+	}
+	c.Note = "in each step"
+	return c
+}
+
+// latencyChart is latency over time; where nobody had an answer, the lines are broken.
+func latencyChart(r *Result, slices []slice) chart {
+	c := chart{Name: "latency", Title: "Latency over time", Note: "logarithmic"}
+	least, most := math.Inf(1), 0.0
+	for _, s := range slices {
+		if s.Good > 0 {
+			least, most = min(least, s.P50), max(most, s.Max)
+		}
+	}
+	if most == 0 {
+		c.Empty = "No answers."
+		return c
+	}
+	x, xTicks := timeAxis(r.Seconds)
+	y, yTicks := logarithmic(least, most)
+	c.X, c.Y = xTicks, yTicks
+	for _, what := range []struct {
+		class, legend string
+		of            func(slice) float64
+	}{
+		{"line max", "max", func(s slice) float64 { return s.Max }},
+		{"line p99", "p99", func(s slice) float64 { return s.P99 }},
+		{"line p50", "p50", func(s slice) float64 { return s.P50 }},
+	} {
+		p := pen{x: x, y: y}
+		for _, s := range slices {
+			if s.Good == 0 {
+				p.lift()
+				continue
+			}
+			p.line(s.From, what.of(s))
+			p.line(s.To, what.of(s))
+		}
+		c.Lines = append(c.Lines, shape{Class: what.class, Path: p.String(), Legend: what.legend})
+	}
+	c.Bands = gapBands(r, x)
+	for i := range c.Bands {
+		c.Bands[i].Label = ""
+	}
+	if pointsPerSlice(r.Series) > 1 {
+		c.Note += "; each step shows the highest p99 and maximum, and the mean of the medians, of shorter ones"
+	}
+	return c
+}
+
+// binsPerTen is how finely spreadChart divides latencies between one and ten.
+const binsPerTen = 20
+
+// spreadChart is how many answers took how long.
+func spreadChart(r *Result) chart {
+	c := chart{Name: "spread", Title: "How many answers took how long", Note: "share of all answers"}
+	h := r.Total.Histogram
+	if h == nil || h.TotalCount() == 0 {
+		c.Empty = "No answers."
+		return c
+	}
+	x, xTicks := logarithmic(micros(h.Min()), micros(h.Max()))
+	n := int(math.Ceil(math.Log10(x.high/x.low)*binsPerTen - 1e-9))
+	bins := make([]float64, n)
+	at := func(us float64) float64 { return min(max(x.at(us), 0), 1) * float64(n) }
+	for _, d := range h.Distribution() {
+		if d.Count == 0 {
+			continue
+		}
+		// What the histogram does not tell apart is spread evenly.
+		from, to := at(micros(d.From)), at(micros(d.To+1))
+		for i := int(from); i < n && float64(i) < to; i++ {
+			part := min(to, float64(i+1)) - max(from, float64(i))
+			bins[i] += float64(d.Count) * part / (to - from)
+		}
+	}
+	var most float64
+	for i := range bins {
+		bins[i] *= 100 / float64(h.TotalCount())
+		most = max(most, bins[i])
+	}
+	y, yTicks := linear(most, func(v float64) string { return fmt.Sprintf("%.3g %%", v) })
+	c.X, c.Y = xTicks, yTicks
+	bars := pen{x: scale{high: float64(n)}, y: y}
+	for i, v := range bins {
+		if v > 0 {
+			bars.bar(float64(i), float64(i+1), max(v, y.high/150)) // what is there can be seen
+		}
+	}
+	c.Lines = []shape{{Class: "bars", Path: bars.String()}}
+	l := r.Total.Latency
+	for _, mark := range []struct {
+		label string
+		us    float64
+	}{{"p50", l.P50}, {"p99", l.P99}, {"p99.9", l.P999}} {
+		c.Bands = append(c.Bands, band{At: 100 * x.at(mark.us), Label: mark.label, Left: x.at(mark.us) > 0.8})
+	}
+	return c
+}
+
+// tailChart is latency by percentile, the last of them as far apart as the first.
+func tailChart(r *Result) chart {
+	c := chart{Name: "tail", Title: "Latency by percentile", Note: "logarithmic"}
+	h := r.Total.Histogram
+	if h == nil || h.TotalCount() == 0 {
+		c.Empty = "No answers."
+		return c
+	}
+	nines := min(max(math.Log10(float64(h.TotalCount())), 1), 6)
+	x := scale{high: nines}
+	for i := 0; float64(i) <= nines; i++ {
+		c.X = append(c.X, tick{100 * x.at(float64(i)), percentile(i)})
+	}
+	y, yTicks := logarithmic(micros(h.Min()), micros(h.Max()))
+	c.Y = yTicks
+	for _, o := range r.rows() {
+		if o.Good == 0 {
+			continue
+		}
+		p := pen{x: x, y: y}
+		for i := range 101 {
+			at := nines * float64(i) / 100
+			if at > math.Log10(float64(o.Good))+0.01 {
+				break
+			}
+			p.line(at, micros(o.Histogram.ValueAtQuantile(100*(1-math.Pow(10, -at)))))
+		}
+		c.Lines = append(c.Lines, shape{Class: "line " + strings.ToLower(o.Op), Path: p.String(), Legend: o.Op})
+	}
+	return c
+}
+
+// percentile is the label of the percentile with so many nines.
+func percentile(nines int) string {
+	switch nines {
+	case 0:
+		return "0"
+	case 1:
+		return "p90"
+	case 2:
+		return "p99"
+	}
+	return "p99." + strings.Repeat("9", nines-2)
+}
+
+// short is a number in as few digits as do.
+func short(v float64) string {
+	switch {
+	case v >= 1e6:
+		return fmt.Sprintf("%.4gM", v/1e6)
+	case v >= 1e3:
+		return fmt.Sprintf("%.4gk", v/1e3)
+	}
+	return fmt.Sprintf("%.4g", v)
+}
+
+// A hover is what the page says about the time that the pointer is at.
+type hover struct {
+	Seconds float64    `json:"seconds"`
+	To      []float64  `json:"to"`
+	Text    [][]string `json:"text"` // of each slice, line by line
+}
+
+func newHover(r *Result, slices []slice) hover {
+	h := hover{Seconds: r.Seconds}
+	for _, s := range slices {
+		text := []string{fmt.Sprintf("%.1f s", s.To), grouped(uint64(s.rate()+0.5)) + " answers a second"}
+		if s.Good > 0 {
+			text = append(text, "p50 "+shown(s.P50), "p99 "+shown(s.P99), "max "+shown(s.Max))
+		}
+		if s.Errors > 0 {
+			text = append(text, grouped(s.Errors)+" errors")
+		}
+		h.To = append(h.To, s.To)
+		h.Text = append(h.Text, text)
+	}
+	return h
+}

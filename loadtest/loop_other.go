@@ -1,0 +1,11 @@
+//go:build !linux
+
+package loadtest
+
+import (
+	"context"
+	"sync"
+)
+
+// startLoops is for Linux.
+func (b *bench) startLoops(context.Context, *sync.WaitGroup) bool { return false }

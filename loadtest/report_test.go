@@ -1,0 +1,179 @@
+package loadtest
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs (go test -update writes it anew):\n%s", path, got)
+	}
+}
+
+// sample is a run of three seconds, with a failover of half of one.
+func sample() *Result {
+	r := &Result{Mix: "add=10,get=90", Addresses: []string{"IP:127.0.0.1:9001", "UNIX:/tmp/<script>"}, Workers: 8, Pipeline: 16,
+		Persistent: true, DataMin: 300, DataMax: 2000, Sessions: 10000, SessionTimeout: 600,
+		Started: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), LongestGap: 0.52, LongestGapFrom: 1.48}
+	rec := newRecorder()
+	for i := range 30 {
+		p := Point{At: float64(i+1) / 10}
+		if i >= 15 && i < 20 {
+			p.Errors = uint64(20 - i)
+			for range p.Errors {
+				rec.bad(wire.OpAdd, "DISCONNECTED")
+			}
+		} else {
+			p.Good, p.P50, p.P99, p.Max = 1000, 210, 1900, 2400
+			for n := range 1000 {
+				rec.good(wire.OpGet, time.Duration(100+n*n/500)*time.Microsecond, n%250 == 0)
+			}
+			for n := range 100 {
+				rec.good(wire.OpAdd, time.Duration(900+40*n)*time.Microsecond, false)
+			}
+		}
+		r.Series = append(r.Series, p)
+	}
+	rec.trouble("no connection")
+	r.fill([]*recorder{rec}, 3*time.Second)
+	return r
+}
+
+func TestSummary(t *testing.T) {
+	var out bytes.Buffer
+	if err := sample().Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	out.WriteString("\n---\n\n")
+	nothing := &Result{Mix: "get=1", Workers: 1, LongestGap: 1, Seconds: 1}
+	nothing.fill(nil, time.Second)
+	if err := nothing.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "summary.txt", out.Bytes())
+}
+
+// The page needs nothing but itself, and what came from outside does not become markup.
+func TestReport(t *testing.T) {
+	empty := &Result{}
+	empty.fill(nil, 0)
+	for name, r := range map[string]*Result{"sample": sample(), "empty": empty} {
+		var out bytes.Buffer
+		if err := r.Report(&out, "dc_test", "v1"); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		page := out.String()
+		for _, bad := range []string{"<script>,", "/tmp/<script>", "http:", "https:", "src=", "href=", "url(", "@import", "NaN", "Inf", "ZgotmplZ"} {
+			if strings.Contains(page, bad) {
+				t.Errorf("%s: the page has %q in it", name, bad)
+			}
+		}
+		if name == "empty" {
+			continue
+		}
+		for _, good := range []string{"UNIX:/tmp/&lt;script&gt;", "520 ms without a good answer", "left:49.33%;width:17.33%", "DISCONNECTED", "300 to 2\u202f000 bytes"} {
+			if !strings.Contains(page, good) {
+				t.Errorf("the page does not have %q in it", good)
+			}
+		}
+		if n := len(regexp.MustCompile(`<path class="[a-z0-9 ]+" d="M[MLHVZ0-9. ]+"/>`).FindAllString(page, -1)); n < 10 {
+			t.Errorf("%d curves are drawn", n)
+		}
+	}
+}
+
+// In the gap the throughput is nothing and the lines of latency are broken.
+func TestGapIsDrawn(t *testing.T) {
+	r := sample()
+	s := newSlices(r.Series)
+	if rate := rateChart(r, s).Lines[1].Path; !strings.Contains(rate, "L500 1000L533.3 1000") {
+		t.Errorf("throughput: %s", rate)
+	}
+	for _, line := range latencyChart(r, s).Lines {
+		if n := strings.Count(line.Path, "M"); n != 2 {
+			t.Errorf("%s is in %d pieces: %s", line.Legend, n, line.Path)
+		}
+	}
+}
+
+func TestSlices(t *testing.T) {
+	var series []Point
+	for i := range 1001 {
+		series = append(series, Point{At: float64(i+1) / 10, Good: uint64(i % 2), Errors: 1, P50: 10, P99: float64(i), Max: float64(2 * i)})
+	}
+	s := newSlices(append(series, Point{At: 100.101, Good: 7, P50: 50}))
+	var good, errors uint64
+	at := 0.0
+	for _, x := range s {
+		if x.From != at || x.To <= x.From {
+			t.Errorf("%+v follows %v", x, at)
+		}
+		at = x.To
+		good += x.Good
+		errors += x.Errors
+	}
+	if len(s) > maxSlices || at != 100.101 || good != 507 || errors != 1001 {
+		t.Errorf("%d slices up to %v, %d good, %d errors", len(s), at, good, errors)
+	}
+	if x := s[0]; x.P50 != 10 || x.P99 != 2 || x.Max != 4 || x.Good != 1 || x.Errors != 3 {
+		t.Errorf("three points make %+v", x)
+	}
+	// A late tick makes a long point and a short one.
+	s = newSlices([]Point{{At: 0.1}, {At: 0.29}, {At: 0.3}, {At: 0.4}})
+	if len(s) != 3 || s[1].To != 0.3 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestScales(t *testing.T) {
+	labels := func(ticks []tick) string {
+		var all []string
+		for _, k := range ticks {
+			all = append(all, k.Label)
+		}
+		return strings.Join(all, " ")
+	}
+	for want, got := range map[string]func() []tick{
+		"0 5k 10k 15k 20k":          func() []tick { _, k := linear(16500, short); return k },
+		"0 1":                       func() []tick { _, k := linear(0, short); return k },
+		"20 µs 50 µs 100 µs 200 µs": func() []tick { _, k := logarithmic(23, 180); return k },
+		"0 s 0.5 s 1 s 1.5 s 2 s":   func() []tick { _, k := timeAxis(2.1); return k },
+		"10 µs 100 µs 1 ms 10 ms":   func() []tick { _, k := logarithmic(10, 12000); return k },
+		"0 s 500 s 1000 s 1500 s 2000 s 2500 s 3000 s 3500 s":         func() []tick { _, k := timeAxis(3600); return k },
+		"500 ms 1.00 s 2.00 s 5.00 s":                                 func() []tick { _, k := logarithmic(6e5, 4e6); return k },
+		"0 0.2 0.4 0.6 0.8":                                           func() []tick { _, k := linear(0.7, short); return k },
+		"0 500k 1M 1.5M 2M":                                           func() []tick { _, k := linear(1.9e6, short); return k },
+		"50 µs 100 µs 200 µs 500 µs":                                  func() []tick { _, k := logarithmic(50, 500); return k },
+		"20 ms 50 ms 100 ms 200 ms":                                   func() []tick { _, k := logarithmic(2e4, 2e5); return k },
+		"5 µs 10 µs":                                                  func() []tick { _, k := logarithmic(7, 7); return k },
+		"1 ms 2 ms 5 ms 10 ms 20 ms":                                  func() []tick { _, k := logarithmic(1000, 11000); return k },
+		"100 µs 200 µs 500 µs 1 ms":                                   func() []tick { _, k := logarithmic(199, 999); return k },
+		"0 s 0.001 s 0.002 s 0.003 s 0.004 s 0.005 s 0.006 s 0.007 s": func() []tick { _, k := timeAxis(0.0071); return k },
+	} {
+		if k := got(); k != nil && labels(k) != want {
+			t.Errorf("got %s, want %s", labels(k), want)
+		}
+	}
+}
