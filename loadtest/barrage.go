@@ -31,6 +31,8 @@ type BarrageConfig struct {
 	DataMin, DataMax int
 	// Timeout of sessions; each is longer or shorter by up to TimeoutVar.
 	Timeout, TimeoutVar time.Duration
+	// MinTimeout is what the server raises shorter timeouts to, 0 if it takes them as they are.
+	MinTimeout time.Duration
 	// RequestTimeout is the longest wait for one answer: DefaultRequestTimeout when 0.
 	RequestTimeout time.Duration
 	// Margin is for the time around a session's expiry, DefaultMargin when 0.
@@ -45,9 +47,13 @@ func Servers(addresses []wire.Address) func(worker int) (Store, error) {
 	return func(worker int) (Store, error) { return client.Dial(addresses[worker%len(addresses)].String()) }
 }
 
-// EachTime opens a connection for every request.
+// EachTime opens a connection for every request, after one to see that somebody is there.
 func EachTime(addresses []wire.Address) func(worker int) (Store, error) {
-	return func(worker int) (Store, error) { return newShooter(addresses[worker%len(addresses)]), nil }
+	return func(worker int) (Store, error) {
+		a := addresses[worker%len(addresses)]
+		_, err := findTargets(context.Background(), []wire.Address{a})
+		return newShooter(a), err
+	}
 }
 
 // A BarrageResult counts what was asked and how it was answered.
@@ -213,7 +219,7 @@ func (w *checker) one(ctx context.Context) error {
 	}
 	was := m.there
 	wrong := m.judge(exchange{number: w.number, op: op, asked: asked, answered: time.Now(),
-		data: data, timeout: timeout, err: err, margin: w.cfg.Margin})
+		data: data, timeout: max(timeout, w.cfg.MinTimeout), err: err, margin: w.cfg.Margin})
 	if wrong != nil {
 		wrong.Number, wrong.Worker, wrong.Op, wrong.ID, wrong.Err = w.number, w.worker, op, shortID(m.id), err
 		return wrong

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,36 @@ func TestBarrageFindsWrongStores(t *testing.T) {
 	}
 }
 
+// raising is a store that was told to raise short timeouts.
+type raising struct {
+	Store
+	to time.Duration
+}
+
+func (r raising) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+	return r.Store.Add(ctx, id, data, max(timeout, r.to))
+}
+
+// A server that raises timeouts is wrong, unless it is known to do so; then it must.
+func TestBarrageKnowsOfRaisedTimeouts(t *testing.T) {
+	for _, tt := range []struct{ does, told time.Duration }{{40, 40}, {40, 0}, {0, 40}} {
+		synctest.Test(t, func(t *testing.T) {
+			m := server.NewMemory(0)
+			defer m.Close()
+			cfg := barrageOf(slow{raising{m, tt.does * time.Second}})
+			cfg.MinTimeout = tt.told * time.Second
+			_, err := RunBarrage(t.Context(), cfg)
+			var wrong *WrongAnswer
+			if errors.As(err, &wrong); (wrong == nil) != (tt.does == tt.told) || wrong == nil && err != nil {
+				t.Errorf("raises to %d, told %d: %v", tt.does, tt.told, err)
+			}
+			if wrong != nil && wrong.Outlived != (tt.does > tt.told) {
+				t.Errorf("raises to %d, told %d: outlived is %v", tt.does, tt.told, wrong.Outlived)
+			}
+		})
+	}
+}
+
 // A report has neither a session's data nor its whole id.
 func TestReportKeepsSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -127,17 +158,42 @@ func TestBarrageOverTheWire(t *testing.T) {
 }
 
 func TestBarrageWithoutServer(t *testing.T) {
+	nobody := []wire.Address{address1(t, "IP:127.0.0.1:1")}
+	for name, open := range map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime} {
+		cfg := barrageOf(nil)
+		cfg.Open = open(nobody)
+		if _, err := RunBarrage(t.Context(), cfg); err == nil || !strings.HasPrefix(err.Error(), "connect to IP:127.0.0.1:1: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A server that goes away is told from one that answers wrongly.
+func TestBarrageLosesServer(t *testing.T) {
+	store := &leaving{Store: newMemory(t)}
+	address, stop := serve(t, store, "")
+	store.stop = stop
 	cfg := barrageOf(nil)
-	cfg.Open = EachTime([]wire.Address{address1(t, "IP:127.0.0.1:1")})
+	cfg.Open = EachTime([]wire.Address{address})
 	_, err := RunBarrage(t.Context(), cfg)
 	var wrong *WrongAnswer
-	if !errors.As(err, &wrong) || !strings.Contains(wrong.Got, "no answer") {
+	if !errors.As(err, &wrong) || !strings.HasPrefix(err.Error(), "no answer to operation ") {
 		t.Errorf("got %v", err)
 	}
-	cfg.Open = Servers([]wire.Address{address1(t, "IP:127.0.0.1:1")})
-	if _, err := RunBarrage(t.Context(), cfg); err == nil {
-		t.Error("connected to nobody")
+}
+
+// leaving stops its server after a while.
+type leaving struct {
+	Store
+	n    atomic.Int64
+	stop func()
+}
+
+func (l *leaving) Have(ctx context.Context, id []byte) error {
+	if l.n.Add(1) == 20 {
+		go l.stop()
 	}
+	return l.Store.Have(ctx, id)
 }
 
 func TestBarrageEndsWithItsContext(t *testing.T) {

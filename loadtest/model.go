@@ -24,7 +24,7 @@ type exchange struct {
 	op              wire.Op
 	asked, answered time.Time
 	data            []byte        // of an ADD, or the answer to a GET
-	timeout         time.Duration // of an ADD
+	timeout         time.Duration // of an ADD, as the server has it
 	err             error
 	margin          time.Duration
 }
@@ -37,6 +37,7 @@ type WrongAnswer struct {
 	ID            string // the first bytes in hex
 	Expected, Got string
 	Err           error // what the store returned
+	Outlived      bool  // the session is there past its timeout
 }
 
 // Error is the report for people.
@@ -67,7 +68,7 @@ func (m *model) judge(x exchange) *WrongAnswer {
 	case yes && mayBeThere:
 	case no && mayBeAbsent:
 	default:
-		return &WrongAnswer{Expected: m.expected(x, mayBeThere, mayBeAbsent), Got: got(x)}
+		return &WrongAnswer{Expected: m.expected(x, mayBeThere, mayBeAbsent), Got: got(x), Outlived: yes && m.there}
 	}
 	if yes && x.op == wire.OpGet {
 		if d := differ(x.data, m.data); d != "" {

@@ -29,6 +29,7 @@ type options struct {
 	dataMax    uint64
 	timeout    time.Duration
 	timeoutVar time.Duration
+	minTimeout time.Duration
 	ops        uint64
 	workers    uint64
 	persistent bool
@@ -40,6 +41,7 @@ type options struct {
 	mix      loadtest.Mix
 	size     sizes
 	json     bool
+	report   string
 }
 
 // sizes are a range of data sizes.
@@ -82,10 +84,12 @@ func newOptions() (*options, *config.Set) {
 	set.Uint64(&o.dataMin, wire.MaxAddData, "datamin", "the fewest bytes of data in a session")
 	set.Uint64(&o.dataMax, wire.MaxAddData, "datamax", "the most bytes of data in a session")
 	seconds(set, &o.timeout, "timeout", fmt.Sprintf("the time sessions live, in seconds; with -bench %.0f unless given", benchTimeout.Seconds()))
-	seconds(set, &o.timeoutVar, "timevar", "by how many seconds that is longer or shorter, at random")
+	seconds(set, &o.timeoutVar, "timevar", "by how many seconds that is longer or shorter, at random, but never below 0")
 	set.Group("Checking")
 	set.Uint64(&o.ops, 1<<62, "ops", "how many operations, all workers together; 0 stands for 10 times the square of -sessions")
 	set.Uint64(&o.progress, 1<<62, "progress", "print a line every so many operations; 0 for none")
+	set.Millis(&o.minTimeout, 0, wire.MaxTimeout, "mintimeout",
+		"what the server or proxy raises shorter timeouts to, if it was told to with its own -mintimeout: sessions must then live so long")
 	set.Group("Measuring")
 	set.Bool(&o.bench, "bench", "measure instead of checking")
 	set.Duration(&o.duration, "duration", "for how long")
@@ -99,6 +103,8 @@ func newOptions() (*options, *config.Set) {
 	set.Uint64(&o.pipeline, loadtest.MaxPipeline, "pipeline",
 		"requests in flight on each worker's connection; above 1, connections are kept as with -persistent")
 	set.Bool(&o.json, "json", "print the result as JSON, with a time series in steps of "+loadtest.Interval.String())
+	set.String(&o.report, "report", "FILE", "the path of a file",
+		"write a page of HTML with throughput over time and the distribution of latencies drawn; it replaces a file that is there")
 	return o, set
 }
 
@@ -135,8 +141,8 @@ func (o *options) finish(set *config.Set) error {
 		return config.Usagef("which server? -connect takes an address such as IP:127.0.0.1:9001 or UNIX:/tmp/scache")
 	}
 	only := map[bool][]string{
-		true:  {"ops", "progress", "datamin", "datamax", "timevar"},
-		false: {"duration", "mix", "size", "pipeline", "json"},
+		true:  {"ops", "progress", "datamin", "datamax", "timevar", "mintimeout"},
+		false: {"duration", "mix", "size", "pipeline", "json", "report"},
 	}
 	for _, name := range only[o.bench] {
 		if set.Given(name) && o.bench {

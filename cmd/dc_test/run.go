@@ -6,10 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"time"
-
-	"golang.org/x/term"
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/loadtest"
@@ -44,14 +40,20 @@ func check(ctx context.Context, o *options, stdout io.Writer) error {
 		Sessions: int(o.sessions),
 		Ops:      o.ops,
 		DataMin:  int(o.dataMin), DataMax: int(o.dataMax),
-		Timeout: o.timeout, TimeoutVar: o.timeoutVar,
+		Timeout: o.timeout, TimeoutVar: o.timeoutVar, MinTimeout: o.minTimeout,
 		Progress: o.progress, Out: stdout,
 	})
 	if result.Ops > 0 {
 		fmt.Fprintln(stdout, result)
 	}
-	if err != nil {
-		return interrupted(ctx, err)
+	var wrong *loadtest.WrongAnswer
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case errors.As(err, &wrong) && wrong.Outlived:
+		return config.Hint(err, "If it was told to raise short timeouts (-mintimeout), tell dc_test the same.")
+	case err != nil:
+		return err
 	}
 	_, err = fmt.Fprintln(stdout, "every answer was right")
 	return err
@@ -70,14 +72,25 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		Timeout:  o.timeout,
 		Say:      func(line string) { fmt.Fprintln(stderr, line) },
 	}
-	line := newLiveLine(stderr)
+	var report *reportFile
+	if o.report != "" {
+		var err error
+		if report, err = newReportFile(o.report); err != nil {
+			return err
+		}
+		defer report.close()
+	}
+	line := newLiveLine(stderr, o.duration)
 	if line != nil {
 		cfg.Live = line.show
 	}
 	result, err := loadtest.RunBench(ctx, cfg)
 	line.clear()
-	if err != nil {
-		return interrupted(ctx, err)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return errInterrupted
+	case err != nil:
+		return err
 	}
 	if o.json {
 		enc := json.NewEncoder(stdout)
@@ -86,39 +99,28 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	} else {
 		err = result.Print(stdout)
 	}
-	if err == nil && result.Total.Good == 0 {
-		return errors.New("not one request was answered")
+	if err == nil && report != nil {
+		err = report.write(func(w io.Writer) error { return result.Report(w, program, config.Version()) })
 	}
-	return err
-}
-
-func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return errors.New("interrupted")
-	}
-	return err
-}
-
-// A liveLine is written over and over on a terminal. It is nil on anything else.
-type liveLine struct{ out io.Writer }
-
-func newLiveLine(w io.Writer) *liveLine {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return &liveLine{out: w}
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return errInterrupted
+	case result.Total.Good == 0:
+		return errors.New("not one request was answered well")
 	}
 	return nil
 }
 
-// clearLine begins the line anew and empties it.
-const clearLine = "\r\x1b[K"
+// errInterrupted is what comes of a signal; what was found until then has been printed.
+var errInterrupted = errors.New("interrupted")
 
-func (l *liveLine) show(v loadtest.Live) {
-	fmt.Fprintf(l.out, "%s%4.0fs  %8.0f/s  p50 %-9v p99 %-9v errors %d", clearLine, v.At.Seconds(), v.Rate,
-		v.P50.Round(time.Microsecond), v.P99.Round(time.Microsecond), v.Errors)
-}
-
-func (l *liveLine) clear() {
-	if l != nil {
-		fmt.Fprint(l.out, clearLine)
+// exit tells what err has to say on stderr, and returns the exit status: as a shell has it, 130 after ^C.
+func exit(err error, stderr io.Writer) int {
+	status := config.Exit(program, err, stderr)
+	if errors.Is(err, errInterrupted) {
+		return 130
 	}
+	return status
 }

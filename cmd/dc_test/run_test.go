@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
-	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/loadtest"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -42,7 +41,7 @@ func serve(t *testing.T, store server.Store) (address string) {
 func call(ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	err := run(ctx, args, &out, &errs)
-	return config.Exit(program, err, &errs), out.String(), errs.String()
+	return exit(err, &errs), out.String(), errs.String()
 }
 
 func memory(t *testing.T) *server.Memory {
@@ -99,16 +98,119 @@ func TestBench(t *testing.T) {
 
 func TestBenchWithoutServer(t *testing.T) {
 	status, out, errs := call(t.Context(), "-bench", "-connect", "UNIX:/nobody/listens", "-duration", "50ms", "-mix", "add=1")
-	if status != 1 || !strings.Contains(errs, "not one request was answered") {
+	if status != 1 || !strings.Contains(errs, "connect to UNIX:/nobody/listens") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
+}
+
+// A report is there when the load is over, whole, readable by all, and alone.
+func TestReport(t *testing.T) {
+	address, dir := serve(t, memory(t)), t.TempDir()
+	path := filepath.Join(dir, "report.html")
+	if err := os.WriteFile(path, []byte("an old one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	status, out, errs := call(t.Context(), "-bench", "-connect", address, "-duration", "150ms", "-mix", "add=1", "-report", link)
+	if status != 0 || !strings.Contains(out, "no errors") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+	page, err := os.ReadFile(path)
+	if err != nil || !bytes.HasPrefix(page, []byte("<!DOCTYPE html>")) || !bytes.HasSuffix(page, []byte("</html>\n")) {
+		t.Errorf("%v: %d bytes", err, len(page))
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+		t.Errorf("the link has become %v, %v", info.Mode(), err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o644&^umask() {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("%d files in the directory, %v", len(files), err)
+	}
+}
+
+func umask() os.FileMode {
+	mask := syscall.Umask(0)
+	syscall.Umask(mask)
+	return os.FileMode(mask)
+}
+
+// That a report can't be written is known before there is any load.
+func TestReportThatCannotBeWritten(t *testing.T) {
+	m := memory(t)
+	address, dir := serve(t, m), t.TempDir()
+	for path, says := range map[string]string{
+		"/nobody/is/here.html":         "a file can't be made in /nobody/is: no such file or directory",
+		dir:                            "no regular file",
+		"/dev/null":                    "no regular file",
+		filepath.Join("/dev/null/x"):   "not a directory",
+		filepath.Join(dir, "\x00.htm"): "invalid argument",
+	} {
+		status, out, errs := call(t.Context(), "-bench", "-connect", address, "-duration", "1h", "-mix", "add=1", "-report", path)
+		if status != 1 || out != "" || !strings.HasPrefix(errs, "dc_test: -report: ") || !strings.Contains(errs, says) {
+			t.Errorf("%q: status %d, want %q\n%s%s", path, status, says, out, errs)
+		}
+	}
+	if m.Len() > 0 {
+		t.Errorf("%d sessions were added", m.Len())
+	}
+}
+
+// What was measured until then is not lost.
+func TestInterruptedBench(t *testing.T) {
+	m := memory(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	path := filepath.Join(t.TempDir(), "report.html")
+	address := serve(t, interrupting{m, cancel})
+	status, out, errs := call(ctx, "-bench", "-connect", address, "-duration", "1h", "-mix", "add=1", "-report", path)
+	if _, err := os.Stat(path); err != nil || status != 130 || !strings.Contains(out, "no errors") || errs != "dc_test: interrupted\n" {
+		t.Errorf("status %d, %v\n%s%s", status, err, out, errs)
+	}
+}
+
+// interrupting calls a function when it has some sessions.
+type interrupting struct {
+	*server.Memory
+	enough func()
+}
+
+func (i interrupting) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+	if i.Len() == 100 {
+		i.enough()
+	}
+	return i.Memory.Add(ctx, id, data, timeout)
+}
+
+// A server that keeps sessions longer than it was asked to is told about with what may be the reason.
+func TestRaisedTimeouts(t *testing.T) {
+	address := serve(t, keeping{memory(t)})
+	status, _, errs := call(t.Context(), "-connect", address, "-timeout", "0", "-timevar", "0", "-sessions", "3000", "-ops", "10000000", "-persistent")
+	if status != 1 || !strings.Contains(errs, "-mintimeout") {
+		t.Errorf("status %d\n%s", status, errs)
+	}
+	status, out, errs := call(t.Context(), "-connect", address, "-timeout", "0", "-timevar", "0", "-ops", "1000", "-mintimeout", "3600000")
+	if status != 0 {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
+// keeping raises timeouts to an hour.
+type keeping struct{ *server.Memory }
+
+func (k keeping) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+	return k.Memory.Add(ctx, id, data, max(timeout, time.Hour))
 }
 
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	status, _, errs := call(ctx, "-connect", serve(t, memory(t)))
-	if status != 1 || errs != "dc_test: interrupted\n" {
+	if status != 130 || errs != "dc_test: interrupted\n" {
 		t.Errorf("status %d\n%s", status, errs)
 	}
 }
@@ -137,6 +239,9 @@ func TestMistakes(t *testing.T) {
 		"-timeout 1s":            "-timeout takes a number of seconds",
 		"-timeout 604800":        "-timeout and -timevar take together at most 604800 seconds",
 		"-mix add=1":             "-mix goes with -bench only",
+		"-report x":              "-report goes with -bench only",
+		"-mintimeout -1":         "-mintimeout takes a number of milliseconds",
+		"-bench -mintimeout 1":   "-mintimeout is for checking",
 		"-bench -ops 1":          "-ops is for checking",
 		"-bench -mix get=1,x=2":  "-mix takes operations with their weights",
 		"-bench -size 9-8":       "-size takes a number of bytes",
@@ -158,12 +263,11 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-func TestErrorsOfOneServer(t *testing.T) {
-	status, _, errs := call(t.Context(), "-connect", "UNIX:/nobody/listens", "-persistent")
-	if status != 1 || !strings.Contains(errs, "UNIX:/nobody/listens") {
-		t.Errorf("status %d\n%s", status, errs)
-	}
-	if err := run(t.Context(), []string{"-connect", "IP:127.0.0.1:1"}, new(bytes.Buffer), new(bytes.Buffer)); !errors.As(err, new(*loadtest.WrongAnswer)) {
-		t.Errorf("got %v", err)
+func TestUnreachableServer(t *testing.T) {
+	for _, more := range []string{"-persistent", "-persistent=false", "-bench"} {
+		status, _, errs := call(t.Context(), "-connect", "UNIX:/nobody/listens", more)
+		if status != 1 || !strings.HasPrefix(errs, "dc_test: connect to UNIX:/nobody/listens: ") {
+			t.Errorf("%s: status %d\n%s", more, status, errs)
+		}
 	}
 }
