@@ -82,7 +82,9 @@ func (s *Store) begin(n *node, founders map[string]string) error {
 	for _, m := range s.cfg.Cluster {
 		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(m.Name), Address: raft.ServerAddress(m.Address)})
 	}
-	n.openDoor()
+	if len(c.Servers) > 1 {
+		n.openDoor()
+	}
 	s.log.Info("starting the cluster", "nodes", len(c.Servers), "heard from", len(founders))
 	return s.bootstrap(n, c)
 }

@@ -165,6 +165,7 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 	if err := s.register(ctx, req.Name, req.Instance); err != nil {
 		return err
 	}
+	n.openDoor() // it may have been alone until now
 	return change(n.raft.AddNonvoter(raft.ServerID(req.Name), raft.ServerAddress(req.Address), 0, changeTimeout))
 }
 

@@ -133,7 +133,9 @@ func (s *Store) startNode() error {
 	}
 	s.node.Store(n)
 	id := s.identity()
-	if len(n.servers()) > 0 || id.Phase != phaseNew {
+	// Nobody else's Raft has any business with a node that stands alone: a leader that takes it for a member, of its
+	// name or at its address before, would overwrite its log.
+	if len(n.servers()) > 1 || id.Phase == phaseAdmitted {
 		n.openDoor()
 	}
 	if len(n.servers()) > 0 {
@@ -149,7 +151,6 @@ func (s *Store) startNode() error {
 	case len(s.cfg.Cluster) > 0:
 		s.wg.Go(func() { s.found(n) })
 	default:
-		n.openDoor()
 		return s.bootstrap(n, raft.Configuration{Servers: []raft.Server{{
 			ID:      raft.ServerID(s.cfg.Name),
 			Address: s.address(),

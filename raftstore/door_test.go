@@ -1,0 +1,89 @@
+package raftstore_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/internal/testcluster"
+)
+
+// A stranger is the network of a leader of some other cluster, which takes a node for one of its own.
+type stranger struct{ net.Listener }
+
+func (stranger) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	c, err := net.DialTimeout("tcp", string(address), timeout)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Write([]byte{'R'}); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// appendTo has the leader of another cluster, in a later term, write the beginning of its log to a node.
+func appendTo(t *testing.T, n *testcluster.Node) error {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := raft.NewNetworkTransport(stranger{l}, 1, 5*time.Second, nil)
+	defer transport.Close()
+	self := raft.ServerAddress(l.Addr().String())
+	servers := raft.Configuration{Servers: []raft.Server{
+		{ID: "other", Address: self},
+		{ID: raft.ServerID(n.Config.Name), Address: raft.ServerAddress(n.Config.Peer)},
+	}}
+	request := &raft.AppendEntriesRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: 3, ID: []byte("other"), Addr: transport.EncodePeer("other", self)},
+		Term:      100,
+		Entries:   []*raft.Log{{Index: 1, Term: 100, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(servers)}},
+	}
+	return transport.AppendEntries(raft.ServerID(n.Config.Name), raft.ServerAddress(n.Config.Peer), request, &raft.AppendEntriesResponse{})
+}
+
+// A cluster may go on calling at the address of a member that was removed, or that came back with an empty directory
+// and stands alone now: it must not take that node over.
+func TestLoneNodeIsNotTakenOver(t *testing.T) {
+	t.Parallel()
+	c := testcluster.New(t)
+	n := lone(t, c, "n1")
+	c.Leader()
+	add(t, n.Store, 1)
+	for _, when := range []string{"new", "started again"} {
+		if err := appendTo(t, n); err == nil {
+			t.Fatalf("%s: another cluster's leader wrote to the log of a node that stands alone", when)
+		}
+		if term := n.Status().Term; term >= 100 {
+			t.Fatalf("%s: the node follows another cluster, in term %d", when, term)
+		}
+		found(t, n.Store, 1)
+		n.Stop()
+		n.Start()
+		c.Leader()
+	}
+}
+
+// A node that stood alone and took others in becomes one among them, whose leader may be another.
+func TestLoneNodeFollowsWhomItTookIn(t *testing.T) {
+	t.Parallel()
+	c := testcluster.New(t)
+	n1, n2 := lone(t, c, "n1"), lone(t, c, "n2")
+	if err := n2.Join(ctxFor(t, 20*time.Second), []string{n1.Config.Peer}, false); err != nil {
+		t.Fatal(err)
+	}
+	n1.Voters("n1", "n2")
+	if err := n1.Transfer(ctxFor(t, 20*time.Second), "n2"); err != nil {
+		t.Fatal(err)
+	}
+	add(t, n1.Store, 1)
+	found(t, n2.Store, 1)
+	if l := c.Leader(); l != n2 {
+		t.Fatalf("the leader is %s, want n2", l.Config.Name)
+	}
+}
