@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/distcache/distcache/wire"
@@ -38,6 +39,7 @@ type ConnConfig struct {
 // together in the next one.
 type Conn struct {
 	nc           net.Conn
+	raw          syscall.RawConn // nc's, if it has one
 	rules        wire.Rules
 	writeTimeout time.Duration
 	slots        chan struct{} // one element for each request under way
@@ -52,12 +54,13 @@ type Conn struct {
 	uid      uint32           // of the last request
 	pending  map[uint32]*call // requests under way
 	queue    []*call          // those of pending that have not been written, in order
-	flushing bool             // a goroutine is in flush
+	flushing bool             // somebody is in flush or writeNow
 	owed     int              // answers that the peer owes, those to callers who gave up included
 	owedFrom time.Time        // since when owed has not been 0
 
-	// Belong to the goroutine in flush.
+	// Belong to whoever has set flushing.
 	out   []byte
+	wrote int // of out
 	batch []written
 }
 
@@ -74,6 +77,7 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 	}
 	c := &Conn{
 		nc:           nc,
+		raw:          rawConn(nc),
 		rules:        cfg.Rules,
 		writeTimeout: cfg.WriteTimeout,
 		slots:        make(chan struct{}, cfg.MaxInFlight),

@@ -34,11 +34,16 @@ func (c *Conn) enqueue(k *call, payload []byte) (uint32, error) {
 	k.frames = wire.AppendMessage(k.frames[:0], &wire.Message{UID: uid, Class: c.rules.Class, Op: k.op, Payload: payload})
 	c.pending[uid] = k
 	c.queue = append(c.queue, k)
-	if !c.flushing {
+	switch {
+	case c.flushing:
+		c.mu.Unlock()
+	case c.owed == 0 && c.raw != nil:
+		c.writeNow() // unlocks
+	default:
 		c.flushing = true
 		c.running.Go(c.flush)
+		c.mu.Unlock()
 	}
-	c.mu.Unlock()
 	return uid, nil
 }
 
@@ -48,23 +53,28 @@ func (c *Conn) flush() {
 	runtime.Gosched() // others that can run may add to the first write
 	for {
 		c.mu.Lock()
-		if c.err != nil || len(c.queue) == 0 {
+		switch {
+		case c.err != nil:
 			c.flushing = false
-			if c.err != nil {
-				c.failAll() // unlocks
-				return
-			}
+			c.markUnsent()
+			c.failAll() // unlocks
+			return
+		case c.wrote < len(c.out): // left over by writeNow
+		case len(c.queue) == 0:
+			c.flushing = false
 			c.mu.Unlock()
 			return
+		default:
+			c.fill()
 		}
-		c.fill()
 		c.mu.Unlock()
-		n, err := 0, c.nc.SetWriteDeadline(time.Now().Add(c.writeTimeout))
+		err := c.nc.SetWriteDeadline(time.Now().Add(c.writeTimeout))
 		if err == nil {
-			n, err = c.nc.Write(c.out)
+			var n int
+			n, err = c.nc.Write(c.out[c.wrote:])
+			c.wrote += n
 		}
 		if err != nil {
-			c.markUnsent(n)
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				err = fmt.Errorf("the peer took nothing for %v: %w", c.writeTimeout, err)
 			}
@@ -78,7 +88,7 @@ func (c *Conn) fill() {
 	if cap(c.out) > 2*maxWrite {
 		c.out = nil
 	}
-	c.out, c.batch = c.out[:0], c.batch[:0]
+	c.out, c.batch, c.wrote = c.out[:0], c.batch[:0], 0
 	n := 0
 	for ; n < len(c.queue); n++ {
 		k := c.queue[n]
@@ -98,12 +108,13 @@ func (c *Conn) fill() {
 	c.owed += n
 }
 
-// markUnsent notes which requests of a write that failed after n bytes did not begin to go out.
-func (c *Conn) markUnsent(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// markUnsent notes which requests of a write that failed did not begin to go out. The caller holds the lock.
+func (c *Conn) markUnsent() {
+	if c.wrote == len(c.out) {
+		return
+	}
 	for _, w := range c.batch {
-		if k := c.pending[w.uid]; k != nil && w.start >= n {
+		if k := c.pending[w.uid]; k != nil && w.start >= c.wrote {
 			k.unsent = true
 		}
 	}

@@ -76,6 +76,8 @@ func (s *Server) Serve(l net.Listener) error {
 		return ErrClosed
 	}
 	s.listeners[l] = struct{}{}
+	a := &acceptor{s: s, l: l, ended: make(chan error, 1)}
+	s.workers.run(a)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
@@ -84,26 +86,42 @@ func (s *Server) Serve(l net.Listener) error {
 		l.Close()
 	}()
 
+	return <-a.ended
+}
+
+// An acceptor accepts connections. The worker that has accepted one serves it, and leaves the next to another: so a
+// request that has come with its connection need not wait for a worker to wake.
+type acceptor struct {
+	s     *Server
+	l     net.Listener
+	ended chan error // why no more are accepted
+}
+
+func (a *acceptor) run() {
 	var pause time.Duration
 	for {
-		nc, err := l.Accept()
+		nc, err := a.l.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			if c := s.newConn(nc); c != nil {
-				s.workers.run(c)
+			if c := a.s.newConn(nc); c != nil {
+				a.s.workers.run(a)
+				c.run()
+				return
 			}
-		case s.stopping.Load(), errors.Is(err, io.EOF):
-			return nil
+		case a.s.stopping.Load(), errors.Is(err, io.EOF):
+			a.ended <- nil
+			return
 		case passing(err):
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.tooMany.warn("cannot accept a connection", "listener", l.Addr().String(), "error", err)
+			a.s.tooMany.warn("cannot accept a connection", "listener", a.l.Addr().String(), "error", err)
 			select {
 			case <-time.After(pause):
-			case <-s.stopped:
+			case <-a.s.stopped:
 			}
 		default:
-			return err
+			a.ended <- err
+			return
 		}
 	}
 }
