@@ -1,0 +1,159 @@
+package peernet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// slowWriter takes one write at a time, when it is let.
+type slowWriter struct {
+	let   chan struct{}
+	began chan struct{}
+	mu    sync.Mutex
+	got   bytes.Buffer
+	fail  error
+	shut  bool
+}
+
+func (w *slowWriter) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shut = true
+	return nil
+}
+
+type buffer struct{ bytes.Buffer }
+
+func (*buffer) Close() error { return nil }
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	w.began <- struct{}{}
+	<-w.let
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fail != nil {
+		return 0, w.fail
+	}
+	return w.got.Write(p)
+}
+
+func message(uid uint32, payload string) *wire.Message {
+	return &wire.Message{Response: true, UID: uid, Class: wire.ClassPeer, Payload: []byte(payload)}
+}
+
+var rules = wire.Rules{Response: true, Class: wire.ClassPeer, Ops: 1, MaxPayload: wire.MaxPayload}
+
+func TestWriterKeepsOrder(t *testing.T) {
+	w := &slowWriter{let: make(chan struct{}), began: make(chan struct{}, 100)}
+	var before int
+	out := NewWriter(w, func() { before++ })
+	first := make(chan error)
+	go func() { first <- out.Send(message(0, strings.Repeat("a", 5000))) }()
+	<-w.began
+	const n = 100
+	for i := range uint32(n) {
+		// What is sent may be written over as soon as Send returns.
+		m := message(i+1, fmt.Sprint("payload ", i+1))
+		if err := out.Send(m); err != nil {
+			t.Fatal(err)
+		}
+		clear(m.Payload)
+	}
+	close(w.let)
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	if before != 2 {
+		t.Errorf("%d writes, want 2", before)
+	}
+	r := wire.NewReader(&w.got, rules)
+	var m wire.Message
+	for i := range uint32(n + 1) {
+		if err := r.Read(&m); err != nil || m.UID != i || i > 0 && string(m.Payload) != fmt.Sprint("payload ", i) {
+			t.Fatalf("message %d is %d, %d bytes, %v", i, m.UID, len(m.Payload), err)
+		}
+	}
+	if err := r.Read(&m); err != io.EOF {
+		t.Errorf("after the last: %v", err)
+	}
+}
+
+func TestWriterFromManyGoroutines(t *testing.T) {
+	var got buffer
+	out := NewWriter(&got, nil)
+	var wg sync.WaitGroup
+	const writers, each = 8, 200
+	for i := range writers {
+		wg.Go(func() {
+			for j := range each {
+				if err := out.Send(message(uint32(i*each+j), fmt.Sprint(j))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r := wire.NewReader(&got, rules)
+	next := make([]int, writers)
+	var m wire.Message
+	for range writers * each {
+		if err := r.Read(&m); err != nil {
+			t.Fatal(err)
+		}
+		i, j := int(m.UID)/each, int(m.UID)%each
+		if j != next[i] {
+			t.Fatalf("writer %d: message %d, want %d", i, j, next[i])
+		}
+		next[i]++
+	}
+}
+
+// The first error is the last word.
+func TestWriterFails(t *testing.T) {
+	w := &slowWriter{let: make(chan struct{}, 10), began: make(chan struct{}, 10), fail: errors.New("broken")}
+	out := NewWriter(w, nil)
+	w.let <- struct{}{}
+	for range 3 {
+		if err := out.Send(message(1, "x")); err != w.fail {
+			t.Errorf("got %v", err)
+		}
+	}
+	if len(w.began) != 1 || !w.shut {
+		t.Errorf("%d writes to a broken connection; closed %v", len(w.began), w.shut)
+	}
+}
+
+// A peer that does not take its answers must not make this side keep them all.
+func TestWriterIsBounded(t *testing.T) {
+	w := &slowWriter{let: make(chan struct{}), began: make(chan struct{}, 10)}
+	out := NewWriter(w, nil)
+	const limit = 200_000
+	out.limit = limit
+	done := make(chan error)
+	go func() { done <- out.Send(message(0, "x")) }()
+	<-w.began
+	big := message(1, strings.Repeat("a", 30000))
+	kept := 0
+	for out.Send(big) == nil {
+		if kept += 30000; kept > 2*limit {
+			t.Fatalf("%d bytes are kept", kept)
+		}
+	}
+	if kept < limit/2 {
+		t.Errorf("turned away after %d bytes", kept)
+	}
+	if err := out.Send(message(2, "x")); !errors.Is(err, ErrSlowPeer) {
+		t.Errorf("after that: %v", err)
+	}
+	close(w.let)
+	if err := <-done; !errors.Is(err, ErrSlowPeer) || !w.shut {
+		t.Errorf("the one that was writing: %v; closed %v", err, w.shut)
+	}
+}

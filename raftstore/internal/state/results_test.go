@@ -1,0 +1,148 @@
+package state
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/wire"
+)
+
+func TestExactlyOnce(t *testing.T) {
+	m := newMachine(t, never)
+	op := func(kind entry.Kind, counter, low uint64, id string) entry.Op {
+		o := entry.Op{Kind: kind, Identity: entry.Identity{Origin: 77, Counter: counter, Low: low}, ID: []byte(id)}
+		if kind == entry.Add {
+			o.Timeout, o.Data = 1000, []byte("data of "+id)
+		}
+		return o
+	}
+	steps := []struct {
+		what string
+		op   entry.Op
+		want wire.Status
+	}{
+		{"first", op(entry.Add, 1, 1, "a"), wire.OK},
+		{"the same again", op(entry.Add, 1, 1, "a"), wire.OK},
+		{"another request", op(entry.Add, 2, 1, "a"), wire.MatchingSession},
+		{"removed", op(entry.Remove, 3, 1, "a"), wire.OK},
+		{"the add again does not bring it back", op(entry.Add, 1, 1, "a"), wire.OK},
+		{"nor does the failed one", op(entry.Add, 2, 1, "a"), wire.MatchingSession},
+		{"the remove again", op(entry.Remove, 3, 1, "a"), wire.OK},
+		{"out of order", op(entry.Remove, 6, 1, "a"), wire.NotOK},
+		{"one that was left out", op(entry.Add, 5, 1, "b"), wire.OK},
+		{"trimming", op(entry.Remove, 7, 6, "a"), wire.NotOK},
+		{"a trimmed one never applies", op(entry.Remove, 5, 1, "b"), wire.Disconnected},
+		{"nor one that was never seen", op(entry.Remove, 4, 1, "b"), wire.Disconnected},
+		{"kept across the trim", op(entry.Remove, 6, 1, "b"), wire.NotOK},
+		{"far ahead", op(entry.Remove, 5000, 4990, "b"), wire.OK},
+		{"behind that", op(entry.Add, 7, 7, "b"), wire.Disconnected},
+	}
+	for i, s := range steps {
+		if got := do(t, m, at(1000), s.op); got[0] != s.want {
+			t.Errorf("%s: %v, want %v", s.what, got[0].Name(), s.want.Name())
+		}
+		if i%2 == 0 {
+			flush(t, m)
+		}
+	}
+	if n := len(m.c.origins.byID[77].window); n > 20 {
+		t.Errorf("%d results are kept, after all but 11 were trimmed", n)
+	}
+	// What is on record outlives the process.
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m = openAt(t, m.path, never)
+	if got := do(t, m, at(1000), op(entry.Remove, 5000, 4990, "b")); got[0] != wire.OK {
+		t.Errorf("after a restart: %v", got[0].Name())
+	}
+}
+
+// Two of one identity in one entry: a follower that lost its connection asked again.
+func TestTwiceInOneEntry(t *testing.T) {
+	m := newMachine(t, never)
+	op := adding("a", 1000, "data")
+	if got := do(t, m, at(1), op, op); !slices.Equal(got, []wire.Status{wire.OK, wire.OK}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// The window follows what waits: it does not grow with the requests that were ever made.
+func TestWindowStaysSmall(t *testing.T) {
+	m := newMachine(t, never)
+	var o *origin
+	for c := uint64(1); c <= 20_000; c++ {
+		low := max(c, 8) - 7
+		do(t, m, at(1), entry.Op{Kind: entry.Remove, Identity: entry.Identity{Origin: 5, Counter: c, Low: low}, ID: []byte("x")})
+		o = m.c.origins.byID[5]
+		if len(o.window) > 8 || cap(o.window) > 64 {
+			t.Fatalf("request %d: window of %d, %d allocated", c, len(o.window), cap(o.window))
+		}
+	}
+}
+
+// A request far beyond the window, which no process of ours makes, must not stop the state machine: the entry is
+// committed, and every node would stop over it at every start.
+func TestBeyondWindow(t *testing.T) {
+	m := newMachine(t, never)
+	wild := entry.Op{Kind: entry.Remove, Identity: entry.Identity{Origin: 5, Counter: 1 << 31, Low: 1}, ID: []byte("x")}
+	got := do(t, m, at(1), wild, adding("a", 1000, "data"))
+	if !slices.Equal(got, []wire.Status{wire.Disconnected, wire.OK}) {
+		t.Errorf("got %v", got)
+	}
+	if o := m.c.origins.byID[5]; o != nil && cap(o.window) > 1024 {
+		t.Errorf("a window of %d was allocated", cap(o.window))
+	}
+}
+
+func TestOriginsAreForgotten(t *testing.T) {
+	const minute = 60 * 1000
+	m := newMachine(t, never)
+	op := func(origin, counter uint64) entry.Op {
+		return entry.Op{Kind: entry.Remove, Identity: entry.Identity{Origin: origin, Counter: counter, Low: 1}, ID: []byte("x")}
+	}
+	const start = 1_000_000
+	do(t, m, at(start), op(1, 1), op(2, 1))
+	flush(t, m)
+	do(t, m, at(start+9*minute), op(2, 2))
+	do(t, m, at(start+11*minute), op(3, 1))
+	flush(t, m)
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m = openAt(t, m.path, never)
+	if m.c.origins.byID[1] != nil || m.c.origins.byID[2] == nil || m.c.origins.byID[3] == nil {
+		t.Errorf("the file has the origins %v, want 2 and 3", m.c.origins.byID)
+	}
+	// Heard of again in the very entry that drops it.
+	do(t, m, at(start+30*minute), op(2, 9))
+	flush(t, m)
+	m.Close()
+	m = openAt(t, m.path, never)
+	if o := m.c.origins.byID[2]; len(m.c.origins.byID) != 1 || o == nil || o.heard != start+30*minute {
+		t.Errorf("the file has the origins %v, want 2", m.c.origins.byID)
+	}
+}
+
+// Whether an origin is forgotten depends on the log alone: not on when a machine last swept, which a restart forgets.
+func TestForgettingIsDeterministic(t *testing.T) {
+	const minute = 60 * 1000
+	calm, other := newMachine(t, never), newMachine(t, never)
+	both := func(stamp uint64, ops ...entry.Op) {
+		t.Helper()
+		if a, b := do(t, calm, at(stamp), ops...), do(t, other, at(stamp), ops...); !slices.Equal(a, b) {
+			t.Errorf("at %d: %v here, %v there", stamp, a, b)
+		}
+	}
+	add := adding("x", 60*minute, "data")
+	add.Origin = 50
+	both(1_000_000, add)
+	both(1_000_000+10*minute-1000, removing("x"))
+	other.Close()
+	other = openAt(t, other.path, never)
+	both(1_000_000+10*minute+1000, add)
+	if a, b := dump(t, calm), dump(t, other); a != b {
+		t.Errorf("the two differ\n%s\n%s", a, b)
+	}
+}
