@@ -79,7 +79,7 @@ type Config struct {
 
 	DiskTimeout time.Duration // the longest a write to the log may take before the node gives up; default 10s
 	BatchBytes  int           // of operations in a log entry; default 128 KiB
-	InFlight    int           // log entries under way at once; default 4
+	InFlight    int           // log entries under way at once; default 2
 	LogBytes    int64         // of log before it is compacted; default 64 MiB, or the state's size if that is more
 
 	counters *counters
@@ -113,7 +113,7 @@ func (c Config) withDefaults() Config {
 		c.BatchBytes = 128 << 10
 	}
 	if c.InFlight == 0 {
-		c.InFlight = 4
+		c.InFlight = 2
 	}
 	c.counters = newCounters()
 	if c.LogBytes == 0 {

@@ -158,28 +158,28 @@ func loadSessions(b *bbolt.Bucket, x *index) error {
 		if len(k) != keySize || !ok {
 			return fmt.Errorf("%w: a session's record is malformed", boltfile.ErrDamaged)
 		}
-		s := &session{
-			id:     string(id),
-			expiry: binary.BigEndian.Uint64(k),
-			seq:    binary.BigEndian.Uint64(k[8:]),
-			pos:    int32(len(x.order)),
-			place:  onDisk,
-		}
-		if x.byID[s.id] != nil {
+		if x.find(id) != 0 {
 			return fmt.Errorf("%w: two sessions have one id", boltfile.ErrDamaged)
 		}
-		x.byID[s.id] = s
-		x.order = append(x.order, s)
+		seq := binary.BigEndian.Uint64(k[8:])
+		if seq == 0 {
+			return fmt.Errorf("%w: a session's key is malformed", boltfile.ErrDamaged)
+		}
+		x.insert(id, binary.BigEndian.Uint64(k), seq, onDisk)
 	}
 	return nil
 }
 
 // A session's value is its id's length, the id, the data.
-func appendValue(dst []byte, id string, data []byte) []byte {
-	dst = append(dst, byte(len(id)))
-	dst = append(dst, id...)
-	return append(dst, data...)
+func makeValue(id, data []byte) []byte {
+	v := make([]byte, 0, 1+len(id)+len(data))
+	v = append(v, byte(len(id)))
+	v = append(v, id...)
+	return append(v, data...)
 }
+
+// dataOf is the data of a value that makeValue made.
+func dataOf(v []byte) []byte { return v[1+int(v[0]):] }
 
 func splitValue(v []byte) (id, data []byte, ok bool) {
 	if len(v) < 1 {

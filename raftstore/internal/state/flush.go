@@ -19,15 +19,16 @@ const fillPercent = 0.9
 // changes are what the next flush has to write.
 type changes struct {
 	any     bool            // the applied index moved
-	adds    []*session      // some may be gone again
+	adds    []added         // some may be gone again
 	deletes [][keySize]byte // keys that are in the file
 	bytes   int             // of the adds' data
 	nodes   bool            // a node was registered
 }
 
-func (c *changes) added(s *session) {
-	c.adds = append(c.adds, s)
-	c.bytes += len(*s.data)
+// An added is a session that an ADD made; seq tells whether the entry is still that one's.
+type added struct {
+	r   ref
+	seq uint64
 }
 
 // A flushSet is one transaction's work, taken out of the machine so that Apply can go on.
@@ -43,9 +44,9 @@ type flushSet struct {
 }
 
 type write struct {
-	key  [keySize]byte
-	s    *session
-	data []byte
+	added
+	key   [keySize]byte
+	value []byte
 }
 
 // flusher writes what has changed every FlushInterval, or when Apply asks for it.
@@ -120,11 +121,13 @@ func (m *Machine) take() *flushSet {
 		dead:    m.c.origins.dead,
 		index:   m.c.applied,
 	}
-	for _, s := range m.dirty.adds {
-		if s.place == inMemory {
-			s.place = flushing
-			set.writes = append(set.writes, write{sessionKey(s.expiry, s.seq), s, *s.data})
+	for _, a := range m.dirty.adds {
+		s := m.c.index.at(a.r)
+		if s.seq != a.seq {
+			continue
 		}
+		s.place = flushing
+		set.writes = append(set.writes, write{a, sessionKey(s.expiry, s.seq), m.fresh[a.r]})
 	}
 	for id, o := range m.c.origins.byID {
 		if o.dirty {
@@ -147,14 +150,15 @@ func (m *Machine) take() *flushSet {
 // settle notes that a set is in the file. Called with mu held.
 func (m *Machine) settle(set *flushSet) {
 	for _, w := range set.writes {
-		m.held -= len(w.data)
-		w.s.data = nil
-		if w.s.place == gone { // removed while it was being written
+		m.held -= len(dataOf(w.value))
+		s := m.c.index.at(w.r)
+		if s.seq != w.seq { // removed while it was being written
 			m.dirty.deletes = append(m.dirty.deletes, w.key)
 			m.dirty.any = true
 			continue
 		}
-		w.s.place = onDisk
+		s.place = onDisk
+		delete(m.fresh, w.r)
 	}
 	m.flushed = set.index
 }
@@ -172,8 +176,7 @@ func (set *flushSet) commit(db *bbolt.DB) error {
 			}
 		}
 		for _, w := range set.writes {
-			value := appendValue(make([]byte, 0, 1+len(w.s.id)+len(w.data)), w.s.id, w.data)
-			if err := sessions.Put(w.key[:], value); err != nil {
+			if err := sessions.Put(w.key[:], w.value); err != nil {
 				return err
 			}
 		}

@@ -94,9 +94,13 @@ func dump(t testing.TB, m *Machine) string {
 	t.Helper()
 	var lines []string
 	m.mu.RLock()
-	ids := slices.Sorted(maps.Keys(m.c.index.byID))
+	var ids []string
+	for _, r := range m.c.index.order {
+		ids = append(ids, string(m.c.index.appendID(nil, r)))
+	}
+	slices.Sort(ids)
 	for _, id := range ids {
-		s := m.c.index.byID[id]
+		s := m.c.index.at(m.c.index.find([]byte(id)))
 		lines = append(lines, fmt.Sprintf("%q %d %d", id, s.expiry, s.seq))
 	}
 	for _, o := range slices.Sorted(maps.Keys(m.c.origins.byID)) {

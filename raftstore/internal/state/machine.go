@@ -17,8 +17,8 @@ import (
 // Options of a Machine; zero values mean the defaults.
 type Options struct {
 	FlushInterval time.Duration // how long a change may stay in memory only; 300ms
-	FlushBytes    int           // session data that start a flush at once; 8 MiB
-	HoldBytes     int           // session data in memory beyond which Apply waits for the flusher; 64 MiB
+	FlushBytes    int           // session data that start a flush at once; 4 MiB
+	HoldBytes     int           // session data in memory beyond which Apply waits for the flusher; 32 MiB
 
 	// Failed is called once, from a goroutine of the Machine, when the file can't be written or a log entry can't be
 	// read. The process must end: the log has everything, and the next start replays it. Failed does not call Close.
@@ -32,10 +32,10 @@ func (o Options) withDefaults() Options {
 		o.FlushInterval = 300 * time.Millisecond
 	}
 	if o.FlushBytes == 0 {
-		o.FlushBytes = 8 << 20
+		o.FlushBytes = 4 << 20
 	}
 	if o.HoldBytes == 0 {
-		o.HoldBytes = 64 << 20
+		o.HoldBytes = 32 << 20
 	}
 	if o.Failed == nil {
 		o.Failed = func(error) {}
@@ -55,12 +55,13 @@ type Machine struct {
 	mu      sync.RWMutex
 	c       contents
 	db      *bbolt.DB
-	dirty   changes       // since the last flush
-	held    int           // bytes of session data in memory
-	room    *sync.Cond    // on mu: held has shrunk, or the machine has failed or closed
-	moved   chan struct{} // closed and replaced whenever the applied index moves
-	flushed uint64        // the applied index in the file
-	err     error         // why nothing more is applied or flushed; ErrClosed after Close
+	dirty   changes        // since the last flush
+	fresh   map[ref][]byte // the values of sessions that are not in the file yet
+	held    int            // bytes of session data in memory, those being flushed included
+	room    *sync.Cond     // on mu: held has shrunk, or the machine has failed or closed
+	moved   chan struct{}  // closed and replaced whenever the applied index moves
+	flushed uint64         // the applied index in the file
+	err     error          // why nothing more is applied or flushed; ErrClosed after Close
 
 	streams   map[*stream]struct{} // under way
 	replacing bool                 // no new ones: the file is about to be replaced
@@ -91,6 +92,7 @@ func Open(path string, opts Options) (*Machine, error) {
 		moved:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
+		fresh:   make(map[ref][]byte),
 		streams: make(map[*stream]struct{}),
 		done:    make(chan struct{}),
 	}
@@ -221,12 +223,12 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 	}
 	found := m.c.index.find(op.ID)
 	switch {
-	case op.Kind == entry.Add && found != nil:
+	case op.Kind == entry.Add && found != 0:
 		s = wire.MatchingSession
 	case op.Kind == entry.Add:
 		m.add(op)
 		m.evict(capacity)
-	case found == nil:
+	case found == 0:
 		s = wire.NotOK
 	default:
 		m.drop(found)
@@ -241,36 +243,31 @@ func (m *Machine) add(op *entry.Op) {
 	if op.Timeout == 0 {
 		return
 	}
-	data := append([]byte(nil), op.Data...)
-	s := &session{
-		id:     string(op.ID),
-		expiry: m.c.stamp + uint64(op.Timeout),
-		seq:    m.c.seq,
-		data:   &data,
-	}
-	m.c.index.insert(s)
-	m.dirty.added(s)
-	m.held += len(data)
+	r := m.c.index.insert(op.ID, m.c.stamp+uint64(op.Timeout), m.c.seq, inMemory)
+	m.fresh[r] = makeValue(op.ID, op.Data)
+	m.held += len(op.Data)
+	m.dirty.adds = append(m.dirty.adds, added{r, m.c.seq})
+	m.dirty.bytes += len(op.Data)
 }
 
-// drop takes a session out of the index, and out of the file at the next flush.
-func (m *Machine) drop(s *session) {
-	m.c.index.remove(s)
-	switch s.place {
+// drop takes a session out of the index, and out of the file at the next flush. One that a flush is writing is left to
+// that flush, which finds it gone when it has ended.
+func (m *Machine) drop(r ref) {
+	switch s := m.c.index.at(r); s.place {
 	case inMemory:
-		m.held -= len(*s.data)
-		m.dirty.bytes -= len(*s.data)
-		s.data = nil
+		n := len(dataOf(m.fresh[r]))
+		m.held -= n
+		m.dirty.bytes -= n
 	case onDisk:
 		m.dirty.deletes = append(m.dirty.deletes, sessionKey(s.expiry, s.seq))
-	case flushing: // the flush sees to it when it has ended
 	}
-	s.place = gone
+	delete(m.fresh, r)
+	m.c.index.remove(r)
 }
 
 func (m *Machine) expire() {
-	for s := m.c.index.next(); s != nil && s.expiry <= m.c.stamp; s = m.c.index.next() {
-		m.drop(s)
+	for r := m.c.index.next(); r != 0 && m.c.index.at(r).expiry <= m.c.stamp; r = m.c.index.next() {
+		m.drop(r)
 	}
 }
 
@@ -282,26 +279,20 @@ func (m *Machine) evict(capacity uint64) {
 
 // Get returns a session's data, which the caller may keep but not write to; false when there is none.
 func (m *Machine) Get(id []byte) ([]byte, bool, error) {
-	var missing *session
+	var missing uint64
 	for {
-		m.mu.RLock()
-		s, db, failed := m.c.index.find(id), m.db, m.err
-		var data *[]byte
-		if s != nil {
-			data = s.data
-		}
-		m.mu.RUnlock()
+		f := m.locate(id)
 		switch {
-		case errors.Is(failed, ErrClosed):
-			return nil, false, failed
-		case s == nil:
+		case errors.Is(f.err, ErrClosed):
+			return nil, false, f.err
+		case f.seq == 0:
 			return nil, false, nil
-		case data != nil:
-			return *data, true, nil
-		case s == missing:
+		case f.data != nil:
+			return f.data, true, nil
+		case f.seq == missing:
 			return nil, false, fmt.Errorf("state file %s: %w: a session is missing", m.path, boltfile.ErrDamaged)
 		}
-		value, found, err := readValue(db, sessionKey(s.expiry, s.seq))
+		value, found, err := readValue(f.db, sessionKey(f.expiry, f.seq))
 		if found {
 			return value, true, nil
 		}
@@ -311,11 +302,33 @@ func (m *Machine) Get(id []byte) ([]byte, bool, error) {
 		// The session was removed meanwhile, or the file replaced, and with it the index: look again, unless replacing
 		// it has failed.
 		if err == nil {
-			missing = s
-		} else if failed != nil {
-			return nil, false, failed
+			missing = f.seq
+		} else if f.err != nil {
+			return nil, false, f.err
 		}
 	}
+}
+
+// A finding is what the index says of an id at one moment.
+type finding struct {
+	expiry, seq uint64 // seq is 0 when there is no session
+	data        []byte // nil when it is in the file
+	db          *bbolt.DB
+	err         error // of the machine
+}
+
+func (m *Machine) locate(id []byte) finding {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	f := finding{db: m.db, err: m.err}
+	if r := m.c.index.find(id); r != 0 {
+		s := m.c.index.at(r)
+		f.expiry, f.seq = s.expiry, s.seq
+		if value := m.fresh[r]; value != nil {
+			f.data = dataOf(value)
+		}
+	}
+	return f
 }
 
 func readValue(db *bbolt.DB, key [keySize]byte) (data []byte, found bool, err error) {
@@ -336,7 +349,7 @@ func readValue(db *bbolt.DB, key [keySize]byte) (data []byte, found bool, err er
 func (m *Machine) Have(id []byte) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.c.index.find(id) != nil
+	return m.c.index.find(id) != 0
 }
 
 // Len is the number of sessions.
@@ -367,8 +380,8 @@ func (m *Machine) Moved() <-chan struct{} {
 func (m *Machine) Clock() (stamp, next uint64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if s := m.c.index.next(); s != nil {
-		next = s.expiry
+	if r := m.c.index.next(); r != 0 {
+		next = m.c.index.at(r).expiry
 	}
 	return m.c.stamp, next
 }

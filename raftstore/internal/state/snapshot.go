@@ -119,6 +119,7 @@ func (m *Machine) Install(received string) error {
 		return m.err
 	}
 	m.c, m.dirty, m.held, m.flushed = c, changes{}, 0, c.applied
+	clear(m.fresh)
 	m.tell()
 	return nil
 }
