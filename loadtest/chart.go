@@ -39,7 +39,7 @@ type shape struct {
 type band struct {
 	At, Width float64
 	Label     string
-	Left      bool // the label stands at its left end
+	Side      string // where the label stands: "left", "inside", or on its right
 }
 
 // A scale maps values to 0..1.

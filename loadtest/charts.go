@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-	"time"
 )
 
 // gapShown is how long, in seconds, nobody must have had a good answer for a chart to point it out.
@@ -29,7 +28,7 @@ func rateChart(r *Result, slices []slice) chart {
 	c.Lines = []shape{{Class: "area", Path: area.String()}, {Class: "line rate", Path: line.String()}}
 	c.Bands = gapBands(r, x)
 	if n := pointsPerSlice(r.Series); n > 0 {
-		c.Note = "in steps of " + (time.Duration(n) * Interval).String()
+		c.Note = "in steps of " + shown(micros(int64(n)*int64(Interval)))
 	}
 	return c
 }
@@ -40,7 +39,12 @@ func gapBands(r *Result, x scale) []band {
 	}
 	b := band{At: 100 * x.at(r.LongestGapFrom), Width: 100 * r.LongestGap / x.high,
 		Label: shown(r.LongestGap*1e6) + " without a good answer"}
-	b.Left = b.At > 50
+	switch after := 100 - b.At - b.Width; {
+	case b.Width > 50:
+		b.Side = "inside"
+	case b.At > after:
+		b.Side = "left"
+	}
 	return []band{b}
 }
 
@@ -164,7 +168,11 @@ func spreadChart(r *Result) chart {
 		label string
 		us    float64
 	}{{"p50", l.P50}, {"p99", l.P99}, {"p99.9", l.P999}} {
-		c.Bands = append(c.Bands, band{At: 100 * x.at(mark.us), Label: mark.label, Left: x.at(mark.us) > 0.8})
+		b := band{At: 100 * x.at(mark.us), Label: mark.label}
+		if b.At > 80 {
+			b.Side = "left"
+		}
+		c.Bands = append(c.Bands, b)
 	}
 	return c
 }

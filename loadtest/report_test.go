@@ -118,6 +118,21 @@ func TestGapIsDrawn(t *testing.T) {
 	}
 }
 
+// The gap's label stands where there is room.
+func TestGapLabel(t *testing.T) {
+	for from, want := range map[float64]string{0: "", 4: "", 8: "left"} {
+		if b := gapBands(&Result{LongestGap: 1, LongestGapFrom: from}, scale{high: 10}); len(b) != 1 || b[0].Side != want {
+			t.Errorf("a gap from %v on: %+v, want %q", from, b, want)
+		}
+	}
+	if b := gapBands(&Result{LongestGap: 9, LongestGapFrom: 0.5}, scale{high: 10}); len(b) != 1 || b[0].Side != "inside" {
+		t.Errorf("a long gap: %+v", b)
+	}
+	if b := gapBands(&Result{LongestGap: 0.1}, scale{high: 10}); len(b) != 0 {
+		t.Errorf("a short gap: %+v", b)
+	}
+}
+
 func TestSlices(t *testing.T) {
 	var series []Point
 	for i := range 1001 {
