@@ -14,7 +14,7 @@ import (
 // Start begins a request and returns without waiting for its end. Then, or before it returns, done is told how the
 // request ended: exactly once, on any goroutine, and soon after the deadline at the latest. The listener has answered
 // Disconnected by itself then. What the errors mean is as in Store. The caller owns id and data again when Start has
-// returned; the data of a Get are lent until Done returns.
+// returned; the data of a Get are lent until Done returns. [Server.Close] does not wait for requests that have begun.
 type Starter interface {
 	Store
 	Start(op wire.Op, id, data []byte, timeout time.Duration, deadline time.Time, done Completion)
