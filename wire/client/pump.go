@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,9 @@ import (
 
 // maxWrite is how much goes into one write, at the least one request.
 const maxWrite = 64 << 10
+
+// readBuffer takes the answers to many requests at once, and serves the wire.Reader in place of a smaller one of its own.
+const readBuffer = 32 << 10
 
 // A written is where a request starts in the bytes of the write that is under way.
 type written struct {
@@ -122,7 +126,7 @@ func (c *Conn) markUnsent() {
 
 // read takes answers off the connection until it is lost.
 func (c *Conn) read() {
-	r := wire.NewReader(c.nc, c.rules)
+	r := wire.NewReader(bufio.NewReaderSize(c.nc, readBuffer), c.rules)
 	var m wire.Message
 	for {
 		if err := r.Read(&m); err != nil {
