@@ -24,6 +24,8 @@ const (
 	stepdownTimeout = 4 * time.Second
 	drainTimeout    = 4 * time.Second
 	adminTimeout    = 2 * time.Second
+	// hungTimeout is for all of it when the disk has failed.
+	hungTimeout = 3 * time.Second
 )
 
 // run is dc_server from its arguments to its end, which comes when ctx is done or the store can't go on.
@@ -49,6 +51,9 @@ func serve(ctx context.Context, opts *options, p *daemon.Process, open opener, s
 	err := s.start(ctx, open, stdout)
 	if err == nil {
 		err = s.wait(ctx)
+	}
+	if errors.Is(err, raftstore.ErrDisk) {
+		return errors.Join(err, s.abandon())
 	}
 	return errors.Join(err, s.stop())
 }
@@ -219,6 +224,20 @@ func (s *service) stop() error {
 	}
 	s.log.Info("stopped")
 	return nil
+}
+
+// abandon stops without waiting for a disk that hangs: as long as this process lives, Raft's heartbeats go on, and no
+// other node takes a leader's place. What is left on disk is what a crash leaves.
+func (s *service) abandon() error {
+	s.process.Stopping()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-time.After(hungTimeout):
+		return fmt.Errorf("not stopped after %v: the disk hangs", hungTimeout)
+	}
 }
 
 func (s *service) storeEnded() bool {

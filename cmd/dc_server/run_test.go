@@ -332,6 +332,24 @@ func TestStoreFailsToClose(t *testing.T) {
 	wantFailure(t, withBackend(t, back).stop(), 1, "closing the store: no space")
 }
 
+// A process that waited for its hung disk would stay the leader, and keep its cluster from having another.
+func TestStoreHangs(t *testing.T) {
+	done, thaw := make(chan struct{}), make(chan struct{})
+	defer close(thaw)
+	back := openMemory(defaults())
+	back.done = done
+	back.err = func() error { return fmt.Errorf("%w: a write has not ended", raftstore.ErrDisk) }
+	back.close = func() error {
+		<-thaw
+		return nil
+	}
+	p := withBackend(t, back)
+	close(done)
+	err := <-p.ended
+	wantFailure(t, err, 1, "a write has not ended")
+	wantFailure(t, err, 1, "the disk hangs")
+}
+
 func TestOpenFileLimit(t *testing.T) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
