@@ -144,7 +144,7 @@ func (s *Store) promote(n *node, m raft.Server) {
 	if now, ok := n.member(string(m.ID)); !ok || now != m {
 		return
 	}
-	if err := change(n.raft.AddVoter(m.ID, m.Address, 0, changeTimeout)); err != nil {
+	if err := n.change(n.raft.AddVoter(m.ID, m.Address, 0, changeTimeout)); err != nil {
 		s.log.Warn("a node that has caught up was not made a voter", "node", m.ID, "error", err)
 		return
 	}

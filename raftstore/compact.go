@@ -14,11 +14,11 @@ const (
 
 // compact takes a snapshot, and with it trims the log, when the log has grown by its bound in bytes. It keeps the
 // entries since the snapshot before, so that a node that was away for a while is caught up from the log.
-func (n *node) compact() {
+func (n *node) compact(newest uint64) {
 	t := time.NewTicker(compactTick)
 	defer t.Stop()
-	mark := n.logs.bytes.Load()
-	entries := n.raft.LastIndex()
+	var mark int64
+	entries := newest
 	for {
 		select {
 		case <-n.stop:

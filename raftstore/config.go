@@ -2,10 +2,13 @@ package raftstore
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,6 +119,7 @@ func (c Config) withDefaults() Config {
 		c.InFlight = 2
 	}
 	c.counters = newCounters()
+	c.Cluster = slices.SortedFunc(slices.Values(c.Cluster), func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
 	if c.LogBytes == 0 {
 		c.LogBytes = 64 << 20
 	}
@@ -128,6 +132,20 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	return c
+}
+
+// clusterID tells one list of Cluster from another: nodes that begin with different ones would each have a first log
+// entry of their own, and Raft could not tell. Empty without a list.
+func (c Config) clusterID() string {
+	if len(c.Cluster) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, n := range c.Cluster {
+		fmt.Fprintf(&b, "%s=%s,", n.Name, n.Address)
+	}
+	sum := sha256.Sum256([]byte(b.String()))
+	return hex.EncodeToString(sum[:8])
 }
 
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

@@ -44,9 +44,12 @@ func (s *Store) found(n *node) {
 			case h.Name != c.Name:
 				s.setReason("the node at " + c.Address + " is called " + h.Name + ", not " + c.Name + " as in -cluster")
 				continue
+			case h.Phase == phaseNew && h.Cluster != s.cfg.clusterID():
+				s.setReason("the node " + c.Name + " at " + c.Address + " was started with another -cluster")
+				continue
 			case h.Phase == phaseNew && len(h.Founders) == 0:
 				founders[h.Name] = h.Instance
-			case h.Founders[id.Name] == id.Instance:
+			case h.Founders[id.Name] == id.Instance && h.Cluster == s.cfg.clusterID():
 				founders[h.Name] = h.Instance
 				begin = true
 			default:

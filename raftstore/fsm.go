@@ -64,7 +64,8 @@ func (f fsm) Restore(r io.ReadCloser) error {
 	if err := f.m.Install(received.Name()); err != nil {
 		return err
 	}
-	return received.Installed()
+	applied, _ := f.m.Applied()
+	return received.Installed(applied)
 }
 
 type fsmSnapshot fsm

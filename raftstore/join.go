@@ -207,6 +207,8 @@ func (s *Store) settle(ctx context.Context, n *node) error {
 			}
 		case <-ctx.Done():
 			return ErrNoLeader
+		case <-s.ended:
+			return s.Err()
 		}
 		if pause(ctx, s.ended, news) {
 			return ErrNoLeader

@@ -34,23 +34,33 @@ func openLog(dir string) (*raftboltdb.BoltStore, error) {
 	return s, nil
 }
 
-// A watchedLog is a Raft log whose writes are timed and counted: Raft itself waits for a hung disk for ever
-// (hashicorp/raft#503), and the node would neither work nor be replaced.
+// A watchedLog is a Raft log, with its votes, whose writes are timed and counted. Raft itself waits for a hung disk for
+// ever (hashicorp/raft#503): the node would neither work nor be replaced. An error of the disk ends the node.
 type watchedLog struct {
 	raft.LogStore
+	stable   raft.StableStore
 	limit    time.Duration
 	counters *counters
 	fail     func(error)
 
-	began atomic.Int64 // unix ns of the write under way, 0 when there is none
-	bytes atomic.Int64 // of entries stored since the node started
-	stop  chan struct{}
-	once  sync.Once
-	done  chan struct{}
+	began   atomic.Int64 // unix ns of the write under way, 0 when there is none
+	bytes   atomic.Int64 // of entries after the last snapshot when the node started, and of those stored since
+	started atomic.Bool  // Raft has read what was there
+	stop    chan struct{}
+	once    sync.Once
+	done    chan struct{}
 }
 
-func watchLog(s raft.LogStore, cfg Config, fail func(error)) *watchedLog {
-	w := &watchedLog{LogStore: s, limit: cfg.DiskTimeout, counters: cfg.counters, fail: fail, stop: make(chan struct{}), done: make(chan struct{})}
+func watchLog(logs raft.LogStore, stable raft.StableStore, cfg Config, fail func(error)) *watchedLog {
+	w := &watchedLog{
+		LogStore: logs,
+		stable:   stable,
+		limit:    cfg.DiskTimeout,
+		counters: cfg.counters,
+		fail:     fail,
+		stop:     make(chan struct{}),
+		done:     make(chan struct{}),
+	}
 	go w.watch()
 	return w
 }
@@ -79,20 +89,37 @@ func (w *watchedLog) watch() {
 	}
 }
 
+// timed runs a write. Raft makes one at a time.
+func (w *watchedLog) timed(write func() error) error {
+	began := time.Now()
+	w.began.Store(began.UnixNano())
+	defer w.began.Store(0)
+	if err := write(); err != nil {
+		w.fail(fmt.Errorf("%w: write to the log: %w", ErrDisk, err))
+		return err
+	}
+	w.counters.logNanos.add(int64(time.Since(began)))
+	return nil
+}
+
+// GetLog reads an entry. Raft reads all those after the last snapshot when it starts: they count as grown.
+func (w *watchedLog) GetLog(index uint64, l *raft.Log) error {
+	err := w.LogStore.GetLog(index, l)
+	if err == nil && !w.started.Load() {
+		w.bytes.Add(int64(len(l.Data)))
+	}
+	return err
+}
+
 // StoreLog stores one entry.
 func (w *watchedLog) StoreLog(l *raft.Log) error { return w.StoreLogs([]*raft.Log{l}) }
 
 // StoreLogs stores entries and syncs them.
 func (w *watchedLog) StoreLogs(ls []*raft.Log) error {
-	began := time.Now()
-	w.began.Store(began.UnixNano())
-	defer w.began.Store(0)
-	err := w.LogStore.StoreLogs(ls)
+	err := w.timed(func() error { return w.LogStore.StoreLogs(ls) })
 	if err != nil {
-		w.fail(fmt.Errorf("%w: write to the log: %w", ErrDisk, err))
 		return err
 	}
-	w.counters.logNanos.add(int64(time.Since(began)))
 	for _, l := range ls {
 		w.bytes.Add(int64(len(l.Data)))
 		w.counters.logBytes.Add(uint64(len(l.Data)))
@@ -104,4 +131,31 @@ func (w *watchedLog) StoreLogs(ls []*raft.Log) error {
 func (w *watchedLog) IsMonotonic() bool {
 	m, ok := w.LogStore.(raft.MonotonicLogStore)
 	return ok && m.IsMonotonic()
+}
+
+// votes is the log as Raft's store of terms and votes.
+type votes struct{ w *watchedLog }
+
+// Get reads a value.
+func (v votes) Get(key []byte) ([]byte, error) { return v.w.stable.Get(key) }
+
+// GetUint64 reads a number.
+func (v votes) GetUint64(key []byte) (uint64, error) { return v.w.stable.GetUint64(key) }
+
+// Set stores a value and syncs it.
+func (v votes) Set(key, value []byte) error {
+	return v.written(func() error { return v.w.stable.Set(key, value) })
+}
+
+// SetUint64 stores a number and syncs it.
+func (v votes) SetUint64(key []byte, value uint64) error {
+	return v.written(func() error { return v.w.stable.SetUint64(key, value) })
+}
+
+// written does not come back from an error: Raft would panic. The process is about to end, and says why.
+func (v votes) written(write func() error) error {
+	if v.w.timed(write) != nil {
+		select {}
+	}
+	return nil
 }

@@ -19,6 +19,7 @@ type hello struct {
 	Instance string            `json:"instance"`
 	Phase    phase             `json:"phase"`
 	Founders map[string]string `json:"founders,omitempty"`
+	Cluster  string            `json:"cluster,omitempty"` // Config.Cluster, in short
 	Status   Status            `json:"status"`
 }
 
@@ -66,17 +67,12 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 	if s.frozen.Load() || !n.leads() {
 		return out, errRetry
 	}
-	if op == opMember {
-		if err := n.confirm(ctx); err != nil {
-			return out, errRetry
-		}
-		_, in := n.member(req.Name)
-		known := n.state.Node(req.Name)
-		return memberAnswer{Member: in && (known == "" || known == req.Instance)}, nil
-	}
+	// Whatever is being decided is committed, or not, before anything else is said or done.
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
 	switch op {
+	case opMember:
+		return s.isMember(ctx, n, req)
 	case opJoin:
 		err = s.admit(ctx, n, req)
 	case opMove:
@@ -94,6 +90,16 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 	return out, err
 }
 
+// isMember tells a node whether it still belongs to the cluster. It must be sure: a node that does not stops for good.
+func (s *Store) isMember(ctx context.Context, n *node, req memberRequest) (out memberAnswer, err error) {
+	if err := n.confirm(ctx); err != nil {
+		return out, errRetry
+	}
+	_, in := n.member(req.Name)
+	known := n.state.Node(req.Name)
+	return memberAnswer{Member: in && (known == "" || known == req.Instance)}, nil
+}
+
 func memberOpName(op wire.Op) string {
 	switch op {
 	case opJoin:
@@ -109,7 +115,7 @@ func memberOpName(op wire.Op) string {
 // hello is what this node says of itself.
 func (s *Store) hello() hello {
 	id := s.identity()
-	return hello{Name: id.Name, Instance: id.Instance, Phase: id.Phase, Founders: id.Founders, Status: s.Status()}
+	return hello{Name: id.Name, Instance: id.Instance, Phase: id.Phase, Founders: id.Founders, Cluster: s.cfg.clusterID(), Status: s.Status()}
 }
 
 // greet asks the node at an address who it is.
@@ -158,7 +164,7 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 		if err := s.enoughWithout(ctx, n, req.Name); err != nil {
 			return err
 		}
-		if err := change(n.raft.RemoveServer(old.ID, 0, changeTimeout)); err != nil {
+		if err := n.change(n.raft.RemoveServer(old.ID, 0, changeTimeout)); err != nil {
 			return err
 		}
 	}
@@ -166,7 +172,7 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 		return err
 	}
 	n.openDoor() // it may have been alone until now
-	return change(n.raft.AddNonvoter(raft.ServerID(req.Name), raft.ServerAddress(req.Address), 0, changeTimeout))
+	return n.change(n.raft.AddNonvoter(raft.ServerID(req.Name), raft.ServerAddress(req.Address), 0, changeTimeout))
 }
 
 // move notes a member's new address.
@@ -190,9 +196,9 @@ func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
 		}
 	}
 	if m.Suffrage == raft.Voter {
-		return change(n.raft.AddVoter(m.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
+		return n.change(n.raft.AddVoter(m.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
 	}
-	return change(n.raft.AddNonvoter(m.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
+	return n.change(n.raft.AddNonvoter(m.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
 }
 
 // drop takes a member out of the cluster. A leader that is to go hands over first.
@@ -218,7 +224,7 @@ func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
 		}
 		return errRetry
 	}
-	return change(n.raft.RemoveServer(m.ID, 0, changeTimeout))
+	return n.change(n.raft.RemoveServer(m.ID, 0, changeTimeout))
 }
 
 // enoughWithout refuses to remove a voter when too few of the others are up: the cluster could not go on, nor be helped
@@ -259,9 +265,17 @@ func memberNames(n *node) string {
 	return strings.Join(names, ", ")
 }
 
-// change waits for a change of membership.
-func change(f raft.IndexFuture) error {
-	switch err := f.Error(); {
+// change waits for a change of membership. Raft may forget it when it is shut down.
+func (n *node) change(f raft.IndexFuture) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	var err error
+	select {
+	case err = <-done:
+	case <-n.stop:
+		err = raft.ErrRaftShutdown
+	}
+	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrRaftShutdown),

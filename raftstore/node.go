@@ -100,20 +100,21 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		return nil, err
 	}
 
-	n.logs = watchLog(n.bolt, cfg, fail)
+	n.logs = watchLog(n.bolt, n.bolt, cfg, fail)
 	undo = append(undo, n.logs.close)
 	cached, err := raft.NewLogCache(logCacheEntries, n.logs)
 	if err != nil {
 		return nil, err
 	}
 	n.transport = newTransport(cfg, layer)
-	n.raft, err = raft.NewRaft(raftConfig(cfg), fsm{n.state, fail}, cached, n.bolt, snapshots, n.transport)
+	n.raft, err = raft.NewRaft(raftConfig(cfg), fsm{n.state, fail}, cached, votes{n.logs}, snapshots, n.transport)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
 		}
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
+	n.logs.started.Store(true)
 
 	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp }, fail)
 	n.reads = newRounds(func() (uint64, error) { return 0, n.stillLeads(ask.term) })
@@ -127,7 +128,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	n.raft.RegisterObserver(n.observer)
 	n.wg.Go(n.lead)
 	n.wg.Go(n.observe)
-	n.wg.Go(n.compact)
+	n.wg.Go(func() { n.compact(snapshots.Newest()) })
 	return n, nil
 }
 
@@ -172,7 +173,7 @@ func recoverState(m *state.Machine, snapshots *snapstore.Store) error {
 	if snapshots.Newest() > applied {
 		return nil // checkFiles says what is wrong
 	}
-	if err := snapshots.Installed(); err != nil {
+	if err := snapshots.Installed(applied); err != nil {
 		return fmt.Errorf("received snapshot: %w", err)
 	}
 	return nil
@@ -209,7 +210,7 @@ func checkFiles(m *state.Machine, bolt *raftboltdb.BoltStore, snapshots *snapsto
 	if snapshot > applied {
 		return fmt.Errorf("%w: %s ends at log entry %d, before the newest snapshot, %d", ErrForeign, stateFile, applied, snapshot)
 	}
-	if applied > last && snapshot == 0 {
+	if applied > max(last, snapshots.Ahead()) {
 		return fmt.Errorf("%w: %s holds log entry %d, and %s ends at %d", ErrForeign, stateFile, applied, logFile, last)
 	}
 	return nil
@@ -223,6 +224,9 @@ func (n *node) close() error {
 		n.raft.DeregisterObserver(n.observer)
 		shut := n.raft.Shutdown()
 		err = bounded(closeBound, shut.Error)
+		if t, ok := n.transport.(peernet.Transport); ok {
+			t.CloseStreams()
+		}
 		n.batcher.close()
 		n.reads.close()
 		n.indexes.close()

@@ -55,6 +55,9 @@ const (
 
 const identitySize = 24
 
+// maxWaiting bounds the requests that one node has waiting.
+const maxWaiting = 1 << 20
+
 var (
 	peerRequests  = wire.Rules{Class: wire.ClassPeer, Ops: int(peerOps), MaxPayload: wire.MaxPayload + wire.MaxFrameData}
 	peerResponses = wire.Rules{Response: true, Class: wire.ClassPeer, Ops: int(peerOps), MaxPayload: wire.MaxPayload + wire.MaxFrameData}
@@ -64,6 +67,7 @@ const (
 	peerDialTimeout = time.Second
 	peerRedialPause = 50 * time.Millisecond // after a failed dial, before the next to the same address
 	peerInFlight    = 1 << 14
+	peerConns       = 64
 )
 
 // peers keeps one connection to each node that this one asks things.
@@ -93,11 +97,15 @@ func (p *peers) close() {
 	p.conns = nil
 	p.mu.Unlock()
 	for _, c := range conns {
-		c.mu.Lock()
-		if c.conn != nil {
-			c.conn.Close()
-		}
-		c.mu.Unlock()
+		c.close()
+	}
+}
+
+func (c *peerConn) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		c.conn.Close()
 	}
 }
 
@@ -125,6 +133,12 @@ func (p *peers) get(ctx context.Context, address string) (*client.Conn, error) {
 	}
 	c := p.conns[address]
 	if c == nil {
+		if len(p.conns) >= peerConns { // of nodes long gone, most of them; those in use come back
+			for _, old := range p.conns {
+				go old.close()
+			}
+			clear(p.conns)
+		}
 		c = &peerConn{}
 		p.conns[address] = c
 	}
@@ -253,5 +267,5 @@ func parseIdentity(b []byte) (entry.Identity, []byte, bool) {
 		Counter: binary.BigEndian.Uint64(b[8:]),
 		Low:     binary.BigEndian.Uint64(b[16:]),
 	}
-	return id, b[identitySize:], id.Low <= id.Counter
+	return id, b[identitySize:], id.Low <= id.Counter && id.Counter-id.Low < maxWaiting
 }

@@ -52,7 +52,7 @@ func TestCrashBetweenReceivingAndInstalling(t *testing.T) {
 			if err := os.Rename(snapshots.Pending(), filepath.Join(dir, stateFile)); err != nil {
 				t.Fatal(err)
 			}
-			if err := snapshots.Installed(); err != nil {
+			if err := snapshots.Installed(ahead); err != nil {
 				t.Fatal(err)
 			}
 		},

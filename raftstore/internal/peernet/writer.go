@@ -19,7 +19,8 @@ const maxQueued = 32 << 20
 var ErrSlowPeer = errors.New("the peer does not take its messages")
 
 // A Writer sends messages. Any number of goroutines may call Send: messages that come while one is being written are
-// gathered and written together by the goroutine that is writing, in one call. Whoever owns the connection bounds the
+// gathered and written together, in one call, by a goroutine that lives only while there is something to write: Send does
+// not wait for the peer. Whoever owns the connection bounds the
 // time that a write may take. At the first error the Writer closes the connection, so that its reader finds out too.
 type Writer struct {
 	w      io.WriteCloser
@@ -38,9 +39,7 @@ func NewWriter(w io.WriteCloser, before func()) *Writer {
 	return &Writer{w: w, before: before, limit: maxQueued}
 }
 
-// Send queues m, and writes it and all else that is queued unless another goroutine is writing already. An error is
-// the connection's and final: the first Send to meet it and all after it return it. A nil error does not mean that m
-// has been written, when another goroutine does the writing.
+// Send queues m to be written. An error is the connection's and final, and comes of an earlier write.
 func (w *Writer) Send(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,13 +47,21 @@ func (w *Writer) Send(m *wire.Message) error {
 		return w.err
 	}
 	w.queued = wire.AppendMessage(w.queued, m)
-	if w.writing {
-		if len(w.queued) > w.limit {
-			w.failed(ErrSlowPeer)
-		}
+	if len(w.queued) > w.limit {
+		w.failed(ErrSlowPeer)
 		return w.err
 	}
-	w.writing = true
+	if !w.writing {
+		w.writing = true
+		go w.write()
+	}
+	return nil
+}
+
+// write writes what is queued until there is nothing.
+func (w *Writer) write() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for len(w.queued) > 0 && w.err == nil {
 		out := w.queued
 		w.queued = w.spare[:0]
@@ -73,7 +80,6 @@ func (w *Writer) Send(m *wire.Message) error {
 		}
 	}
 	w.writing = false
-	return w.err
 }
 
 // failed keeps the first error, and nothing else. Called with mu held.

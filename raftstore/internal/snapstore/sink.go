@@ -48,7 +48,11 @@ func (k *Sink) Close() error {
 		if s.newest != nil && s.newest.Received {
 			return errors.New("a received snapshot has not been installed yet")
 		}
-		return s.save(&record{Meta: k.meta})
+		r := &record{Meta: k.meta}
+		if s.newest != nil {
+			r.Ahead = s.newest.Ahead
+		}
+		return s.save(r)
 	}
 	if k.file == nil {
 		return errors.New("an empty snapshot was received")

@@ -105,7 +105,7 @@ func TestReceivedSnapshotKeepsItsBytesUntilInstalled(t *testing.T) {
 	if err := k.Close(); err == nil {
 		t.Fatal("an own snapshot took the place of a received one that was not installed")
 	}
-	if err := s.Installed(); err != nil {
+	if err := s.Installed(9); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -49,6 +49,7 @@ var _ raft.SnapshotStore = (*Store)(nil)
 type record struct {
 	Meta     raft.SnapshotMeta `json:"meta"`
 	Received bool              `json:"received"` // its bytes are in received.db, or have just become the state file
+	Ahead    uint64            `json:"ahead"`    // the index of the state that was received last: the log may end before it
 }
 
 // Open opens the directory, or makes it. live gives the state file.
@@ -112,15 +113,27 @@ func (s *Store) Pending() string {
 	return s.path(receivedFile)
 }
 
-// Installed notes that the newest snapshot is in the state file: from now on that is where it is read from.
-func (s *Store) Installed() error {
+// Ahead is the index of the state that was received last, 0 when none ever was. The state file may be that far while the
+// log is not.
+func (s *Store) Ahead() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest == nil {
+		return 0
+	}
+	return s.newest.Ahead
+}
+
+// Installed notes that the newest snapshot is in the state file, which holds the log up to the index: from now on that is
+// where it is read from.
+func (s *Store) Installed(applied uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.newest == nil || !s.newest.Received {
 		return nil
 	}
 	r := *s.newest
-	r.Received = false
+	r.Received, r.Ahead = false, applied
 	if err := s.save(&r); err != nil {
 		return err
 	}
@@ -212,7 +225,7 @@ type Received struct {
 }
 
 // Installed notes that the file has become the state file.
-func (r *Received) Installed() error { return r.store.Installed() }
+func (r *Received) Installed(applied uint64) error { return r.store.Installed(applied) }
 
 // Create begins a snapshot. Its sink is told that it is of this node's own (Sink.Own), or is given the bytes of another's.
 func (s *Store) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
