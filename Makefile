@@ -6,15 +6,42 @@ FUZZTIME ?= 10s
 TIMEOUT  ?= 8m
 LISTEN   ?= IP:127.0.0.1:9001
 DATA     ?= ./distcache-data
+PREFIX   ?= /usr/local
+INSTALL  ?= install
+
+# Where "make install" puts what, below DESTDIR. The unit files name the programs in /usr/local/bin; installed elsewhere
+# they are changed to match.
+TOOLS   := dc_admin dc_client dc_server dc_snoop dc_test
+BINDIR   = $(PREFIX)/bin
+MANDIR   = $(PREFIX)/share/man
+UNITDIR  = $(PREFIX)/lib/systemd/system
+MAN1    := $(wildcard docs/man/*.1)
+MAN8    := $(wildcard docs/man/*.8)
+UNITS   := $(wildcard docs/systemd/*.service docs/systemd/*.socket)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test lint fuzz bench soak clean
+.PHONY: help build install uninstall run demo test lint fuzz bench soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build every tool into bin/
 	$(GO) build -o bin/ ./cmd/...
+
+install: build ## install the tools, manual pages and systemd units below PREFIX (/usr/local), after DESTDIR if given
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR)
+	$(INSTALL) -m 755 $(TOOLS:%=bin/%) $(DESTDIR)$(BINDIR)
+	$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8
+	for unit in $(UNITS); do \
+		sed 's|/usr/local/bin/|$(BINDIR)/|' $$unit >$(DESTDIR)$(UNITDIR)/$${unit##*/} && \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$${unit##*/} || exit 1; \
+	done
+
+uninstall: ## remove what "make install" with the same PREFIX and DESTDIR put there; settings and data are left alone
+	rm -f $(TOOLS:%=$(DESTDIR)$(BINDIR)/%) \
+		$(MAN1:docs/man/%=$(DESTDIR)$(MANDIR)/man1/%) $(MAN8:docs/man/%=$(DESTDIR)$(MANDIR)/man8/%) \
+		$(UNITS:docs/systemd/%=$(DESTDIR)$(UNITDIR)/%)
 
 run: build ## build, then run one durable node on IP:127.0.0.1:9001, its data in ./distcache-data
 	exec ./bin/dc_server -listen $(LISTEN) -data $(DATA)
