@@ -37,6 +37,10 @@ type Config struct {
 	// MaxRequests is the most requests at a time in the whole server; one more is answered Disconnected at once.
 	// Default 65536.
 	MaxRequests int
+	// MaxUntaken is the most bytes of answers in the whole server that wait for their clients to take them. Past it,
+	// a connection that has more than its share of them, and 64 KiB, waiting is closed when another answer comes up.
+	// Default 256 MiB.
+	MaxUntaken int
 	// MessageTimeout is how long a peer may take to finish a message that it has begun. Default 10 s.
 	MessageTimeout time.Duration
 	// WriteTimeout is how long a peer may take to accept an answer. Default 10 s.
@@ -51,6 +55,7 @@ const (
 	defaultMaxInFlight    = 512
 	defaultMaxRequests    = 1 << 16
 	defaultMaxConns       = 1 << 16
+	defaultMaxUntaken     = 256 << 20
 )
 
 // withDefaults checks the configuration and fills in what it leaves open.
@@ -87,6 +92,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"MaxConns", &c.MaxConns, maxConns},
 		{"MaxInFlight", &c.MaxInFlight, func() int { return defaultMaxInFlight }},
 		{"MaxRequests", &c.MaxRequests, func() int { return defaultMaxRequests }},
+		{"MaxUntaken", &c.MaxUntaken, func() int { return defaultMaxUntaken }},
 	} {
 		if *f.value < 0 {
 			return c, fmt.Errorf("server: %s is negative: %d", f.name, *f.value)

@@ -21,6 +21,7 @@ var (
 	errStopping = errors.New("server is stopping")
 	errIdle     = errors.New("idle")
 	errStalled  = errors.New("message not finished in time")
+	errUntaken  = errors.New("answers not taken")
 	errAborted  = errors.New("connection closed by the server")
 )
 

@@ -44,7 +44,24 @@ func (c *conn) append(uid uint32, op wire.Op, status wire.Status, data []byte) {
 		data = one[:]
 	}
 	m := wire.Message{Response: true, UID: uid, Class: wire.ClassUser, Op: op, Payload: data}
+	before := len(*c.out)
 	*c.out = wire.AppendMessage(*c.out, &m)
+	if c.s.counters.untaken.Add(int64(len(*c.out)-before)) > int64(c.s.cfg.MaxUntaken) && len(*c.out) > c.s.share() {
+		c.s.counters.stalled.Add(1)
+		c.s.badPeers.warn("connection closed", "remote", remote(c.nc), "reason", "answers not taken, and too many wait", "bytes", len(*c.out))
+		c.breakOff(errUntaken)
+	}
+}
+
+// drop gives back the memory of answers that have been written, or never will be.
+func (s *Server) drop(out *[]byte) {
+	s.counters.untaken.Add(-int64(len(*out)))
+	putBuffer(out)
+}
+
+// share is how many bytes of answers may wait on one connection when there are too many in all.
+func (s *Server) share() int {
+	return max(flushSize, s.cfg.MaxUntaken/int(max(1, s.counters.connections.Load())))
 }
 
 func (c *conn) outLen() int {
@@ -74,7 +91,7 @@ func (c *conn) flush() {
 		c.out, c.outOpen = nil, 0
 		c.mu.Unlock()
 		err := c.write(*out)
-		putBuffer(out)
+		c.s.drop(out)
 		c.mu.Lock()
 		c.open -= n
 		if err != nil {
@@ -111,7 +128,7 @@ func (c *conn) breakOff(err error) {
 	}
 	c.broken = err
 	if c.out != nil {
-		putBuffer(c.out)
+		c.s.drop(c.out)
 		c.open -= c.outOpen
 		c.out, c.outOpen = nil, 0
 	}

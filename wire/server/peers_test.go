@@ -265,3 +265,31 @@ func emfile() error {
 }
 
 var _ io.Writer = (*logBuffer)(nil)
+
+// Clients that ask for much and take nothing have their connections closed when together they hold too much memory;
+// those that take their answers notice nothing.
+func TestMaxUntaken(t *testing.T) {
+	m := server.NewMemory(0)
+	t.Cleanup(func() { m.Close() })
+	i := start(t, "unix", server.Config{Store: slowPath{m}, MaxUntaken: 1 << 20, WriteTimeout: time.Hour, RequestTimeout: time.Hour})
+	good := i.dial(t)
+	large := strings.Repeat("x", 32000)
+	good.want(wire.OK, wire.OpAdd, add("large", large, time.Minute))
+	for range 4 {
+		i.dial(t).write(bytes.Repeat(request(1, wire.OpGet, []byte("large")), 512))
+	}
+	eventually(t, "connections that take nothing are closed", func() bool { return i.Stats().Stalled > 0 })
+	for range 100 {
+		if got := good.ask(wire.OpGet, []byte("large")); string(got) != large {
+			t.Fatalf("%d bytes for an answer of %d", len(got), len(large))
+		}
+	}
+	eventually(t, "answers not taken are within the limit", func() bool { return i.Stats().Untaken <= 1<<20 })
+	if !strings.Contains(i.log.String(), "answers not taken") {
+		t.Errorf("the log says %q", i.log)
+	}
+	i.Close()
+	if n := i.Stats().Untaken; n != 0 {
+		t.Errorf("%d bytes untaken with no connection left", n)
+	}
+}

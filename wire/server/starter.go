@@ -73,7 +73,7 @@ func (c *conn) flushSoon() {
 			c.mu.Lock()
 			return // writing stays set: the worker goes on
 		}
-		putBuffer(out)
+		c.s.drop(out)
 		c.mu.Lock()
 		c.open -= n
 		c.room.Signal()
@@ -123,7 +123,7 @@ func (l *leftover) run() {
 	if err == nil {
 		err = c.nc.SetWriteDeadline(time.Time{}) // or writeSome would find it passed
 	}
-	putBuffer(l.out)
+	c.s.drop(l.out)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open -= l.open

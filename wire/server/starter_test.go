@@ -124,6 +124,7 @@ func TestStarterSlowReader(t *testing.T) {
 	if len(seen) != n {
 		t.Errorf("%d answers", len(seen))
 	}
+	eventually(t, "no answer waits to be taken", func() bool { return i.Stats().Untaken == 0 })
 }
 
 // The listener does not wait for a Starter past the deadline, and what comes after that is dropped.

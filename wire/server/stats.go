@@ -25,6 +25,7 @@ type Stats struct {
 	Overloaded  uint64 // requests answered Disconnected at once because MaxRequests were in flight
 	BytesIn     uint64
 	BytesOut    uint64
+	Untaken     int64 // bytes of answers that wait for their clients to take them
 
 	// Answers counts by operation, then in the order of Statuses; the last is for any other status.
 	Answers [wire.UserOps][len(statuses) + 1]uint64
@@ -66,8 +67,8 @@ func statusIndex(s wire.Status) int {
 type counters struct {
 	accepted, refused, broken, stalled, idled, overloaded, bytesIn, bytesOut atomic.Uint64
 
-	connections, inFlight atomic.Int64
-	answers               [wire.UserOps][len(statuses) + 1]atomic.Uint64
+	connections, inFlight, untaken atomic.Int64
+	answers                        [wire.UserOps][len(statuses) + 1]atomic.Uint64
 }
 
 // Stats reads the server's figures; any goroutine may.
@@ -84,6 +85,7 @@ func (s *Server) Stats() Stats {
 		Overloaded:  c.overloaded.Load(),
 		BytesIn:     c.bytesIn.Load(),
 		BytesOut:    c.bytesOut.Load(),
+		Untaken:     c.untaken.Load(),
 	}
 	for op := range c.answers {
 		for i := range c.answers[op] {
