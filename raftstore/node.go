@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -117,8 +118,8 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	n.logs.started.Store(true)
 
 	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp }, fail)
-	n.reads = newRounds(func() (uint64, error) { return 0, n.stillLeads(ask.term) })
-	n.indexes = newRounds(func() (uint64, error) { return n.askIndex(ask.index) })
+	n.reads = newRounds(func(ctx context.Context) (uint64, error) { return 0, n.stillLeads(ctx, ask.term) })
+	n.indexes = newRounds(func(ctx context.Context) (uint64, error) { return n.askIndex(ctx, ask.index) })
 	n.observed = make(chan raft.Observation, 16)
 	n.observer = raft.NewObserver(n.observed, false, func(o *raft.Observation) bool {
 		cfg.counters.observed(o.Data)

@@ -229,15 +229,46 @@ func (p *peers) call(ctx context.Context, address string, op wire.Op, in, out an
 }
 
 // termOf asks a voter for its term, and makes sure that it is that voter which answers.
-func (p *peers) termOf(ctx context.Context, s raft.Server) (uint64, error) {
-	_, body, err := p.ask(ctx, string(s.Address), opTerm, nil)
-	if err != nil {
-		return 0, err
+func (p *peers) termOf(ctx context.Context, s raft.Server, answered func(uint64, error)) (forget func()) {
+	parse := func(answer []byte, err error) {
+		switch {
+		case err != nil:
+			answered(0, err)
+		case len(answer) < 9 || string(answer[9:]) != string(s.ID):
+			answered(0, fmt.Errorf("the node at %s is not %s", s.Address, s.ID))
+		default:
+			answered(binary.BigEndian.Uint64(answer[1:]), nil)
+		}
 	}
-	if len(body) < 8 || string(body[8:]) != string(s.ID) {
-		return 0, fmt.Errorf("the node at %s is not %s", s.Address, s.ID)
+	if conn := p.live(string(s.Address)); conn != nil {
+		if uid, err := conn.Start(opTerm, nil, parse); err == nil {
+			return func() { conn.Cancel(uid) }
+		}
 	}
-	return binary.BigEndian.Uint64(body), nil
+	go func() {
+		conn, err := p.get(ctx, string(s.Address))
+		if err != nil {
+			answered(0, err)
+			return
+		}
+		parse(conn.Do(ctx, opTerm, nil))
+	}()
+	return func() {} // ctx does that
+}
+
+// live is the connection to an address, if there is one already.
+func (p *peers) live(address string) *client.Conn {
+	p.mu.Lock()
+	c := p.conns[address]
+	p.mu.Unlock()
+	if c == nil || !c.mu.TryLock() {
+		return nil
+	}
+	defer c.mu.Unlock()
+	if c.conn == nil || c.conn.Err() != nil {
+		return nil
+	}
+	return c.conn
 }
 
 // readIndex asks the leader how far a node must have come to answer the reads that wait for this.

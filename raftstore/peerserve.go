@@ -79,12 +79,21 @@ func (p *peerServer) handle(m *wire.Message) {
 	}
 }
 
+// answer sends an answer. An error is the connection's, and its reader finds it too.
 func (p *peerServer) answer(m *wire.Message, code byte, body []byte) {
 	<-p.slots
-	payload := make([]byte, 0, 1+len(body))
-	payload = append(append(payload, code), body...)
-	// An error is the connection's, and its reader finds it too.
-	_ = p.out.Send(&wire.Message{Response: true, UID: m.UID, Class: m.Class, Op: m.Op, Payload: payload})
+	_ = p.out.Send(response(m, code, body))
+}
+
+// answerLater is answer for those who may not wait for the peer.
+func (p *peerServer) answerLater(m *wire.Message, code byte) {
+	<-p.slots
+	_ = p.out.Queue(response(m, code, nil))
+}
+
+func response(m *wire.Message, code byte, body []byte) *wire.Message {
+	payload := append(append(make([]byte, 0, 1+len(body)), code), body...)
+	return &wire.Message{Response: true, UID: m.UID, Class: m.Class, Op: m.Op, Payload: payload}
 }
 
 // write submits a forwarded ADD or REMOVE under the identity it came with.
@@ -113,10 +122,10 @@ func (p *peerServer) write(m *wire.Message) {
 	}
 	n.batcher.submit(&op, waiterFunc(func(st wire.Status, err error) {
 		if err != nil {
-			p.answer(m, codeRetry, nil)
+			p.answerLater(m, codeRetry)
 			return
 		}
-		p.answer(m, byte(st), nil)
+		p.answerLater(m, byte(st))
 	}))
 }
 

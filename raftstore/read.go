@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -10,8 +11,9 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// termOf asks another node for its current term.
-type termOf func(ctx context.Context, server raft.Server) (uint64, error)
+// termOf asks another node for its current term. It does not wait: answered is called, once, from another goroutine or
+// this one, and must not block. Who does not need the answer any more calls forget.
+type termOf func(ctx context.Context, server raft.Server, answered func(uint64, error)) (forget func())
 
 // Questions are what a node asks others for the sake of reads.
 type questions struct {
@@ -20,16 +22,16 @@ type questions struct {
 }
 
 // askIndex asks the leader for its read index.
-func (n *node) askIndex(ask func(context.Context, string) (uint64, error)) (uint64, error) {
+func (n *node) askIndex(ctx context.Context, ask func(context.Context, string) (uint64, error)) (uint64, error) {
 	address, ok := n.leaderAddress()
 	if !ok {
 		return 0, errRetry
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*roundPatience)
+	bounded, cancel := context.WithTimeout(ctx, 2*roundPatience)
 	defer cancel()
-	index, err := ask(ctx, address)
+	index, err := ask(bounded, address)
 	if err != nil {
-		return 0, errRetry
+		return 0, cmp.Or(ctx.Err(), errRetry)
 	}
 	return index, nil
 }
@@ -38,16 +40,15 @@ func (n *node) askIndex(ask func(context.Context, string) (uint64, error)) (uint
 const roundPatience = time.Second
 
 // Rounds let reads that wait for the same question share its answer. A round is under way at a time, and serves the
-// reads that arrived before it began; those that arrive meanwhile wait for the next.
+// reads that arrived before it began; those that arrive meanwhile wait for the next. The first of them asks.
 type rounds struct {
-	ask func() (uint64, error)
+	ask func(context.Context) (uint64, error)
 
 	mu      sync.Mutex
 	waiting []chan<- outcome
+	running bool
 	closed  bool
-
-	kick chan struct{}
-	done chan struct{}
+	wg      sync.WaitGroup
 }
 
 type outcome struct {
@@ -55,15 +56,11 @@ type outcome struct {
 	err   error
 }
 
-func newRounds(ask func() (uint64, error)) *rounds {
-	r := &rounds{ask: ask, kick: make(chan struct{}, 1), done: make(chan struct{})}
-	go r.run()
-	return r
-}
+func newRounds(ask func(context.Context) (uint64, error)) *rounds { return &rounds{ask: ask} }
 
+// close has the reads that wait told to retry, and waits for the round that is under way.
 func (r *rounds) close() {
 	r.mu.Lock()
-	already := r.closed
 	r.closed = true
 	waiting := r.waiting
 	r.waiting = nil
@@ -71,25 +68,26 @@ func (r *rounds) close() {
 	for _, w := range waiting {
 		w <- outcome{err: errRetry}
 	}
-	if !already {
-		close(r.kick)
-	}
-	<-r.done
+	r.wg.Wait()
 }
 
 // wait gives the answer of a round that began after the call.
 func (r *rounds) wait(ctx context.Context) (uint64, error) {
-	answer := make(chan outcome, 1)
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
 		return 0, errRetry
 	}
-	r.waiting = append(r.waiting, answer)
-	select {
-	case r.kick <- struct{}{}:
-	default:
+	if !r.running {
+		r.running = true
+		r.wg.Add(1)
+		r.mu.Unlock()
+		index, err := r.ask(ctx)
+		r.next()
+		return index, err
 	}
+	answer := make(chan outcome, 1)
+	r.waiting = append(r.waiting, answer)
 	r.mu.Unlock()
 	select {
 	case o := <-answer:
@@ -99,21 +97,24 @@ func (r *rounds) wait(ctx context.Context) (uint64, error) {
 	}
 }
 
-func (r *rounds) run() {
-	defer close(r.done)
-	for range r.kick {
-		r.mu.Lock()
-		waiting := r.waiting
-		r.waiting = nil
-		r.mu.Unlock()
-		if len(waiting) == 0 {
-			continue
-		}
-		index, err := r.ask()
+// next ends a round, and has another goroutine make those that are waited for.
+func (r *rounds) next() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.waiting) == 0 {
+		r.running = false
+		r.wg.Done()
+		return
+	}
+	waiting := r.waiting
+	r.waiting = nil
+	go func() {
+		index, err := r.ask(context.Background())
 		for _, w := range waiting {
 			w <- outcome{index, err}
 		}
-	}
+		r.next()
+	}()
 }
 
 // confirm returns nil when this node may answer a read that arrived before the call, errRetry when it does not lead.
@@ -146,16 +147,17 @@ func (n *node) alone() bool {
 // vote, so nobody can have been elected in a later term before that majority answered, and every write acknowledged
 // before the read arrived was applied here first. raft.VerifyLeader promises less in 1.7.3: it counts answers of
 // nonvoters, and answers to questions asked before the call.
-func (n *node) stillLeads(ask termOf) error {
+func (n *node) stillLeads(ctx context.Context, ask termOf) error {
 	term := n.serving.Load()
 	if !n.leads() {
 		return errRetry
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), roundPatience)
+	bounded, cancel := context.WithTimeout(ctx, roundPatience)
 	defer cancel()
+	servers := n.servers()
+	answers := make(chan bool, len(servers))
 	voters, agree := 0, 0
-	answers := make(chan bool, 16)
-	for _, s := range n.servers() {
+	for _, s := range servers {
 		if s.Suffrage != raft.Voter {
 			continue
 		}
@@ -164,13 +166,7 @@ func (n *node) stillLeads(ask termOf) error {
 			agree++
 			continue
 		}
-		go func() {
-			t, err := ask(ctx, s)
-			select {
-			case answers <- err == nil && t == term:
-			case <-ctx.Done():
-			}
-		}()
+		defer ask(bounded, s, func(t uint64, err error) { answers <- err == nil && t == term })()
 	}
 	for asked := voters - agree; agree <= voters/2; asked-- {
 		if asked == 0 {
@@ -183,8 +179,8 @@ func (n *node) stillLeads(ask termOf) error {
 			}
 		case <-n.stop:
 			return errRetry
-		case <-ctx.Done():
-			return errRetry
+		case <-bounded.Done():
+			return cmp.Or(ctx.Err(), errRetry)
 		}
 	}
 	if !n.leads() || n.serving.Load() != term {

@@ -70,6 +70,12 @@ func (v *voters) term(ctx context.Context, s raft.Server) (uint64, error) {
 	return f(ctx)
 }
 
+// start asks without waiting, as nodes do.
+func (v *voters) start(ctx context.Context, s raft.Server, answered func(uint64, error)) (forget func()) {
+	go func() { answered(v.term(ctx, s)) }()
+	return func() {}
+}
+
 func rounding(t *testing.T, others ...func(ctx context.Context) (uint64, error)) (*voters, *node) {
 	n := leading(t)
 	v := &voters{t: t, say: map[string]func(ctx context.Context) (uint64, error){}}
@@ -79,7 +85,7 @@ func rounding(t *testing.T, others ...func(ctx context.Context) (uint64, error))
 			i++
 		}
 	}
-	n.reads = newRounds(func() (uint64, error) { return 0, n.stillLeads(v.term) })
+	n.reads = newRounds(func(ctx context.Context) (uint64, error) { return 0, n.stillLeads(ctx, v.start) })
 	t.Cleanup(n.reads.close)
 	return v, n
 }

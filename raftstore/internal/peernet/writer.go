@@ -18,10 +18,9 @@ const maxQueued = 32 << 20
 // ErrSlowPeer is the error of a Writer whose peer takes less than it is sent.
 var ErrSlowPeer = errors.New("the peer does not take its messages")
 
-// A Writer sends messages. Any number of goroutines may call Send: messages that come while one is being written are
-// gathered and written together, in one call, by a goroutine that lives only while there is something to write: Send does
-// not wait for the peer. Whoever owns the connection bounds the
-// time that a write may take. At the first error the Writer closes the connection, so that its reader finds out too.
+// A Writer sends messages. Any number of goroutines may use it: messages that come while one is being written are gathered
+// and written together, in one call, by whoever is writing. Whoever owns the connection bounds the time that a write may
+// take. At the first error the Writer closes the connection, so that its reader finds out too.
 type Writer struct {
 	w      io.WriteCloser
 	before func() // called before each write
@@ -39,29 +38,50 @@ func NewWriter(w io.WriteCloser, before func()) *Writer {
 	return &Writer{w: w, before: before, limit: maxQueued}
 }
 
-// Send queues m to be written. An error is the connection's and final, and comes of an earlier write.
+// Send queues m, and writes it and all else that is queued unless that is being done. An error is the connection's and
+// final. A nil error does not mean that m has been written, when another goroutine does the writing.
 func (w *Writer) Send(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.queue(m) {
+		w.write()
+	}
+	return w.err
+}
+
+// Queue is Send for those who may not wait for the peer: another goroutine does the writing.
+func (w *Writer) Queue(m *wire.Message) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queue(m) {
+		go func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.write()
+		}()
+	}
+	return w.err
+}
+
+// queue adds a message, and makes the caller see to the writing if it says so. Called with mu held.
+func (w *Writer) queue(m *wire.Message) bool {
 	if w.err != nil {
-		return w.err
+		return false
 	}
 	w.queued = wire.AppendMessage(w.queued, m)
 	if len(w.queued) > w.limit {
 		w.failed(ErrSlowPeer)
-		return w.err
+		return false
 	}
-	if !w.writing {
-		w.writing = true
-		go w.write()
+	if w.writing {
+		return false
 	}
-	return nil
+	w.writing = true
+	return true
 }
 
-// write writes what is queued until there is nothing.
+// write writes what is queued until there is nothing. Called with mu held, which is let go for the writing.
 func (w *Writer) write() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for len(w.queued) > 0 && w.err == nil {
 		out := w.queued
 		w.queued = w.spare[:0]

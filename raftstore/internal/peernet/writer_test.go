@@ -68,7 +68,7 @@ func TestWriterKeepsOrder(t *testing.T) {
 	w := &slowWriter{let: make(chan struct{}), began: make(chan struct{}, 100)}
 	var before int
 	out := NewWriter(w, func() { before++ })
-	if err := out.Send(message(0, strings.Repeat("a", 5000))); err != nil {
+	if err := out.Queue(message(0, strings.Repeat("a", 5000))); err != nil {
 		t.Fatal(err)
 	}
 	<-w.began
@@ -134,10 +134,9 @@ func TestWriterFails(t *testing.T) {
 	w := &slowWriter{let: make(chan struct{}, 10), began: make(chan struct{}, 10), fail: errors.New("broken")}
 	out := NewWriter(w, nil)
 	w.let <- struct{}{}
-	if err := out.Send(message(0, "x")); err != nil {
+	if err := out.Send(message(0, "x")); err != w.fail {
 		t.Fatal(err)
 	}
-	out.idle()
 	for range 3 {
 		if err := out.Send(message(1, "x")); err != w.fail {
 			t.Errorf("got %v", err)
@@ -154,7 +153,7 @@ func TestWriterIsBounded(t *testing.T) {
 	out := NewWriter(w, nil)
 	const limit = 200_000
 	out.limit = limit
-	if err := out.Send(message(0, "x")); err != nil {
+	if err := out.Queue(message(0, "x")); err != nil {
 		t.Fatal(err)
 	}
 	<-w.began
