@@ -41,7 +41,7 @@ func (s *Store) servePeer(nc net.Conn) {
 		}
 		m := new(wire.Message)
 		if err := r.Read(m); err != nil {
-			s.log.Warn("peer port: connection dropped", "remote", nc.RemoteAddr().String(), "error", err)
+			s.badPeers.Warn("peer port: connection dropped", "remote", nc.RemoteAddr().String(), "error", err)
 			return
 		}
 		if err := nc.SetReadDeadline(time.Time{}); err != nil {

@@ -13,18 +13,20 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
 // A Store is one node: a [server.Store] that is durable, and replicated when it is a member of a cluster. Any number of
 // goroutines may use it.
 type Store struct {
-	cfg    Config
-	log    *slog.Logger
-	lock   *os.File
-	mux    *peernet.Mux // nil without a peer port
-	peers  *peers
-	origin *origin
+	cfg      Config
+	log      *slog.Logger
+	lock     *os.File
+	mux      *peernet.Mux // nil without a peer port
+	peers    *peers
+	badPeers *ratelog.Logger // of what the peer port hears
+	origin   *origin
 
 	node   atomic.Pointer[node]
 	frozen atomic.Bool // while the node gives up its state, it carries out nothing
@@ -56,12 +58,13 @@ func Open(cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		cfg:    cfg,
-		log:    cfg.Logger,
-		lock:   lock,
-		peers:  newPeers(cfg.Network),
-		origin: newOrigin(),
-		ended:  make(chan struct{}),
+		cfg:      cfg,
+		log:      cfg.Logger,
+		lock:     lock,
+		peers:    newPeers(cfg.Network),
+		badPeers: ratelog.New(cfg.Logger),
+		origin:   newOrigin(),
+		ended:    make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -103,7 +106,7 @@ func (s *Store) open() (err error) {
 			nc.Close()
 		})
 		if err != nil {
-			return err
+			return fmt.Errorf("listen for other nodes on %s: %w", s.cfg.Peer, err)
 		}
 	}
 	if err := s.startNode(); err != nil {

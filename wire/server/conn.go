@@ -64,7 +64,7 @@ func (c *conn) run() {
 	defer c.nc.Close()
 	if err := c.handshake(); err != nil {
 		c.s.counters.broken.Add(1)
-		c.s.badPeers.warn("connection closed: handshake failed", "remote", remote(c.nc), "error", err)
+		c.s.badPeers.Warn("connection closed: handshake failed", "remote", remote(c.nc), "error", err)
 		return
 	}
 	c.r = readers.Get().(*wire.Reader)
@@ -268,14 +268,14 @@ func (s *Server) call(ctx *callContext, op wire.Op, id, data []byte, timeout tim
 func (s *Server) outcome(op wire.Op, answer []byte, err error) (wire.Status, []byte) {
 	if err == nil {
 		if op == wire.OpGet && (len(answer) == 0 || len(answer) > wire.MaxPayload) {
-			s.badStore.warn("session not sent: no message holds it", "bytes", len(answer))
+			s.badStore.Warn("session not sent: no message holds it", "bytes", len(answer))
 			return wire.Disconnected, nil
 		}
 		return wire.OK, answer
 	}
 	status, loud := statusOf(err)
 	if loud {
-		s.badStore.warn("store failed", "operation", op.String(), "error", err)
+		s.badStore.Warn("store failed", "operation", op.String(), "error", err)
 	}
 	return status, nil
 }
@@ -288,10 +288,10 @@ func (c *conn) end(why error) {
 	case errors.Is(why, wire.ErrCorrupt):
 		n.broken.Add(1)
 		linger = true
-		s.badPeers.warn("connection closed", "remote", remote(c.nc), "reason", why)
+		s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", why)
 	case why == errStalled:
 		n.stalled.Add(1)
-		s.badPeers.warn("connection closed", "remote", remote(c.nc), "reason", why, "after", s.cfg.MessageTimeout)
+		s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", why, "after", s.cfg.MessageTimeout)
 	case why == errIdle:
 		n.idled.Add(1)
 	case why != io.EOF && why != errStopping:

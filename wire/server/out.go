@@ -48,7 +48,7 @@ func (c *conn) append(uid uint32, op wire.Op, status wire.Status, data []byte) {
 	*c.out = wire.AppendMessage(*c.out, &m)
 	if c.s.counters.untaken.Add(int64(len(*c.out)-before)) > int64(c.s.cfg.MaxUntaken) && len(*c.out) > c.s.share() {
 		c.s.counters.stalled.Add(1)
-		c.s.badPeers.warn("connection closed", "remote", remote(c.nc), "reason", "answers not taken, and too many wait", "bytes", len(*c.out))
+		c.s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", "answers not taken, and too many wait", "bytes", len(*c.out))
 		c.breakOff(errUntaken)
 	}
 }
@@ -112,7 +112,7 @@ func (c *conn) write(b []byte) error {
 		if err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				c.s.counters.stalled.Add(1)
-				c.s.badPeers.warn("connection closed", "remote", remote(c.nc), "reason", "answers not taken in time", "after", c.s.cfg.WriteTimeout)
+				c.s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", "answers not taken in time", "after", c.s.cfg.WriteTimeout)
 			}
 			return err
 		}

@@ -32,7 +32,7 @@ func (c *conn) dispatch(id, data []byte, timeout time.Duration) {
 	if s.counters.inFlight.Add(1) > int64(s.cfg.MaxRequests) {
 		s.counters.inFlight.Add(-1)
 		s.counters.overloaded.Add(1)
-		s.tooMany.warn("request refused: too many are in flight", "limit", s.cfg.MaxRequests)
+		s.tooMany.Warn("request refused: too many are in flight", "limit", s.cfg.MaxRequests)
 		c.respond(c.msg.UID, c.msg.Op, wire.Disconnected, nil, c.arrival)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -32,7 +33,7 @@ type Server struct {
 	counters counters
 	progress atomic.Pointer[progress]
 
-	badPeers, badStore, tooMany *throttle
+	badPeers, badStore, tooMany *ratelog.Logger
 
 	stopping atomic.Bool
 	stopAt   time.Time     // connections are read no longer; set before stopping is
@@ -53,9 +54,9 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:       cfg,
 		seed:      maphash.MakeSeed(),
-		badPeers:  newThrottle(cfg.Logger),
-		badStore:  newThrottle(cfg.Logger),
-		tooMany:   newThrottle(cfg.Logger),
+		badPeers:  ratelog.New(cfg.Logger),
+		badStore:  ratelog.New(cfg.Logger),
+		tooMany:   ratelog.New(cfg.Logger),
 		stopped:   make(chan struct{}),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
@@ -114,7 +115,7 @@ func (a *acceptor) run() {
 			return
 		case passing(err):
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			a.s.tooMany.warn("cannot accept a connection", "listener", a.l.Addr().String(), "error", err)
+			a.s.tooMany.Warn("cannot accept a connection", "listener", a.l.Addr().String(), "error", err)
 			select {
 			case <-time.After(pause):
 			case <-a.s.stopped:
@@ -154,7 +155,7 @@ func (s *Server) newConn(nc net.Conn) *conn {
 	if len(s.conns) >= s.cfg.MaxConns {
 		s.mu.Unlock()
 		s.counters.refused.Add(1)
-		s.tooMany.warn("connection refused: too many are open", "remote", remote(nc), "limit", s.cfg.MaxConns)
+		s.tooMany.Warn("connection refused: too many are open", "remote", remote(nc), "limit", s.cfg.MaxConns)
 		nc.Close()
 		return nil
 	}
@@ -240,9 +241,9 @@ func (s *Server) wait() {
 	s.wg.Wait()
 	s.workers.close()
 	s.workers.wg.Wait()
-	s.badPeers.close("connections closed")
-	s.badStore.close("store errors")
-	s.tooMany.close("connections or requests refused")
+	s.badPeers.Close("connections closed")
+	s.badStore.Close("store errors")
+	s.tooMany.Close("connections or requests refused")
 }
 
 // remote names a connection's peer for the log; those on unix sockets have no name of their own.

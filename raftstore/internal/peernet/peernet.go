@@ -10,13 +10,15 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/distcache/distcache/internal/ratelog"
 )
 
 // What a connection is for, told by its first byte.
 const (
 	kindRaft  = 'R'
 	kindPeer  = 'P'
-	kindLimit = 5 * time.Second // to say so
+	kindLimit = 5 * time.Second // to say so, and as long for the first byte after it
 )
 
 // maxConns bounds the connections of the peer port. A cluster of a few nodes has a few from each.
@@ -44,7 +46,7 @@ func (TCP) Dial(ctx context.Context, address string) (net.Conn, error) {
 type Mux struct {
 	l       net.Listener
 	network Network
-	log     *slog.Logger
+	log     *ratelog.Logger
 	serve   func(net.Conn)
 	wg      sync.WaitGroup
 
@@ -61,7 +63,7 @@ func Listen(network Network, address string, log *slog.Logger, serve func(net.Co
 	if err != nil {
 		return nil, err
 	}
-	m := &Mux{l: l, network: network, log: log, serve: serve, conns: make(map[net.Conn]struct{})}
+	m := &Mux{l: l, network: network, log: ratelog.New(log), serve: serve, conns: make(map[net.Conn]struct{})}
 	m.wg.Add(1)
 	go m.accept()
 	return m, nil
@@ -80,6 +82,7 @@ func (m *Mux) Close() error {
 	m.mu.Unlock()
 	err := m.l.Close()
 	m.wg.Wait()
+	m.log.Close("peer port: connections turned away")
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -102,6 +105,9 @@ func (m *Mux) accept() {
 			continue
 		}
 		if !m.track(c) {
+			if !m.isClosed() {
+				m.log.Warn("peer port: connection refused: too many are open", "remote", c.RemoteAddr().String(), "limit", maxConns)
+			}
 			c.Close()
 			continue
 		}
@@ -141,7 +147,7 @@ func (m *Mux) greet(c net.Conn) {
 		_, err = io.ReadFull(c, kind[:])
 	}
 	if err == nil {
-		err = c.SetReadDeadline(time.Time{})
+		err = c.SetReadDeadline(time.Now().Add(kindLimit))
 	}
 	tracked := &conn{Conn: c, mux: m}
 	switch {
@@ -188,10 +194,21 @@ func dial(ctx context.Context, network Network, address string, kind byte) (net.
 	return c, nil
 }
 
-// conn is an accepted connection that its Mux forgets when it is closed.
+// conn is an accepted connection that its Mux forgets when it is closed. Nodes connect when they have something to say;
+// once they have said it, they may be silent as long as they like.
 type conn struct {
 	net.Conn
-	mux *Mux
+	mux   *Mux
+	spoke bool // only for Read, of which there is one at a time
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && !c.spoke {
+		c.spoke = true
+		_ = c.SetReadDeadline(time.Time{}) // an error is the next Read's too
+	}
+	return n, err
 }
 
 func (c *conn) Close() error {

@@ -1,6 +1,7 @@
 package peernet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -149,8 +150,9 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
 func (l *pipeListener) Addr() net.Addr { return address("pipe") }
 
-// Who does not say what the connection is for is turned away after a while; who has said so has all the time there is.
-func TestFirstByteHasADeadline(t *testing.T) {
+// Who does not say what the connection is for, or then nothing more, is turned away after a while; who has something to
+// say has all the time there is.
+func TestFirstBytesHaveADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := pipes{make(chan net.Conn)}
 		m, err := Listen(network, "", discard, echo)
@@ -162,12 +164,24 @@ func TestFirstByteHasADeadline(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		begun := time.Now()
-		if _, err := silent.Read(make([]byte, 1)); err != io.EOF {
-			t.Errorf("got %v", err)
+		if _, err := spoke.Write([]byte("x")); err != nil {
+			t.Fatal(err)
 		}
-		if d := time.Since(begun); d != kindLimit {
-			t.Errorf("turned away after %v, want %v", d, kindLimit)
+		if _, err := spoke.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		idle, err := DialPeer(t.Context(), network, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		for _, c := range []net.Conn{silent, idle} {
+			if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("got %v", err)
+			}
+			if d := time.Since(begun); d != kindLimit {
+				t.Errorf("turned away after %v, want %v", d, kindLimit)
+			}
 		}
 		time.Sleep(10 * kindLimit)
 		go spoke.Write([]byte("x"))
@@ -380,4 +394,38 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		m.Close()
 	})
+}
+
+// Whoever connects can't fill the log.
+func TestLogIsLimited(t *testing.T) {
+	var log lockedBuffer
+	m, err := Listen(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil)), echo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for range 200 {
+		closed(t, dialTo(t, m, 'x'))
+	}
+	m.Close()
+	if n := bytes.Count(log.Bytes(), []byte("\n")); n == 0 || n > 100 {
+		t.Errorf("%d lines about 200 connections", n)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) Bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.b.Bytes())
 }
