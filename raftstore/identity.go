@@ -46,6 +46,14 @@ const (
 	phaseRemoved  phase = "removed"  // it was taken out
 )
 
+func (p phase) known() bool {
+	switch p {
+	case phaseNew, phaseAdmitted, phaseMember, phaseLeft, phaseRemoved:
+		return true
+	}
+	return false
+}
+
 const identityFormat = 1
 
 // lockDir makes the directory and takes its lock, which lasts as long as the file is open.
@@ -82,7 +90,7 @@ func loadIdentity(dir, name string) (identity, error) {
 		return identity{}, fmt.Errorf("data directory: %w", err)
 	}
 	var id identity
-	if err := json.Unmarshal(b, &id); err != nil || id.Format != identityFormat || id.Instance == "" {
+	if err := json.Unmarshal(b, &id); err != nil || id.Format != identityFormat || id.Instance == "" || !id.Phase.known() {
 		return identity{}, fmt.Errorf("%w: %s is not readable as a node's identity", ErrForeign, path)
 	}
 	if id.Name != name {

@@ -238,7 +238,10 @@ func (s *Store) Leave(ctx context.Context) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	n := s.node.Load()
-	if len(n.servers()) < 2 {
+	switch len(n.servers()) {
+	case 0:
+		return refuse("this node is not a member of a cluster yet; stop it instead")
+	case 1:
 		return refuse("this node is its cluster's only member; stop it instead")
 	}
 	id := s.identity()

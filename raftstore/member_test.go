@@ -236,3 +236,13 @@ func TestLoneNodeGetsAPeerPort(t *testing.T) {
 	n1.Voters("n1", "n2")
 	found(t, n2.Store, 1)
 }
+
+func TestLeaveBeforeJoining(t *testing.T) {
+	t.Parallel()
+	c := testcluster.New(t)
+	n := lone(t, c, "n1", func(cfg *raftstore.Config) { cfg.Join = []string{testcluster.FreeAddress(t)} })
+	err := n.Leave(ctxFor(t, 5*time.Second))
+	if !errors.Is(err, raftstore.ErrRefused) || !strings.Contains(err.Error(), "not a member of a cluster yet") {
+		t.Errorf("got %v", err)
+	}
+}
