@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -62,6 +64,8 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		return nil, explainData(err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, explainListen(fmt.Errorf("-peer: %w", err), "")
 	case err != nil:
 		return nil, opts.explain(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -52,14 +53,25 @@ func (s *service) cannotAdmin(at wire.Address, err error) error {
 }
 
 func cannotListen(flag string, at wire.Address, err error) error {
-	err = fmt.Errorf("%s %v: %w", flag, at, err)
+	return explainListen(fmt.Errorf("%s %v: %w", flag, at, err), at.Path())
+}
+
+// explainListen says what to do about an address that can't be listened on, that of a unix socket if there is a path.
+func explainListen(err error, path string) error {
 	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && path != "" && !isSocket(path):
+		return config.Hint(err, "Another file is in the way: remove it, or give another address.")
 	case errors.Is(err, syscall.EADDRINUSE):
 		return config.Hint(err, "Another process listens there: stop it, or give another address.")
 	case errors.Is(err, fs.ErrPermission):
 		return config.Hint(err, "This user may not listen there.")
 	}
 	return err
+}
+
+func isSocket(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().Type() == fs.ModeSocket
 }
 
 // turnAway closes the connections that come before the store is open, until stop is called: their clients go on

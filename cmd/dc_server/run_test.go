@@ -227,6 +227,23 @@ func TestAddressInUse(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), l.Addr().String()) {
 			t.Errorf("the address is not named: %v", err)
 		}
+		wantHint(t, err, "Another process listens there")
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = refuses(t, "-memory", "-listen", "UNIX:"+file)
+	wantFailure(t, err, 1, "no socket")
+	wantHint(t, err, "in the way")
+}
+
+// wantHint holds what an error says to do next against a part of it.
+func wantHint(t *testing.T, err error, part string) {
+	t.Helper()
+	var hint *config.HintError
+	if !errors.As(err, &hint) || !strings.Contains(hint.Hint, part) {
+		t.Errorf("%v: the hint is %+v, want %q", err, hint, part)
 	}
 }
 
