@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A node does not start on files that are damaged, or not its own, and says what is wrong with them.
+func TestBadFiles(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	s := single(t, ctx, "n1")
+	c := connect(t, s)
+	for i := range 50 {
+		if err := c.Add(ctx, fmt.Append(nil, "id", i), bytes.Repeat([]byte("secret"), 100), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	whole := s.Dir + ".whole"
+	if err := os.Rename(s.Dir, whole); err != nil {
+		t.Fatal(err)
+	}
+	file := func(name string, change func([]byte) []byte) func(string) error {
+		return func(dir string) error {
+			path := filepath.Join(dir, name)
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(path, change(b), 0o600)
+		}
+	}
+	cut := func(n int) func([]byte) []byte { return func(b []byte) []byte { return b[:n] } }
+	zero := func(b []byte) []byte { return make([]byte, len(b)) }
+	text := func([]byte) []byte { return []byte("hello") }
+	swap := func(to, from string) func(string) error {
+		return func(dir string) error {
+			b, err := os.ReadFile(filepath.Join(dir, from))
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, to), b, 0o600)
+		}
+	}
+	for name, x := range map[string]struct {
+		damage func(dir string) error
+		says   string
+	}{
+		"state cut short":       {file("state.db", cut(5000)), "state.db: file is damaged"},
+		"state of one byte":     {file("state.db", cut(1)), "state.db: file is damaged"},
+		"state zeroed":          {file("state.db", zero), "state.db: file is damaged"},
+		"state of another kind": {swap("state.db", "raft.db"), "not a distcache state file"},
+		"log cut short":         {file("raft.db", cut(5000)), "raft.db: file is damaged"},
+		"log zeroed":            {file("raft.db", zero), "raft.db: file is damaged"},
+		"log emptied":           {file("raft.db", cut(0)), "its votes are lost"},
+		"log missing":           {func(dir string) error { return os.Remove(filepath.Join(dir, "raft.db")) }, "its votes are lost"},
+		"identity cut short":    {file("node.json", cut(30)), "node.json is not readable"},
+		"identity emptied":      {file("node.json", cut(0)), "node.json is not readable"},
+		"identity of text":      {file("node.json", text), "node.json is not readable"},
+		"identity missing":      {func(dir string) error { return os.Remove(filepath.Join(dir, "node.json")) }, "no node.json"},
+		"identity in no phase": {file("node.json", func(b []byte) []byte {
+			return bytes.Replace(b, []byte(`"member"`), []byte(`"guest"`), 1)
+		}), "node.json is not readable"},
+		"another node's": {file("node.json", func(b []byte) []byte {
+			return bytes.Replace(b, []byte(`"n1"`), []byte(`"n2"`), 1)
+		}), "belongs to node n2"},
+		"snapshots is a file": {func(dir string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "snapshots")), os.WriteFile(filepath.Join(dir, "snapshots"), nil, 0o600))
+		}, "snapshots"},
+	} {
+		if err := errors.Join(os.RemoveAll(s.Dir), os.CopyFS(s.Dir, os.DirFS(whole)), x.damage(s.Dir)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		died(t, ctx, s, x.says)
+		if strings.Contains(s.Log(), "secretsecret") {
+			t.Errorf("%s: session data in the log", name)
+		}
+	}
+}
+
+// A node whose disk is full stops, saying so, and has all that it acknowledged when there is room again.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	s := single(t, ctx, "n1")
+	fi, err := os.Stat(filepath.Join(s.Dir, "raft.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No file may grow beyond what the log has now: to the program that is much the same as a full disk.
+	limit := unix.Rlimit{Cur: uint64(fi.Size()), Max: unix.RLIM_INFINITY}
+	if err := unix.Prlimit(s.Pid(), unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, s)
+	data := bytes.Repeat([]byte("0123456789"), 3000)
+	var stored int
+	for s.Running() {
+		if ctx.Err() != nil {
+			t.Fatal("the disk does not get full")
+		}
+		if c.Add(ctx, fmt.Append(nil, "id", stored), data, time.Hour) != nil {
+			break
+		}
+		stored++
+	}
+	died(t, ctx, s, "disk failed: write")
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	serving(t, ctx, s)
+	for i := range stored {
+		if got, err := c.Get(ctx, fmt.Append(nil, "id", i)); err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("session %d of %d: %d bytes, %v", i, stored, len(got), err)
+		}
+	}
+	if err := c.Add(ctx, []byte("more"), data, time.Hour); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d sessions stored before the disk was full", stored)
+}
