@@ -152,3 +152,24 @@ func readMeta(r io.ReaderAt, at int64) (meta, bool) {
 	}
 	return m, true
 }
+
+// Keys are those in one bucket of the file, which is checked first.
+func Keys(path, bucket string) (keys []string, err error) {
+	db, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	err = Guard(path, func() error {
+		return db.View(func(tx *bbolt.Tx) error {
+			b := tx.Bucket([]byte(bucket))
+			if b == nil {
+				return fmt.Errorf("%s: %w: it has no %q", path, ErrDamaged, bucket)
+			}
+			return b.ForEach(func(k, _ []byte) error {
+				keys = append(keys, string(k))
+				return nil
+			})
+		})
+	})
+	return keys, errors.Join(err, db.Close())
+}

@@ -1,0 +1,147 @@
+// Package walfile opens a Raft log that hashicorp/raft-wal keeps: files of a directory that are only appended to, and a
+// small bbolt file, wal-meta.db, that names them and holds the votes.
+//
+// That library trusts its files but for the last write, so that damage in them is an entry of other content, a panic, or
+// a log that ends early; and a crash at one moment leaves files to which it never appends again. So Open reads the files
+// before the library does: it refuses damaged ones, and makes good what a crash left.
+package walfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/metadb"
+	"github.com/hashicorp/raft-wal/metrics"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+)
+
+// segmentSize is that of a file. It is allocated at once, and given back when all its entries are deleted.
+const segmentSize = 32 << 20
+
+// ErrDamaged matches the error for files that are not whole.
+var ErrDamaged = boltfile.ErrDamaged
+
+// Options are how a log is opened.
+type Options struct {
+	Logger hclog.Logger // default: none
+	// Covered is the index up to which a snapshot replaces the log. An entry that follows on it may be stored although
+	// it does not follow on the last entry; the log then begins with it. Default: none.
+	Covered func() uint64
+
+	segment int // size of a file; default segmentSize
+}
+
+// A Log is an open log.
+//
+// It does not call itself monotonic, although it takes no gaps: Raft would then empty it after each snapshot received,
+// also of entries beyond the snapshot that this node has acknowledged. Instead the log empties itself when it has to.
+type Log struct {
+	raft.LogStore
+	raft.StableStore
+	io.Closer
+	covered func() uint64
+}
+
+// Open opens the log in a directory, which is made with mode 0700 when it is not there.
+func Open(dir string, opts Options) (*Log, error) {
+	if opts.Logger == nil {
+		opts.Logger = hclog.NewNullLogger()
+	}
+	if opts.Covered == nil {
+		opts.Covered = func() uint64 { return 0 }
+	}
+	if opts.segment == 0 {
+		opts.segment = segmentSize
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	if err := prepare(dir); err != nil {
+		return nil, err
+	}
+	var w *wal.WAL
+	err := boltfile.Guard(dir, func() (err error) {
+		w, err = wal.Open(dir,
+			wal.WithLogger(opts.Logger),
+			wal.WithMetricsCollector(&metrics.NoOpCollector{}),
+			wal.WithSegmentSize(opts.segment),
+			wal.WithSegmentFiler(segment.NewFiler(dir, private{fs.New()})))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	if err := restrict(dir); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return &Log{w, w, w, opts.Covered}, nil
+}
+
+// StoreLog stores one entry and syncs it.
+func (l *Log) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
+
+// StoreLogs stores entries that follow on the last one, or on a snapshot, and syncs them.
+func (l *Log) StoreLogs(es []*raft.Log) error {
+	if len(es) == 0 {
+		return nil
+	}
+	last, err := l.LastIndex()
+	if err != nil {
+		return err
+	}
+	if next := es[0].Index; last > 0 && next > last+1 && next <= l.covered()+1 {
+		first, err := l.FirstIndex()
+		if err != nil {
+			return err
+		}
+		if err := l.DeleteRange(first, last); err != nil {
+			return err
+		}
+	}
+	return l.LogStore.StoreLogs(es)
+}
+
+// Keys are those of the values in the log's StableStore, which can't be asked for them. The log is not open.
+func Keys(dir string) ([]string, error) {
+	return boltfile.Keys(filepath.Join(dir, metadb.FileName), metadb.StableBucket)
+}
+
+// restrict gives all files the mode 0600: the library makes them readable to everybody, as far as the umask allows. The
+// directory's own mode has kept others out until then.
+func restrict(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.Chmod(filepath.Join(dir, f.Name()), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// private is the file system, where new files have the mode 0600.
+type private struct{ *fs.FS }
+
+// Create makes a file of the given size.
+func (p private) Create(dir, name string, size uint64) (types.WritableFile, error) {
+	f, err := p.FS.Create(dir, name, size)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(filepath.Join(dir, name), 0o600); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
