@@ -94,6 +94,7 @@ func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 		out.Counter(d.dropped, float64(s.Idled), "idle")
 		out.Counter(d.received, float64(s.BytesIn))
 		out.Counter(d.sent, float64(s.BytesOut))
+		out.Gauge(d.untaken, float64(s.Untaken))
 	}))
 }
 
@@ -112,11 +113,11 @@ func AddSessions(reg prometheus.Registerer, sessions func() int, limit uint64) {
 }
 
 type serverDesc struct {
-	requests, inFlight, overloaded, connections, accepted, refused, dropped, received, sent *prometheus.Desc
+	requests, inFlight, overloaded, connections, accepted, refused, dropped, received, sent, untaken *prometheus.Desc
 }
 
 func (d *serverDesc) all() []*prometheus.Desc {
-	return []*prometheus.Desc{d.requests, d.inFlight, d.overloaded, d.connections, d.accepted, d.refused, d.dropped, d.received, d.sent}
+	return []*prometheus.Desc{d.requests, d.inFlight, d.overloaded, d.connections, d.accepted, d.refused, d.dropped, d.received, d.sent, d.untaken}
 }
 
 var serverDescs = serverDesc{
@@ -129,6 +130,7 @@ var serverDescs = serverDesc{
 	dropped:     Desc("connections_dropped_total", "Clients' connections that this side closed: malformed traffic, stalled in the middle of a message or an answer, or idle.", "reason"),
 	received:    Desc("received_bytes_total", "Bytes received from clients."),
 	sent:        Desc("sent_bytes_total", "Bytes sent to clients."),
+	untaken:     Desc("untaken_answer_bytes", "Bytes of answers that wait for their clients to take them."),
 }
 
 // Operation is an operation's label.
