@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +139,13 @@ func TestProxy(t *testing.T) {
 			Used               bool
 		}
 	}
-	ask(t, dir+"/admin", "/v1/status", &status)
+	for { // until the second server has been tried
+		ask(t, dir+"/admin", "/v1/status", &status)
+		if s := status.Servers; len(s) != 2 || s[1].Error != "" || ctx.Err() != nil {
+			break
+		}
+		runtime.Gosched()
+	}
 	if s := status.Servers; len(s) != 2 || !s[0].Used || s[0].Name != "UNIX:"+dir+"/s1" || s[1].State != "down" || s[1].Error == "" {
 		t.Errorf("status is %+v", status)
 	}
