@@ -73,6 +73,7 @@ type Config struct {
 
 	Sessions uint64 // most sessions kept, those due to expire soonest go first; 0: no limit. The leader's counts.
 	Reads    ReadMode
+	RaftLog  LogKind      // what a directory with another kind has to be converted to
 	Logger   *slog.Logger // default: discard
 	Network  Network      // default: TCP
 

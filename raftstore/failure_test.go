@@ -70,9 +70,10 @@ func TestIsolatedLeaderDoesNotAnswer(t *testing.T) {
 }
 
 // The same writes, asked again and again while leaders come and go, happen once.
-func TestWritesSurviveChangesOfLeader(t *testing.T) {
-	t.Parallel()
-	c := testcluster.Start(t, 3)
+func TestWritesSurviveChangesOfLeader(t *testing.T) { bothLogs(t, testWritesSurviveChangesOfLeader) }
+
+func testWritesSurviveChangesOfLeader(t *testing.T, kind raftstore.LogKind) {
+	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.RaftLog = kind })
 	done := make(chan error, 3)
 	stop := make(chan struct{})
 	for w, n := range c.Running() {
@@ -200,9 +201,10 @@ func TestLimit(t *testing.T) {
 }
 
 // A follower that was away for longer than the log reaches gets the state itself.
-func TestSnapshotToFollower(t *testing.T) {
-	t.Parallel()
-	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.LogBytes = 1 << 10 })
+func TestSnapshotToFollower(t *testing.T) { bothLogs(t, testSnapshotToFollower) }
+
+func testSnapshotToFollower(t *testing.T, kind raftstore.LogKind) {
+	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.LogBytes, cfg.RaftLog = 1<<10, kind })
 	away := c.Followers()[0]
 	add(t, away.Store, 0)
 	away.Stop()
@@ -231,7 +233,10 @@ func TestSnapshotToFollower(t *testing.T) {
 	for _, k := range []int{0, 1, 10} {
 		found(t, away.Store, k)
 	}
+	add(t, leader.Store, 11) // its log goes on after the snapshot
+	c.Agree()
 	away.Stop()
 	away.Start()
 	c.Agree()
+	found(t, away.Store, 11)
 }

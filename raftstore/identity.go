@@ -12,12 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The files in the data directory.
+// The files in the data directory, besides those of the log.
 const (
 	lockFile     = "lock"
 	identityFile = "node.json"
 	stateFile    = "state.db"
-	logFile      = "raft.db"
 	snapshotDir  = "snapshots"
 )
 
@@ -101,7 +100,7 @@ func loadIdentity(dir, name string) (identity, error) {
 
 // checkEmpty refuses a directory without node.json that has other files of a node.
 func checkEmpty(dir string) error {
-	for _, name := range []string{stateFile, logFile} {
+	for _, name := range append(logNames(), stateFile) {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return fmt.Errorf("%w: %s has %s but no %s", ErrForeign, dir, name, identityFile)
 		}

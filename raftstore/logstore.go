@@ -2,37 +2,12 @@ package raftstore
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-
-	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
-
-// openLog opens the file of the Raft log and votes.
-func openLog(dir string) (*raftboltdb.BoltStore, error) {
-	path := filepath.Join(dir, logFile)
-	db, err := boltfile.Open(path) // checks it first: the library would map whatever is there
-	if err != nil {
-		return nil, fmt.Errorf("raft log: %w", err)
-	}
-	if err := db.Close(); err != nil {
-		return nil, fmt.Errorf("raft log: %w", err)
-	}
-	var s *raftboltdb.BoltStore
-	err = boltfile.Guard(path, func() (err error) {
-		s, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: boltfile.Options()})
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("raft log: %w", err)
-	}
-	return s, nil
-}
 
 // A watchedLog is a Raft log, with its votes, whose writes are timed and counted. Raft itself waits for a hung disk for
 // ever (hashicorp/raft#503): the node would neither work nor be replaced. An error of the disk ends the node.
@@ -51,10 +26,10 @@ type watchedLog struct {
 	done    chan struct{}
 }
 
-func watchLog(logs raft.LogStore, stable raft.StableStore, cfg Config, fail func(error)) *watchedLog {
+func watchLog(files logFiles, cfg Config, fail func(error)) *watchedLog {
 	w := &watchedLog{
-		LogStore: logs,
-		stable:   stable,
+		LogStore: files,
+		stable:   files,
 		limit:    cfg.DiskTimeout,
 		counters: cfg.counters,
 		fail:     fail,

@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -125,15 +126,15 @@ func TestStateBehindSnapshotIsRefused(t *testing.T) {
 	if err := sink.Close(); err != nil {
 		t.Fatal(err)
 	}
-	bolt, err := openLog(dir)
+	log, err := openLog(dir, LogBolt, slog.New(slog.DiscardHandler), snapshots.Newest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer bolt.Close()
+	defer log.Close()
 	if err := recoverState(m, snapshots); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkFiles(m, bolt, snapshots, identity{Phase: phaseNew}); err == nil {
+	if err := checkFiles(m, log, LogBolt, snapshots, identity{Phase: phaseNew}); err == nil {
 		t.Fatal("it was taken")
 	}
 }

@@ -3,8 +3,6 @@ package raftstore
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -44,7 +42,8 @@ type Status struct {
 	Sessions  int    `json:"sessions"`
 	Limit     uint64 `json:"sessions_limit"` // 0: none
 	StateSize int64  `json:"state_bytes"`    // of the state file
-	LogSize   int64  `json:"log_bytes"`      // of the log file
+	LogKind   string `json:"log_kind"`       // bolt or wal
+	LogSize   int64  `json:"log_bytes"`      // of the log's files
 	Reads     string `json:"reads"`          // linearizable, leader or local
 }
 
@@ -78,17 +77,16 @@ func (s *Store) Status() Status {
 		Commit:    n.raft.CommitIndex(),
 		Sessions:  n.state.Len(),
 		Limit:     s.cfg.Sessions,
+		LogKind:   s.cfg.RaftLog.String(),
 		Reads:     s.cfg.Reads.String(),
 	}
 	if s.mux != nil {
 		st.Address = s.cfg.Advertise
 	}
-	st.LogFirst, _ = n.bolt.FirstIndex()
+	st.LogFirst, _ = n.files.FirstIndex()
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()
-	if fi, err := os.Stat(filepath.Join(s.cfg.Dir, logFile)); err == nil {
-		st.LogSize = fi.Size()
-	}
+	st.LogSize = logSize(s.cfg.Dir, s.cfg.RaftLog)
 	address, name := n.raft.LeaderWithID()
 	st.Leader, st.LeaderAt = string(name), string(address)
 	self, in := n.member(s.cfg.Name)

@@ -141,7 +141,14 @@ func (s *Store) startNode() error {
 	if len(n.servers()) > 1 || id.Phase == phaseAdmitted {
 		n.openDoor()
 	}
-	if len(n.servers()) > 0 {
+	if servers := n.servers(); len(servers) > 0 {
+		if s.mux == nil && len(servers) > 1 {
+			return &ConfigError{Setting: "Peer", Problem: fmt.Sprintf(
+				"this node is a member of a cluster, with %s: it needs an address, HOST:PORT, at which they reach it", memberNames(n))}
+		}
+		if n.alone() {
+			s.campaign(n) // there is no leader to wait for
+		}
 		return nil
 	}
 	join := id.Join
@@ -154,10 +161,14 @@ func (s *Store) startNode() error {
 	case len(s.cfg.Cluster) > 0:
 		s.wg.Go(func() { s.found(n) })
 	default:
-		return s.bootstrap(n, raft.Configuration{Servers: []raft.Server{{
+		err := s.bootstrap(n, raft.Configuration{Servers: []raft.Server{{
 			ID:      raft.ServerID(s.cfg.Name),
 			Address: s.address(),
 		}}})
+		if err != nil {
+			return err
+		}
+		s.campaign(n)
 	}
 	return nil
 }
@@ -248,7 +259,7 @@ func (s *Store) remember(change func(*identity)) error {
 
 // discard removes the state and the log, and notes that it is done.
 func (s *Store) discard() error {
-	for _, name := range []string{stateFile, logFile, snapshotDir} {
+	for _, name := range append(logNames(), stateFile, snapshotDir) {
 		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
 			return fmt.Errorf("discard the node's state: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
@@ -93,7 +95,7 @@ func checkState(state types.PersistentState) error {
 }
 
 func checkSealed(path string, si types.SegmentInfo) error {
-	b, err := os.ReadFile(path)
+	b, _, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%w: it is missing", ErrDamaged)
 	}
@@ -113,7 +115,7 @@ func checkSealed(path string, si types.SegmentInfo) error {
 // prepareTail checks the file that is appended to. rotate is called when the file is finished and a new one was not
 // begun.
 func prepareTail(path string, si types.SegmentInfo, rotate func(scan) error) error {
-	b, err := os.ReadFile(path)
+	b, size, err := readFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it is made after it is listed
 	}
@@ -124,12 +126,12 @@ func prepareTail(path string, si types.SegmentInfo, rotate func(scan) error) err
 	if err != nil {
 		return err
 	}
-	switch short := len(b) < int(si.SizeLimit); {
+	switch short := size < int64(si.SizeLimit); {
 	case short && s.end == 0 && s.torn == 0:
 		return os.Remove(path) // it was not wholly made
 	case short:
 		// The file has its size before the first write to it.
-		return fmt.Errorf("%w: it is cut short, %d bytes of %d", ErrDamaged, len(b), si.SizeLimit)
+		return fmt.Errorf("%w: it is cut short, %d bytes of %d", ErrDamaged, size, si.SizeLimit)
 	case s.index > 0:
 		return rotate(s)
 	case s.torn > 0:
@@ -161,6 +163,40 @@ func rotate(db *bbolt.DB, state types.PersistentState, s scan) error {
 	return db.Update(func(tx *bbolt.Tx) error {
 		return tx.Bucket([]byte(metadb.MetaBucket)).Put([]byte(metadb.MetaKey), raw)
 	})
+}
+
+// readFile reads a file, without the part at its end that was never written.
+func readFile(path string) (b []byte, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	size = fi.Size()
+	used := int64(0)
+	for used < size {
+		begin, err := unix.Seek(int(f.Fd()), used, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			break // a hole, to the end
+		}
+		end := size
+		if err == nil {
+			end, err = unix.Seek(int(f.Fd()), begin, unix.SEEK_HOLE)
+		}
+		if err != nil {
+			end = size // not every file system knows of holes
+		}
+		used = end
+	}
+	b = make([]byte, used)
+	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, 0, err
+	}
+	return b, size, nil
 }
 
 // erase zeroes what a crash left of the last write: the library overlooks it, but for an index, after which it takes the

@@ -28,8 +28,9 @@ import (
 // segmentSize is that of a file. It is allocated at once, and given back when all its entries are deleted.
 const segmentSize = 32 << 20
 
-// ErrDamaged matches the error for files that are not whole.
-var ErrDamaged = boltfile.ErrDamaged
+// ErrDamaged matches the error for a log that is not whole. One whose wal-meta.db is no bbolt file has
+// boltfile.ErrDamaged.
+var ErrDamaged = errors.New("file of the log is damaged")
 
 // Options are how a log is opened.
 type Options struct {

@@ -354,7 +354,7 @@ func TestDamage(t *testing.T) {
 
 func damaged(t *testing.T, what string, err error) {
 	t.Helper()
-	if !errors.Is(err, ErrDamaged) {
+	if !errors.Is(err, ErrDamaged) && !errors.Is(err, boltfile.ErrDamaged) {
 		t.Errorf("%s: %v, want ErrDamaged", what, err)
 	}
 }

@@ -1,0 +1,356 @@
+package raftstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/snapstore"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func covers(index uint64) func() uint64 { return func() uint64 { return index } }
+
+// aLog makes a data directory with a log of entries from first on, at term 9.
+func aLog(t *testing.T, kind LogKind, first uint64) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := (identity{Format: identityFormat, Name: "n", Instance: "i", Phase: phaseMember}).save(dir); err != nil {
+		t.Fatal(err)
+	}
+	f, err := openLog(dir, kind, quiet, covers(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	entries(t, f, first, first+999)
+	for _, err := range []error{
+		f.SetUint64([]byte("CurrentTerm"), 9),
+		f.SetUint64([]byte("LastVoteTerm"), 8),
+		f.Set([]byte("LastVoteCand"), []byte("127.0.0.1:1")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func entries(t *testing.T, f logFiles, first, last uint64) {
+	t.Helper()
+	var es []*raft.Log
+	for i := first; i <= last; i++ {
+		es = append(es, &raft.Log{
+			Index: i, Term: 1 + i/300, Type: raft.LogType(i % 2), Data: bytes.Repeat([]byte{byte(i)}, int(i%700)),
+			Extensions: []byte{byte(i)}[:i%2], AppendedAt: time.Unix(int64(i), 123456789),
+		})
+	}
+	if err := f.StoreLogs(es); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hasLog makes sure that the directory has the log that aLog made, of that kind, with nothing left over.
+func hasLog(t *testing.T, dir string, kind LogKind, first uint64) {
+	t.Helper()
+	f, err := openLog(dir, kind, quiet, covers(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, name := range logNames() {
+		if there, err := exists(filepath.Join(dir, name)); err != nil || there != (name == kind.file()) {
+			t.Errorf("%s is there: %v, %v", name, there, err)
+		}
+	}
+	a, err := f.FirstIndex()
+	b, err2 := f.LastIndex()
+	if err != nil || err2 != nil || a != first || b != first+999 {
+		t.Fatalf("entries %d to %d (%v, %v)", a, b, err, err2)
+	}
+	for i := first; i < first+1000; i++ {
+		var e raft.Log
+		if err := f.GetLog(i, &e); err != nil || e.Index != i || e.Term != 1+i/300 || e.Type != raft.LogType(i%2) ||
+			!bytes.Equal(e.Data, bytes.Repeat([]byte{byte(i)}, int(i%700))) || len(e.Extensions) != int(i%2) ||
+			!e.AppendedAt.Equal(time.Unix(int64(i), 123456789)) {
+			t.Fatalf("entry %d: %d of term %d, %d bytes, %v, %v", i, e.Index, e.Term, len(e.Data), e.AppendedAt, err)
+		}
+	}
+	for name, want := range map[string]uint64{"CurrentTerm": 9, "LastVoteTerm": 8} {
+		if n, err := f.GetUint64([]byte(name)); n != want || err != nil {
+			t.Errorf("%s is %d, %v", name, n, err)
+		}
+	}
+	if b, err := f.Get([]byte("LastVoteCand")); string(b) != "127.0.0.1:1" || err != nil {
+		t.Errorf("candidate %q, %v", b, err)
+	}
+}
+
+func TestConvertLog(t *testing.T) {
+	dir := aLog(t, LogBolt, 17)
+	for _, to := range []LogKind{LogWAL, LogWAL, LogBolt, LogBolt, LogWAL} {
+		before, err := exists(filepath.Join(dir, to.file()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := ConvertLog(t.Context(), dir, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Done == before || c.Done && (c.First != 17 || c.Last != 1016 || c.Entries != 1000 || c.Term != 9 || c.Bytes == 0) {
+			t.Errorf("to %s: %+v", to, c)
+		}
+		hasLog(t, dir, to, 17)
+	}
+}
+
+func TestConvertEmptyLog(t *testing.T) {
+	dir := t.TempDir()
+	if err := (identity{}).save(dir); err != nil {
+		t.Fatal(err)
+	}
+	f, err := openLog(dir, LogWAL, quiet, covers(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	for _, to := range []LogKind{LogBolt, LogWAL} {
+		if c, err := ConvertLog(t.Context(), dir, to); err != nil || !c.Done || c.Entries != 0 {
+			t.Errorf("to %s: %+v, %v", to, c, err)
+		}
+	}
+}
+
+// However far a conversion came, both it and a start of the node, as either kind, come to a whole log.
+func TestConvertInterrupted(t *testing.T) {
+	partly := func(t *testing.T, path string) {
+		t.Helper()
+		if fi, err := os.Stat(path); err != nil || !fi.IsDir() {
+			if err := os.Truncate(path, 5000); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		list, err := os.ReadDir(path)
+		if err != nil || len(list) == 0 {
+			t.Fatalf("%d files, %v", len(list), err)
+		}
+		if err := os.Remove(filepath.Join(path, list[0].Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const all = 6
+	for _, to := range logKinds {
+		for done := range all + 1 {
+			for _, within := range []bool{false, true} { // the step that follows has begun
+				t.Run(fmt.Sprintf("to %s, %d steps, %v", to, done, within), func(t *testing.T) {
+					t.Parallel()
+					for _, next := range []string{"again", "back", "start as new", "start as old"} {
+						c := conversion{Conversion: Conversion{From: to.other(), To: to}, dir: aLog(t, to.other(), 5)}
+						steps := c.steps(t.Context())
+						if len(steps) != all {
+							t.Fatalf("%d steps", len(steps))
+						}
+						for _, step := range steps[:done] {
+							if err := step(); err != nil {
+								t.Fatal(err)
+							}
+						}
+						switch {
+						case within && done == 0:
+							if err := steps[0](); err != nil {
+								t.Fatal(err)
+							}
+							partly(t, c.path(to, newSuffix))
+						case within && done == all-1:
+							partly(t, c.path(to.other(), oldSuffix))
+						case within:
+							continue
+						}
+						continueWith(t, c.dir, next, to, done > 3)
+					}
+				})
+			}
+		}
+	}
+}
+
+// continueWith does what is next after an interrupted conversion, after which the log is of the old kind or, if it was
+// past the point, of the new one.
+func continueWith(t *testing.T, dir, next string, to LogKind, past bool) {
+	t.Helper()
+	kind := to.other()
+	if past {
+		kind = to
+	}
+	var err error
+	switch next {
+	case "again":
+		_, err = ConvertLog(t.Context(), dir, to)
+		kind = to
+	case "back":
+		_, err = ConvertLog(t.Context(), dir, to.other())
+		kind = to.other()
+	default:
+		start := to
+		if next == "start as old" {
+			start = to.other()
+		}
+		if start != kind {
+			if f, err := openLog(dir, start, quiet, covers(0)); err == nil {
+				f.Close()
+				t.Fatalf("%s: it is taken for %s", next, start)
+			} else if !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "convert-log -data "+dir+" -to "+start.String()) {
+				t.Fatalf("%s: %v", next, err)
+			}
+		}
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", next, err)
+	}
+	hasLog(t, dir, kind, 5)
+}
+
+func TestConvertIsRefused(t *testing.T) {
+	refused := func(what, dir string, want error, text string) {
+		t.Helper()
+		if _, err := ConvertLog(t.Context(), dir, LogWAL); err == nil || want != nil && !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	missing := filepath.Join(t.TempDir(), "missing")
+	refused("no directory", missing, ErrForeign, "it has no node.json")
+	if there, err := exists(missing); there || err != nil {
+		t.Error("it was made")
+	}
+	dir := aLog(t, LogBolt, 1)
+	if err := os.Rename(filepath.Join(dir, "raft.db"), filepath.Join(dir, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	refused("no log", dir, ErrForeign, "has no raft log")
+
+	dir = aLog(t, LogBolt, 1)
+	lock, err := lockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("a node runs", dir, ErrInUse, dir)
+	lock.Close()
+
+	if err := os.Mkdir(filepath.Join(dir, "wal"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	refused("two logs", dir, ErrForeign, "two raft logs, raft.db and wal")
+	if f, err := openLog(dir, LogWAL, quiet, covers(0)); !errors.Is(err, ErrForeign) {
+		t.Errorf("two logs: %v, %v", f, err)
+	}
+
+	dir = aLog(t, LogBolt, 1)
+	f, err := openLog(dir, LogBolt, quiet, covers(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.SetUint64([]byte("Novelty"), 3), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	refused("an unknown value", dir, nil, `"Novelty"`)
+}
+
+// A conversion that is given up leaves the log as it was.
+func TestConvertGivenUp(t *testing.T) {
+	dir := aLog(t, LogBolt, 5)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := ConvertLog(ctx, dir, LogWAL); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	hasLog(t, dir, LogBolt, 5)
+	if err := os.Truncate(filepath.Join(dir, "raft.db"), 10000); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ConvertLog(t.Context(), dir, LogWAL); !errors.Is(err, boltfile.ErrDamaged) {
+		t.Fatal(err)
+	}
+	if there, err := exists(filepath.Join(dir, "wal"+newSuffix)); there || err != nil {
+		t.Errorf("a copy is left over: %v", err)
+	}
+}
+
+// After a received snapshot a bbolt log has a gap; only what follows it counts, if the snapshot has the rest.
+func TestConvertLogWithGap(t *testing.T) {
+	for _, newest := range []uint64{98, 99, 120} {
+		dir := aLog(t, LogBolt, 100)
+		f, err := openLog(dir, LogBolt, quiet, covers(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries(t, f, 10, 20)
+		f.Close()
+		snapshots, err := snapstore.Open(filepath.Join(dir, snapshotDir), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink, err := snapshots.Create(1, newest, 1, raft.Configuration{}, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink.(*snapstore.Sink).Own()
+		if err := sink.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c, err := ConvertLog(t.Context(), dir, LogWAL)
+		if newest < 99 {
+			if !errors.Is(err, boltfile.ErrDamaged) {
+				t.Errorf("snapshot %d: %v", newest, err)
+			}
+			continue
+		}
+		if err != nil || c.First != 100 || c.Last != 1099 || c.Entries != 1000 {
+			t.Fatalf("snapshot %d: %+v, %v", newest, c, err)
+		}
+		hasLog(t, dir, LogWAL, 100)
+	}
+}
+
+// The copy belongs to whom the log belongs to, also when root converts it.
+func TestConvertKeepsOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := aLog(t, LogBolt, 5)
+	if err := os.Chown(filepath.Join(dir, "raft.db"), 65534, 65533); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ConvertLog(t.Context(), dir, LogWAL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ConvertLog(t.Context(), dir, LogBolt); err != nil {
+		t.Fatal(err)
+	}
+	c := conversion{Conversion: Conversion{From: LogBolt, To: LogWAL}, dir: dir}
+	if uid, gid, err := c.owner(); uid != 65534 || gid != 65533 || err != nil {
+		t.Errorf("owned by %d:%d, %v", uid, gid, err)
+	}
+}
+
+func TestParseLogKind(t *testing.T) {
+	for _, k := range logKinds {
+		if got, err := ParseLogKind(k.String()); got != k || err != nil {
+			t.Errorf("%s: %v, %v", k, got, err)
+		}
+	}
+	if _, err := ParseLogKind("boltdb"); err == nil || !strings.Contains(err.Error(), "bolt or wal") {
+		t.Error(err)
+	}
+}
