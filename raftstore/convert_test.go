@@ -22,8 +22,11 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func covers(index uint64) func() uint64 { return func() uint64 { return index } }
 
-// aLog makes a data directory with a log of entries from first on, at term 9.
-func aLog(t *testing.T, kind LogKind, first uint64) string {
+// few and many are numbers of entries; many are more than are copied at once.
+const few, many = 20, 1000
+
+// aLog makes a data directory with a log of n entries from first on, at term 9.
+func aLog(t *testing.T, kind LogKind, first, n uint64) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := (identity{Format: identityFormat, Name: "n", Instance: "i", Phase: phaseMember}).save(dir); err != nil {
@@ -34,7 +37,7 @@ func aLog(t *testing.T, kind LogKind, first uint64) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	entries(t, f, first, first+999)
+	entries(t, f, first, first+n-1)
 	for _, err := range []error{
 		f.SetUint64([]byte("CurrentTerm"), 9),
 		f.SetUint64([]byte("LastVoteTerm"), 8),
@@ -62,7 +65,7 @@ func entries(t *testing.T, f logFiles, first, last uint64) {
 }
 
 // hasLog makes sure that the directory has the log that aLog made, of that kind, with nothing left over.
-func hasLog(t *testing.T, dir string, kind LogKind, first uint64) {
+func hasLog(t *testing.T, dir string, kind LogKind, first, n uint64) {
 	t.Helper()
 	f, err := openLog(dir, kind, quiet, covers(0))
 	if err != nil {
@@ -76,10 +79,10 @@ func hasLog(t *testing.T, dir string, kind LogKind, first uint64) {
 	}
 	a, err := f.FirstIndex()
 	b, err2 := f.LastIndex()
-	if err != nil || err2 != nil || a != first || b != first+999 {
+	if err != nil || err2 != nil || a != first || b != first+n-1 {
 		t.Fatalf("entries %d to %d (%v, %v)", a, b, err, err2)
 	}
-	for i := first; i < first+1000; i++ {
+	for i := first; i < first+n; i++ {
 		var e raft.Log
 		if err := f.GetLog(i, &e); err != nil || e.Index != i || e.Term != 1+i/300 || e.Type != raft.LogType(i%2) ||
 			!bytes.Equal(e.Data, bytes.Repeat([]byte{byte(i)}, int(i%700))) || len(e.Extensions) != int(i%2) ||
@@ -98,7 +101,7 @@ func hasLog(t *testing.T, dir string, kind LogKind, first uint64) {
 }
 
 func TestConvertLog(t *testing.T) {
-	dir := aLog(t, LogBolt, 17)
+	dir := aLog(t, LogBolt, 17, many)
 	for _, to := range []LogKind{LogWAL, LogWAL, LogBolt, LogBolt, LogWAL} {
 		before, err := exists(filepath.Join(dir, to.file()))
 		if err != nil {
@@ -111,7 +114,7 @@ func TestConvertLog(t *testing.T) {
 		if c.Done == before || c.Done && (c.First != 17 || c.Last != 1016 || c.Entries != 1000 || c.Term != 9 || c.Bytes == 0) {
 			t.Errorf("to %s: %+v", to, c)
 		}
-		hasLog(t, dir, to, 17)
+		hasLog(t, dir, to, 17, many)
 	}
 }
 
@@ -157,7 +160,7 @@ func TestConvertInterrupted(t *testing.T) {
 				t.Run(fmt.Sprintf("to %s, %d steps, %v", to, done, within), func(t *testing.T) {
 					t.Parallel()
 					for _, next := range []string{"again", "back", "start as new", "start as old"} {
-						c := conversion{Conversion: Conversion{From: to.other(), To: to}, dir: aLog(t, to.other(), 5)}
+						c := conversion{Conversion: Conversion{From: to.other(), To: to}, dir: aLog(t, to.other(), 5, few)}
 						steps := c.steps(t.Context())
 						if len(steps) != all {
 							t.Fatalf("%d steps", len(steps))
@@ -219,7 +222,7 @@ func continueWith(t *testing.T, dir, next string, to LogKind, past bool) {
 	if err != nil {
 		t.Fatalf("%s: %v", next, err)
 	}
-	hasLog(t, dir, kind, 5)
+	hasLog(t, dir, kind, 5, few)
 }
 
 func TestConvertIsRefused(t *testing.T) {
@@ -234,13 +237,13 @@ func TestConvertIsRefused(t *testing.T) {
 	if there, err := exists(missing); there || err != nil {
 		t.Error("it was made")
 	}
-	dir := aLog(t, LogBolt, 1)
+	dir := aLog(t, LogBolt, 1, few)
 	if err := os.Rename(filepath.Join(dir, "raft.db"), filepath.Join(dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
 	refused("no log", dir, ErrForeign, "has no raft log")
 
-	dir = aLog(t, LogBolt, 1)
+	dir = aLog(t, LogBolt, 1, few)
 	lock, err := lockDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +259,7 @@ func TestConvertIsRefused(t *testing.T) {
 		t.Errorf("two logs: %v, %v", f, err)
 	}
 
-	dir = aLog(t, LogBolt, 1)
+	dir = aLog(t, LogBolt, 1, few)
 	f, err := openLog(dir, LogBolt, quiet, covers(0))
 	if err != nil {
 		t.Fatal(err)
@@ -269,13 +272,13 @@ func TestConvertIsRefused(t *testing.T) {
 
 // A conversion that is given up leaves the log as it was.
 func TestConvertGivenUp(t *testing.T) {
-	dir := aLog(t, LogBolt, 5)
+	dir := aLog(t, LogBolt, 5, few)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := ConvertLog(ctx, dir, LogWAL); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	hasLog(t, dir, LogBolt, 5)
+	hasLog(t, dir, LogBolt, 5, few)
 	if err := os.Truncate(filepath.Join(dir, "raft.db"), 10000); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +293,7 @@ func TestConvertGivenUp(t *testing.T) {
 // After a received snapshot a bbolt log has a gap; only what follows it counts, if the snapshot has the rest.
 func TestConvertLogWithGap(t *testing.T) {
 	for _, newest := range []uint64{98, 99, 120} {
-		dir := aLog(t, LogBolt, 100)
+		dir := aLog(t, LogBolt, 100, few)
 		f, err := openLog(dir, LogBolt, quiet, covers(0))
 		if err != nil {
 			t.Fatal(err)
@@ -316,10 +319,10 @@ func TestConvertLogWithGap(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || c.First != 100 || c.Last != 1099 || c.Entries != 1000 {
+		if err != nil || c.First != 100 || c.Last != 99+few || c.Entries != few {
 			t.Fatalf("snapshot %d: %+v, %v", newest, c, err)
 		}
-		hasLog(t, dir, LogWAL, 100)
+		hasLog(t, dir, LogWAL, 100, few)
 	}
 }
 
@@ -328,7 +331,7 @@ func TestConvertKeepsOwner(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
-	dir := aLog(t, LogBolt, 5)
+	dir := aLog(t, LogBolt, 5, few)
 	if err := os.Chown(filepath.Join(dir, "raft.db"), 65534, 65533); err != nil {
 		t.Fatal(err)
 	}
