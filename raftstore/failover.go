@@ -94,13 +94,19 @@ func (s *Store) replaceLeader(ctx context.Context, n *node, lost string) {
 		return
 	}
 	s.log.Info("the leader's process is gone: asking for votes", "leader", lost)
-	// What a leader that hands over sends to its successor, from this node to itself.
+	s.campaign(n)
+}
+
+// campaign makes this node a candidate at once, by what a leader that hands over sends to its successor, from this node to
+// itself.
+func (s *Store) campaign(n *node) {
+	self := raft.ServerID(s.cfg.Name)
 	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
 		ProtocolVersion: raft.ProtocolVersionMax,
-		ID:              []byte(s.cfg.Name),
-		Addr:            n.transport.EncodePeer(raft.ServerID(s.cfg.Name), s.address()),
+		ID:              []byte(self),
+		Addr:            n.transport.EncodePeer(self, s.address()),
 	}}
-	if err := n.transport.TimeoutNow(raft.ServerID(s.cfg.Name), s.address(), req, &raft.TimeoutNowResponse{}); err != nil {
+	if err := n.transport.TimeoutNow(self, s.address(), req, &raft.TimeoutNowResponse{}); err != nil {
 		s.log.Debug("asking for votes failed", "error", err)
 	}
 }

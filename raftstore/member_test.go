@@ -246,3 +246,19 @@ func TestLeaveBeforeJoining(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestMemberNeedsItsPeerPort(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, 3)
+	n := c.Followers()[0]
+	n.Stop()
+	cfg := n.Config
+	cfg.Cluster, cfg.Peer = nil, ""
+	_, err := raftstore.Open(cfg)
+	var bad *raftstore.ConfigError
+	if !errors.As(err, &bad) || bad.Setting != "Peer" || !strings.Contains(err.Error(), "n1, n2, n3") {
+		t.Fatalf("a member without a peer port: %v", err)
+	}
+	n.Start() // nothing of the attempt is left
+	c.Agree()
+}

@@ -96,7 +96,12 @@ func Check(path string) error {
 	if need := int64(m.pages) * int64(m.pageSize); fi.Size() < need {
 		return fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), need)
 	}
-	return Guard(path, func() error { return checkTree(f, m) })
+	return Guard(path, func() error {
+		if err := checkTree(f, m); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return nil
+	})
 }
 
 // newestMeta reads the two meta records and returns the valid one of the last transaction.

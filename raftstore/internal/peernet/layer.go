@@ -40,9 +40,11 @@ func (m *Mux) Layer(advertise string) *Layer {
 func (l *Layer) Open() { l.open.Store(true) }
 
 func (l *Layer) deliver(c net.Conn) bool {
-	if !l.open.Load() {
-		return false
-	}
+	return l.open.Load() && l.hand(c)
+}
+
+// hand gives Raft a connection.
+func (l *Layer) hand(c net.Conn) bool {
 	l.mu.Lock()
 	l.conns = append(l.live(), c)
 	l.mu.Unlock()
@@ -103,11 +105,24 @@ func (l *Layer) Close() error {
 // Addr is the address that others reach this node at: it becomes the leader's.
 func (l *Layer) Addr() net.Addr { return address(l.advertise) }
 
-// Dial connects to another node's Raft.
+// Dial connects to another node's Raft, or to this one's own, which is always open to itself.
 func (l *Layer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	if string(address) == l.advertise {
+		return l.dialSelf()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	return dial(ctx, l.mux.network, string(address), kindRaft)
+}
+
+func (l *Layer) dialSelf() (net.Conn, error) {
+	here, there := net.Pipe()
+	c := &conn{Conn: there, mux: l.mux}
+	if !l.mux.track(there) || !l.hand(c) {
+		c.Close()
+		return nil, net.ErrClosed
+	}
+	return here, nil
 }
 
 type address string
