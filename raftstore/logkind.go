@@ -88,8 +88,8 @@ func openLog(dir string, kind LogKind, log *slog.Logger, covered func() uint64) 
 	case other && own:
 		return nil, twoLogs(dir)
 	case other:
-		return nil, fmt.Errorf("%w: the raft log in %s is of kind %s, not %s: use it as that, or convert it, with dc_admin convert-log -data %s -to %s",
-			ErrForeign, dir, kind.other(), kind, dir, kind)
+		return nil, fmt.Errorf("%w: the raft log in %s is of kind %s, not %s: use it as that, with -raft-log %s, or convert it, with dc_admin convert-log -data %s -to %s",
+			ErrForeign, dir, kind.other(), kind, kind.other(), dir, kind)
 	}
 	f, err := openLogFile(filepath.Join(dir, kind.file()), kind, log, covered)
 	if err != nil {

@@ -28,17 +28,18 @@ const (
 // A command is one of dc_admin's words.
 type command struct {
 	name     string
-	operands string   // for usage
-	summary  string   // a phrase
-	about    string   // the whole story
-	flags    []string // that only some commands take
-	timeout  time.Duration
+	operands string        // for usage
+	summary  string        // a phrase
+	about    string        // the whole story
+	flags    []string      // that only some commands take
+	timeout  time.Duration // 0: none
 	run      func(ctx context.Context, c *call) error
 }
 
 // commands are in the order of usage.
 func commands() []*command {
-	return []*command{statusCommand(), membersCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand()}
+	return []*command{statusCommand(), membersCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand(),
+		convertCommand()}
 }
 
 // A call is what a command works with.
@@ -46,6 +47,8 @@ type call struct {
 	node     *admin.Client
 	operands []string
 	discard  bool
+	data     string
+	to       string
 	json     bool
 	out      io.Writer
 }
@@ -56,6 +59,8 @@ type options struct {
 	json    bool
 	timeout time.Duration
 	discard bool
+	data    string
+	to      string
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer) error {
@@ -71,23 +76,38 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if set.Given("discard") && len(cmd.flags) == 0 {
-		return config.Usagef("-discard goes with join only")
+	if err := onlyItsFlags(cmd, set); err != nil {
+		return err
 	}
 	timeout := cmd.timeout
 	if opts.timeout > 0 {
 		timeout = opts.timeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
 	client := admin.NewClient(opts.connect.Dial)
 	defer client.Close()
-	err = cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.json, stdout})
+	err = cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.data, opts.to, opts.json, stdout})
 	return explain(err, opts.connect, timeout)
 }
 
+// onlyItsFlags refuses what another command takes.
+func onlyItsFlags(cmd *command, set *config.Set) error {
+	for _, other := range commands() {
+		for _, name := range other.flags {
+			if other.name != cmd.name && set.Given(name) {
+				return config.Usagef("-%s goes with %s only", name, other.name)
+			}
+		}
+	}
+	return nil
+}
+
 func newOptions() (*options, *config.Set, error) {
-	opts := new(options)
+	opts := &options{data: config.DataDir()}
 	set := config.New(program, intro())
 	set.Help = func(w io.Writer, operands []string) { help(set, w, operands) }
 	set.Group("Flags, before or after the command")
@@ -99,6 +119,9 @@ func newOptions() (*options, *config.Set, error) {
 	set.Duration(&opts.timeout, "timeout", "the longest to wait for the node's answer (default 10s, or 75s for a change of the cluster)")
 	set.Group("Flags of join")
 	set.Bool(&opts.discard, "discard", "give up the sessions that this node has of its own")
+	set.Group("Flags of convert-log")
+	set.String(&opts.data, "data", "DIR", "the path of a directory", "the node's data directory")
+	set.Choice(&opts.to, []string{"bolt", "wal"}, "to", "the kind that its log is to have")
 	return opts, set, nil
 }
 

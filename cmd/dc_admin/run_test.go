@@ -30,7 +30,7 @@ func mistakes(t *testing.T, lines map[string]string) {
 }
 
 func TestMistakes(t *testing.T) {
-	const all = "status, members, join, leave, remove, transfer"
+	const all = "status, members, join, leave, remove, transfer, convert-log"
 	mistakes(t, map[string]string{
 		"":                      "which command? It takes one of " + all,
 		"-json":                 "which command? It takes one of " + all,
@@ -39,6 +39,7 @@ func TestMistakes(t *testing.T) {
 		"members all":           `members takes nothing after it, but there is "all"`,
 		"status -force":         "unknown flag -force",
 		"leave -discard":        "-discard goes with join only",
+		"join a:1 -to wal":      "-to goes with convert-log only",
 		"status -timeout never": `-timeout takes a duration above 0 such as 2s or 500ms, not "never"`,
 	})
 }
@@ -46,7 +47,7 @@ func TestMistakes(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
 	golden(t, "help", helps(t, "-h"))
-	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer"} {
+	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer", "convert-log"} {
 		got := helps(t, name, "-h")
 		golden(t, "help-"+name, got)
 		if again := helps(t, "-?", name, "word"); again != got {

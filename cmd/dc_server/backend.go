@@ -59,6 +59,7 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 		Join:      opts.join,
 		Sessions:  opts.sessions,
 		Reads:     opts.reads,
+		RaftLog:   opts.raftLog,
 		Logger:    log,
 	})
 	switch {

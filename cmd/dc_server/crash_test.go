@@ -22,8 +22,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// crashes is how often each crash test kills.
-const crashes = 10
+// crashes is how often each crash test kills; with a log that is not the default kind, a few times.
+const (
+	crashes    = 10
+	crashesWAL = 3
+)
 
 func processes(t *testing.T) procs.Config {
 	t.Helper()
@@ -99,13 +102,17 @@ func verify(t *testing.T, ctx context.Context, ledger *loadtest.Ledger, servers 
 	}
 }
 
-func TestKillSingleNode(t *testing.T) {
+func TestKillSingleNode(t *testing.T)    { killSingleNode(t, crashes) }
+func TestKillSingleNodeWAL(t *testing.T) { killSingleNode(t, crashesWAL, "-raft-log", "wal") }
+
+func killSingleNode(t *testing.T, crashes int, flags ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	s, err := procs.NewServer(processes(t), "one")
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Flags(flags...)
 	servers := []*procs.Server{s}
 	startAll(t, servers)
 	ledger, stop := load(t, ctx, servers)
@@ -123,10 +130,13 @@ func TestKillSingleNode(t *testing.T) {
 	t.Logf("%d acknowledged, %d removed, %d of unknown fate", c.Added, c.Removed, c.Unknown)
 }
 
-func TestKillLeader(t *testing.T) {
+func TestKillLeader(t *testing.T)    { killLeader(t, crashes) }
+func TestKillLeaderWAL(t *testing.T) { killLeader(t, crashesWAL, "-raft-log", "wal") }
+
+func killLeader(t *testing.T, crashes int, flags ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	servers, err := procs.NewCluster(processes(t), 3)
+	servers, err := procs.NewCluster(processes(t), 3, flags...)
 	if err != nil {
 		t.Fatal(err)
 	}

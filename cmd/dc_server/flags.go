@@ -42,6 +42,7 @@ type options struct {
 	memory   bool
 	data     string
 	reads    raftstore.ReadMode
+	raftLog  raftstore.LogKind
 
 	node      string
 	peer      string
@@ -82,6 +83,12 @@ func (o *options) flags() *config.Set {
 		"linearizable: a read sees every write acknowledged before it, on any node; leader: faster, but a leader just deposed may for a moment answer from before; local: whatever this node has",
 		func(text string) (err error) {
 			o.reads, err = raftstore.ParseReadMode(text)
+			return err
+		})
+	set.Func("raft-log", "bolt|wal", "bolt or wal", o.raftLog.String(),
+		"what the log of writes is kept in: bolt: one bbolt file; wal: files that are only appended to, for one sync of the disk per write instead of two; \"dc_admin convert-log\" makes one of the other",
+		func(text string) (err error) {
+			o.raftLog, err = raftstore.ParseLogKind(text)
 			return err
 		})
 
@@ -147,7 +154,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 
 // memoryAlone refuses the flags that -memory makes void.
 func memoryAlone(set *config.Set) error {
-	for _, name := range []string{"data", "peer", "advertise", "cluster", "join"} {
+	for _, name := range []string{"data", "raft-log", "peer", "advertise", "cluster", "join"} {
 		if set.Given(name) {
 			return config.Usagef("-memory and -%s don't go together: with -memory nothing is kept on disk or on other nodes", name)
 		}
@@ -214,7 +221,7 @@ func namesHost(hostPort string) bool {
 // settings are the flags behind the fields that raftstore may find fault with.
 var settings = map[string]string{
 	"Dir": "-data", "Name": "-node", "Peer": "-peer", "Advertise": "-advertise", "Cluster": "-cluster", "Join": "-join",
-	"Sessions": "-sessions", "Reads": "-reads",
+	"Sessions": "-sessions", "Reads": "-reads", "RaftLog": "-raft-log",
 }
 
 // explain makes a sentence in terms of flags of what was wrong when the store was opened.

@@ -40,7 +40,7 @@ func TestDefaults(t *testing.T) {
 
 func TestEveryFlag(t *testing.T) {
 	got, err := parse(strings.Fields(`-listen IP:9001 -listen UNIX:/a -timeout 500ms -mintimeout 300000 -progress 100
-		-sessions 5 -data /d -reads local -node n2 -peer :7001 -advertise h:7002 -join a:1,b:2 -admin UNIX:/x -admin IP:127.0.0.1:9100
+		-sessions 5 -data /d -reads local -raft-log wal -node n2 -peer :7001 -advertise h:7002 -join a:1,b:2 -admin UNIX:/x -admin IP:127.0.0.1:9100
 		-log-format json -log-level error`), io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestEveryFlag(t *testing.T) {
 	got.listen, got.admin, got.daemon = nil, nil, nil
 	want := &options{
 		timeout: 500 * time.Millisecond, minTimeout: 5 * time.Minute, progress: 100,
-		sessions: 5, data: "/d", reads: raftstore.ReadLocal,
+		sessions: 5, data: "/d", reads: raftstore.ReadLocal, raftLog: raftstore.LogWAL,
 		node: "n2", peer: ":7001", advertise: "h:7002", join: []string{"a:1", "b:2"},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -124,6 +124,7 @@ func TestBadFlags(t *testing.T) {
 		ok + "-data=":                     `-data takes the path of a directory, not ""`,
 		ok + "-node=":                     `-node takes a name, not ""`,
 		ok + "-reads stale":               `-reads takes linearizable, leader or local: reads are linearizable, leader or local, not "stale"`,
+		ok + "-raft-log boltdb":           `-raft-log takes bolt or wal: a log is of kind bolt or wal, not "boltdb"`,
 		ok + "-peer h":                    `-peer takes HOST:PORT such as 10.0.0.1:7001 or :7001: "h": missing port in address`,
 		ok + "-peer :7001":                "-peer :7001 names no host that others could connect to: give one with -advertise HOST:PORT",
 		ok + "-peer 0.0.0.0:7001":         "-peer 0.0.0.0:7001 names no host that others could connect to: give one with -advertise HOST:PORT",
@@ -143,6 +144,7 @@ func TestBadFlags(t *testing.T) {
 		ok + "-log-format xml":        `-log-format takes text or json, not "xml"`,
 		ok + "-log-level loud":        `-log-level takes debug, info, warn or error, not "loud"`,
 		ok + "-memory -data d":        "-memory and -data" + memory,
+		ok + "-memory -raft-log wal":  "-memory and -raft-log" + memory,
 		ok + "-memory -peer h:1":      "-memory and -peer" + memory,
 		ok + "-memory -advertise h:1": "-memory and -advertise" + memory,
 		ok + "-memory " + names:       "-memory and -cluster" + memory,
@@ -190,7 +192,7 @@ func TestUsage(t *testing.T) {
 	}
 	defaults().flags() // every flag is in it
 	for _, name := range []string{
-		"listen", "timeout", "mintimeout", "progress", "sessions", "data", "memory", "reads", "node", "peer", "advertise",
+		"listen", "timeout", "mintimeout", "progress", "sessions", "data", "memory", "reads", "raft-log", "node", "peer", "advertise",
 		"cluster", "join", "admin", "log-format", "log-level", "config", "version", "h, -help, -?",
 	} {
 		if !strings.Contains(out.String(), "\n  -"+name) {

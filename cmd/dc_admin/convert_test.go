@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distcache/distcache/raftstore"
+)
+
+// aNode makes the data directory of a node that has stored a session, and returns the store that has it open.
+func aNode(t *testing.T) (string, *raftstore.Store) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	s, err := raftstore.Open(raftstore.Config{Dir: dir, Name: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := s.Add(ctx, []byte("id"), []byte("data"), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	return dir, s
+}
+
+func TestConvertLog(t *testing.T) {
+	dir, s := aNode(t)
+	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil))
+	want := "dc_admin: data directory is in use by another process: " + dir + "\nA log is converted while its dc_server is stopped.\n"
+	if got != want {
+		t.Errorf("while it runs: %s", got)
+	}
+	last, term := s.Status().LastIndex, s.Status().Term
+	s.Close()
+
+	for _, step := range []struct{ to, file, want string }{
+		{"wal", "wal", "The log in DIR was of kind bolt and is now of kind wal.\nCopied and compared: LAST entries, 1 to LAST, "},
+		{"wal", "wal", "The log in DIR is of kind wal already.\n"},
+		{"bolt", "raft.db", "The log in DIR was of kind wal and is now of kind bolt.\nCopied and compared: LAST entries, 1 to LAST, "},
+	} {
+		got := says(t, "-data", dir, "convert-log", "-to", step.to)
+		want := strings.NewReplacer("DIR", dir, "LAST", fmt.Sprint(last)).Replace(step.want)
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("to %s: got\n%s", step.to, got)
+		}
+		if end := fmt.Sprintf("; votes of term %d.\nStart dc_server with -raft-log %s.\n", term, step.to); strings.Contains(want, "Copied") && !strings.HasSuffix(got, end) {
+			t.Errorf("to %s: got\n%s", step.to, got)
+		}
+		if _, err := os.Stat(filepath.Join(dir, step.file)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestConvertLogNowhere(t *testing.T) {
+	dir := t.TempDir()
+	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil))
+	if want := "dc_admin: data directory does not fit: " + dir + " is no node's: it has no node.json\n"; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestConvertLogGivenUp(t *testing.T) {
+	dir, s := aNode(t)
+	s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	got := fails(t, run(ctx, []string{"convert-log", "-data", dir, "-to", "wal"}, nil))
+	if want := "dc_admin: interrupted\nNothing is lost: the log is still of kind bolt.\n"; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestConvertLogMistakes(t *testing.T) {
+	mistakes(t, map[string]string{
+		"convert-log":             "convert-log needs -to: the kind that the log is to have, bolt or wal",
+		"convert-log wal":         `convert-log takes nothing after it, but there is "wal"`,
+		"convert-log -to boltdb":  `-to takes bolt or wal, not "boltdb"`,
+		"convert-log -to wal all": `convert-log takes nothing after it, but there is "all"`,
+	})
+}
