@@ -3,6 +3,8 @@
 
 GO       ?= go
 FUZZTIME ?= 10s
+SOAK     ?= 10m
+COUNT    ?= 3
 TIMEOUT  ?= 8m
 LISTEN   ?= IP:127.0.0.1:9001
 DATA     ?= ./distcache-data
@@ -70,8 +72,9 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 bench: ## run every Go benchmark, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-soak: ## repeat every test with the race detector, COUNT (5) times
-	$(GO) test -race -count $(or $(COUNT),5) -timeout 60m ./...
+soak: ## kill, stop and freeze three nodes at random for SOAK (10m), then repeat every test COUNT (3) times
+	DISTCACHE_SOAK=$(SOAK) $(GO) test -race -v -count 1 -run '^TestSoak$$' -timeout 24h ./cmd/dc_server
+	$(GO) test -race -count $(COUNT) -timeout 2h ./...
 
 clean: ## remove bin/ and the Go test cache; data directories are left alone
 	rm -rf bin
