@@ -49,33 +49,39 @@ func callers(b *testing.B, nodes []*testcluster.Node, n int, f func(*raftstore.S
 func BenchmarkCluster(b *testing.B) {
 	for _, nodes := range []int{1, 3} {
 		for _, n := range []int{1, 64, 256} {
-			b.Run(fmt.Sprintf("nodes=%d/callers=%d", nodes, n), func(b *testing.B) {
-				c := testcluster.Start(b, nodes)
-				value := make([]byte, benchData)
-				ids := make([][]byte, 500)
-				for i := range ids {
-					ids[i] = newID()
-					if err := c.Leader().Add(context.Background(), ids[i], value, time.Hour); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.Run("add", func(b *testing.B) {
-					callers(b, c.Running(), n, func(s *raftstore.Store) error {
-						ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-						defer cancel()
-						return s.Add(ctx, newID(), value, time.Hour)
-					})
+			for _, kind := range []raftstore.LogKind{raftstore.LogBolt, raftstore.LogWAL} {
+				b.Run(fmt.Sprintf("nodes=%d/callers=%d/log=%s", nodes, n, kind), func(b *testing.B) {
+					benchCluster(b, nodes, n, kind)
 				})
-				b.Run("get", func(b *testing.B) {
-					var i atomic.Uint64
-					callers(b, c.Running(), n, func(s *raftstore.Store) error {
-						ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-						defer cancel()
-						_, err := s.Get(ctx, ids[i.Add(1)%uint64(len(ids))])
-						return err
-					})
-				})
-			})
+			}
 		}
 	}
+}
+
+func benchCluster(b *testing.B, nodes, n int, kind raftstore.LogKind) {
+	c := testcluster.Start(b, nodes, func(cfg *raftstore.Config) { cfg.RaftLog = kind })
+	value := make([]byte, benchData)
+	ids := make([][]byte, 500)
+	for i := range ids {
+		ids[i] = newID()
+		if err := c.Leader().Add(context.Background(), ids[i], value, time.Hour); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("add", func(b *testing.B) {
+		callers(b, c.Running(), n, func(s *raftstore.Store) error {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			return s.Add(ctx, newID(), value, time.Hour)
+		})
+	})
+	b.Run("get", func(b *testing.B) {
+		var i atomic.Uint64
+		callers(b, c.Running(), n, func(s *raftstore.Store) error {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			_, err := s.Get(ctx, ids[i.Add(1)%uint64(len(ids))])
+			return err
+		})
+	})
 }

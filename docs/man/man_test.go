@@ -20,7 +20,7 @@ type flag struct {
 }
 
 // Flags whose default depends on the machine: the page describes it in words.
-var described = map[string]bool{"dc_server -node": true, "dc_server -data": true, "dc_admin -connect": true}
+var described = map[string]bool{"dc_server -node": true, "dc_server -data": true, "dc_admin -connect": true, "dc_admin -data": true}
 
 func TestPagesHaveTheProgramsFlags(t *testing.T) {
 	for _, pattern := range []string{"../../cmd/*/*.go", "../../internal/*/*.go"} {
