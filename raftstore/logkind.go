@@ -92,6 +92,11 @@ func openLog(dir string, kind LogKind, log *slog.Logger, covered func() uint64) 
 			ErrForeign, dir, kind.other(), kind, kind.other(), dir, kind)
 	}
 	f, err := openLogFile(filepath.Join(dir, kind.file()), kind, log, covered)
+	if err == nil && !own {
+		if err = syncDir(dir); err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("raft log: %w", err)
 	}

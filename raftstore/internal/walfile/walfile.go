@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -51,6 +52,7 @@ type Log struct {
 	raft.StableStore
 	io.Closer
 	covered func() uint64
+	files   *private
 }
 
 // Open opens the log in a directory, which is made with mode 0700 when it is not there.
@@ -70,13 +72,14 @@ func Open(dir string, opts Options) (*Log, error) {
 	if err := prepare(dir); err != nil {
 		return nil, err
 	}
+	files := &private{FS: fs.New()}
 	var w *wal.WAL
 	err := boltfile.Guard(dir, func() (err error) {
 		w, err = wal.Open(dir,
 			wal.WithLogger(opts.Logger),
 			wal.WithMetricsCollector(&metrics.NoOpCollector{}),
 			wal.WithSegmentSize(opts.segment),
-			wal.WithSegmentFiler(segment.NewFiler(dir, private{fs.New()})))
+			wal.WithSegmentFiler(segment.NewFiler(dir, files)))
 		return err
 	})
 	if err != nil {
@@ -85,7 +88,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	if err := restrict(dir); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	return &Log{w, w, w, opts.Covered}, nil
+	return &Log{w, w, w, opts.Covered, files}, nil
 }
 
 // StoreLog stores one entry and syncs it.
@@ -109,7 +112,11 @@ func (l *Log) StoreLogs(es []*raft.Log) error {
 			return err
 		}
 	}
-	return l.LogStore.StoreLogs(es)
+	err = l.LogStore.StoreLogs(es)
+	if errors.Is(err, wal.ErrSealed) { // the last file is full, and the library has only logged why there is no next one
+		err = errors.Join(err, l.files.why())
+	}
+	return err
 }
 
 // Keys are those of the values in the log's StableStore, which can't be asked for them. The log is not open.
@@ -133,16 +140,31 @@ func restrict(dir string) error {
 }
 
 // private is the file system, where new files have the mode 0600.
-type private struct{ *fs.FS }
+type private struct {
+	*fs.FS
+	failed atomic.Pointer[error]
+}
 
 // Create makes a file of the given size.
-func (p private) Create(dir, name string, size uint64) (types.WritableFile, error) {
+func (p *private) Create(dir, name string, size uint64) (types.WritableFile, error) {
 	f, err := p.FS.Create(dir, name, size)
+	if err == nil {
+		err = os.Chmod(filepath.Join(dir, name), 0o600)
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
 	if err != nil {
+		p.failed.Store(&err)
 		return nil, err
 	}
-	if err := os.Chmod(filepath.Join(dir, name), 0o600); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
 	return f, nil
+}
+
+// why is the error for which a file could not be made.
+func (p *private) why() error {
+	if err := p.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

@@ -190,6 +190,28 @@ func TestCrashBeforeNextFile(t *testing.T) {
 	shut(t, l)
 }
 
+// When the next file can't be made, the error says why, and the log is whole as far as it was stored.
+func TestNoNextFile(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	const obstacle = "00000000000000000024-0000000000000001.wal"
+	write(t, filepath.Join(dir, obstacle), nil)
+	last := uint64(0)
+	var err error
+	for err == nil {
+		last++
+		err = l.StoreLog(logEntry(last))
+	}
+	if !errors.Is(err, os.ErrExist) || last != 24 {
+		t.Fatalf("entry %d: %v", last, err)
+	}
+	shut(t, l)
+	l = open(t, dir)
+	holds(t, l, 1, last-1)
+	store(t, l, last, 60)
+	shut(t, l)
+}
+
 // The process died during its last write, and any part of that may be in the file: the log is as before it.
 func TestTornWrite(t *testing.T) {
 	for _, fill := range []uint64{2, 8} { // 8 are more than fit, so that the write has an index too
