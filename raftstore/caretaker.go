@@ -107,9 +107,12 @@ func (s *Store) askMembers(ctx context.Context, op wire.Op, req memberRequest) (
 	return out, err
 }
 
-// takeCare is the leader's part: it registers the instances it meets, and makes a voter of each nonvoter that has what
+// takeCare is the leader's part: it gives the cluster a name, registers the instances it meets, and makes a voter of each nonvoter that has what
 // the leader had applied before.
 func (s *Store) takeCare(n *node, before uint64) {
+	if s.clusterName() == "" && !s.registerSoon(clusterKey, newInstance()) {
+		return
+	}
 	for _, m := range n.servers() {
 		name := string(m.ID)
 		known := n.state.Node(name)
@@ -124,10 +127,7 @@ func (s *Store) takeCare(n *node, before uint64) {
 			}
 		}
 		if known == "" {
-			ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
-			err := s.register(ctx, name, h.Instance)
-			cancel()
-			if err != nil {
+			if !s.registerSoon(name, h.Instance) {
 				return
 			}
 			continue
@@ -149,6 +149,13 @@ func (s *Store) promote(n *node, m raft.Server) {
 		return
 	}
 	s.log.Info("a node has caught up and votes", "node", m.ID, "address", m.Address)
+}
+
+// registerSoon is register for the caretaker, who comes by again.
+func (s *Store) registerSoon(name, instance string) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
+	defer cancel()
+	return s.register(ctx, name, instance) == nil
 }
 
 // register notes in the log which instance a name belongs to.

@@ -262,3 +262,33 @@ func TestMemberNeedsItsPeerPort(t *testing.T) {
 	n.Start() // nothing of the attempt is left
 	c.Agree()
 }
+
+// A cluster calls a node by an address that is another cluster's now. That one must not notice.
+func TestAddressOfAnotherCluster(t *testing.T) {
+	t.Parallel()
+	a := testcluster.Start(t, 3)
+	add(t, a.Leader().Store, 1)
+	gone := a.Followers()[0]
+	gone.Stop()
+
+	b := testcluster.New(t)
+	b1 := lone(t, b, "b1", func(cfg *raftstore.Config) { cfg.Peer = gone.Config.Peer })
+	b2 := lone(t, b, "b2", func(cfg *raftstore.Config) { cfg.Join = []string{b1.Config.Peer} })
+	b1.Voters("b1", "b2")
+	for i := range 5 {
+		add(t, b1.Store, 100+i)
+	}
+	// The first cluster has elections, so that its term is the higher one, and calls.
+	for range 3 {
+		l := a.Leader()
+		if err := l.Transfer(ctxFor(t, 20*time.Second), ""); err != nil {
+			t.Fatal(err)
+		}
+		add(t, a.Leader().Store, int(time.Now().UnixNano()))
+	}
+	for i := range 5 {
+		found(t, b2.Store, 100+i)
+	}
+	missing(t, b1.Store, 1)
+	b1.Voters("b1", "b2")
+}

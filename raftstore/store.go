@@ -125,7 +125,7 @@ func departed(why error, dir string) error {
 func (s *Store) startNode() error {
 	var layer *peernet.Layer
 	if s.mux != nil {
-		layer = s.mux.Layer(s.cfg.Advertise)
+		layer = s.mux.Layer(s.cfg.Advertise, s.clusterName)
 	}
 	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex}, s.end)
 	if err != nil {
@@ -171,6 +171,17 @@ func (s *Store) startNode() error {
 		s.campaign(n)
 	}
 	return nil
+}
+
+// clusterKey is where the cluster's own name is registered, beside those of its nodes: none of them can be called that.
+const clusterKey = "/cluster"
+
+// clusterName is what this node's state says of its cluster, empty when it has not come to that yet.
+func (s *Store) clusterName() string {
+	if n := s.node.Load(); n != nil {
+		return n.state.Node(clusterKey)
+	}
+	return ""
 }
 
 // address is this node's as its cluster knows it.

@@ -2,6 +2,7 @@ package peernet
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 type Layer struct {
 	mux       *Mux
 	advertise string
+	cluster   func() string
 	accepted  chan net.Conn
 	done      chan struct{}
 	once      sync.Once
@@ -27,9 +29,9 @@ type Layer struct {
 var _ raft.StreamLayer = (*Layer)(nil)
 
 // Layer makes a new Layer for a Raft instance that others reach at the address advertise. It takes the place of the
-// one before.
-func (m *Mux) Layer(advertise string) *Layer {
-	l := &Layer{mux: m, advertise: advertise, accepted: make(chan net.Conn), done: make(chan struct{})}
+// one before. cluster names the cluster that the instance belongs to, and is empty as long as that is not known.
+func (m *Mux) Layer(advertise string, cluster func() string) *Layer {
+	l := &Layer{mux: m, advertise: advertise, cluster: cluster, accepted: make(chan net.Conn), done: make(chan struct{})}
 	m.mu.Lock()
 	m.layer = l
 	m.mu.Unlock()
@@ -112,7 +114,11 @@ func (l *Layer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Con
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return dial(ctx, l.mux.network, string(address), kindRaft)
+	name := l.cluster()
+	if len(name) > maxCluster {
+		return nil, errors.New("the cluster's name is too long")
+	}
+	return dial(ctx, l.mux.network, string(address), append([]byte{kindRaft, byte(len(name))}, name...))
 }
 
 func (l *Layer) dialSelf() (net.Conn, error) {

@@ -21,6 +21,11 @@ const (
 	kindLimit = 5 * time.Second // to say so, and as long for the first byte after it
 )
 
+// maxCluster is the longest name of a cluster. Raft's connections begin with it, behind its length in one byte: a node of
+// another cluster, that has an address where one of its own was before, is turned away. It is empty as long as a node
+// has not learnt it.
+const maxCluster = 64
+
 // maxConns bounds the connections of the peer port. A cluster of a few nodes has a few from each.
 const maxConns = 1024
 
@@ -156,10 +161,7 @@ func (m *Mux) greet(c net.Conn) {
 	case kind[0] == kindPeer:
 		m.serve(tracked)
 	case kind[0] == kindRaft:
-		m.mu.Lock()
-		layer := m.layer
-		m.mu.Unlock()
-		if layer == nil || !layer.deliver(tracked) {
+		if !m.greetRaft(tracked) {
 			tracked.Close()
 		}
 	default:
@@ -168,12 +170,44 @@ func (m *Mux) greet(c net.Conn) {
 	}
 }
 
-// DialPeer connects to another node's peer port to send it requests.
-func DialPeer(ctx context.Context, network Network, address string) (net.Conn, error) {
-	return dial(ctx, network, address, kindPeer)
+// greetRaft hands a connection to the Raft instance that is there, if it comes from the same cluster.
+func (m *Mux) greetRaft(c *conn) bool {
+	theirs, err := readCluster(c.Conn)
+	if err != nil {
+		return false
+	}
+	m.mu.Lock()
+	layer := m.layer
+	m.mu.Unlock()
+	if layer == nil {
+		return false
+	}
+	if ours := layer.cluster(); theirs != "" && ours != "" && theirs != ours {
+		m.log.Warn("peer port: a node of another cluster was turned away", "remote", c.RemoteAddr().String())
+		return false
+	}
+	return layer.deliver(c)
 }
 
-func dial(ctx context.Context, network Network, address string, kind byte) (net.Conn, error) {
+func readCluster(r io.Reader) (string, error) {
+	var b [1 + maxCluster]byte
+	if _, err := io.ReadFull(r, b[:1]); err != nil {
+		return "", err
+	}
+	n := int(b[0])
+	if n > maxCluster {
+		return "", errors.New("malformed greeting")
+	}
+	_, err := io.ReadFull(r, b[1:1+n])
+	return string(b[1 : 1+n]), err
+}
+
+// DialPeer connects to another node's peer port to send it requests.
+func DialPeer(ctx context.Context, network Network, address string) (net.Conn, error) {
+	return dial(ctx, network, address, []byte{kindPeer})
+}
+
+func dial(ctx context.Context, network Network, address string, greeting []byte) (net.Conn, error) {
 	c, err := network.Dial(ctx, address)
 	if err != nil {
 		return nil, err
@@ -182,7 +216,7 @@ func dial(ctx context.Context, network Network, address string, kind byte) (net.
 		err = c.SetWriteDeadline(d)
 	}
 	if err == nil {
-		_, err = c.Write([]byte{kind})
+		_, err = c.Write(greeting)
 	}
 	if err == nil {
 		err = c.SetWriteDeadline(time.Time{})

@@ -240,12 +240,12 @@ func (f *flaky) Accept() (net.Conn, error) {
 // Raft of other nodes is let in when the gate has been opened, and not before; the connection works both ways.
 func TestGate(t *testing.T) {
 	m := listen(t, refuseAll)
-	closed(t, dialTo(t, m, kindRaft)) // no layer at all
-	l := m.Layer("node:1")
+	closed(t, dialTo(t, m, kindRaft, 0)) // no layer at all
+	l := m.Layer("node:1", nameless)
 	if l.Addr().String() != "node:1" || l.Addr().Network() != "tcp" {
 		t.Errorf("address %v", l.Addr())
 	}
-	closed(t, dialTo(t, m, kindRaft))
+	closed(t, dialTo(t, m, kindRaft, 0))
 	l.Open()
 	out, err := l.Dial(raft.ServerAddress(m.Addr().String()), 20*time.Second)
 	if err != nil {
@@ -267,12 +267,12 @@ func TestGate(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept on a closed layer: %v", err)
 	}
-	closed(t, dialTo(t, m, kindRaft))
+	closed(t, dialTo(t, m, kindRaft, 0))
 	// The next layer takes its place, with its own gate.
-	next := m.Layer("node:1")
-	closed(t, dialTo(t, m, kindRaft))
+	next := m.Layer("node:1", nameless)
+	closed(t, dialTo(t, m, kindRaft, 0))
 	next.Open()
-	dialTo(t, m, kindRaft)
+	dialTo(t, m, kindRaft, 0)
 	if _, err := next.Accept(); err != nil {
 		t.Error(err)
 	}
@@ -282,12 +282,12 @@ func TestGate(t *testing.T) {
 func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 	m := listen(t, refuseAll)
 	for range 50 {
-		l := m.Layer("node:1")
+		l := m.Layer("node:1", nameless)
 		l.Open()
 		var wg sync.WaitGroup
 		var dialed []net.Conn
 		for range 4 {
-			dialed = append(dialed, dialTo(t, m, kindRaft))
+			dialed = append(dialed, dialTo(t, m, kindRaft, 0))
 		}
 		wg.Go(func() {
 			for {
@@ -308,10 +308,10 @@ func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 // A layer does not remember the connections that were closed.
 func TestLayerForgets(t *testing.T) {
 	m := listen(t, refuseAll)
-	l := m.Layer("node:1")
+	l := m.Layer("node:1", nameless)
 	l.Open()
 	for range 100 {
-		dialTo(t, m, kindRaft).Close()
+		dialTo(t, m, kindRaft, 0).Close()
 		c, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -334,14 +334,14 @@ func TestClose(t *testing.T) {
 		defer serving.Done()
 		echo(c)
 	})
-	l := m.Layer("node:1")
+	l := m.Layer("node:1", nameless)
 	l.Open()
 	conns := []net.Conn{
-		dialTo(t, m),            // has not said what it is for
-		dialTo(t, m, kindPeer),  // being served
-		dialTo(t, m, kindRaft),  // waits for Accept
-		dialTo(t, m, kindRaft),  // another
-		dialTo(t, m, 'x', 0, 1), // turned away
+		dialTo(t, m),              // has not said what it is for
+		dialTo(t, m, kindPeer),    // being served
+		dialTo(t, m, kindRaft, 0), // waits for Accept
+		dialTo(t, m, kindRaft, 0), // another
+		dialTo(t, m, 'x', 0, 1),   // turned away
 	}
 	if _, err := l.Accept(); err != nil {
 		t.Fatal(err)
@@ -428,4 +428,24 @@ func (l *lockedBuffer) Bytes() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return bytes.Clone(l.b.Bytes())
+}
+
+func nameless() string { return "" }
+
+// A node of another cluster is turned away; one that does not know its cluster yet is not.
+func TestAnotherCluster(t *testing.T) {
+	m := listen(t, refuseAll)
+	l := m.Layer("node:1", func() string { return "ours" })
+	l.Open()
+	greeting := func(name string) []byte { return append([]byte{kindRaft, byte(len(name))}, name...) }
+	closed(t, dialTo(t, m, greeting("theirs")...))
+	closed(t, dialTo(t, m, kindRaft, maxCluster+1))
+	for _, name := range []string{"ours", ""} {
+		dialTo(t, m, greeting(name)...)
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
 }
