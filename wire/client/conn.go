@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/internal/rawconn"
 )
 
 // Defaults of a ConnConfig.
@@ -77,7 +78,7 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 	}
 	c := &Conn{
 		nc:           nc,
-		raw:          rawConn(nc),
+		raw:          rawconn.Of(nc),
 		rules:        cfg.Rules,
 		writeTimeout: cfg.WriteTimeout,
 		slots:        make(chan struct{}, cfg.MaxInFlight),

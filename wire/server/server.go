@@ -13,6 +13,7 @@ import (
 
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/internal/rawconn"
 )
 
 // ErrClosed is what Serve and ServeConn return when the server has been shut down before they were called.
@@ -162,7 +163,7 @@ func (s *Server) newConn(nc net.Conn) *conn {
 	c := &conn{s: s, nc: nc}
 	c.room.L = &c.mu
 	if s.starter != nil {
-		c.raw = rawConn(nc)
+		c.raw = rawconn.Of(nc)
 	}
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)

@@ -1,11 +1,10 @@
 package server
 
 import (
-	"net"
-	"syscall"
 	"time"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/internal/rawconn"
 )
 
 // A Starter is a [Store] that carries requests out without a goroutine that waits for each, as one does that sends them
@@ -44,17 +43,6 @@ func (r *request) Done(data []byte, err error) {
 	r.c.flushSoon()
 }
 
-// rawConn gives access to a connection's descriptor, if there is nothing else between.
-func rawConn(nc net.Conn) (raw syscall.RawConn) {
-	switch c := nc.(type) {
-	case *net.UnixConn:
-		raw, _ = c.SyscallConn()
-	case *net.TCPConn:
-		raw, _ = c.SyscallConn()
-	}
-	return raw
-}
-
 // flushSoon writes what is there as far as the kernel takes it at once, and leaves the rest to a worker.
 func (c *conn) flushSoon() {
 	c.mu.Lock()
@@ -82,28 +70,12 @@ func (c *conn) flushSoon() {
 	c.room.Signal()
 }
 
-// writeSome hands b to the kernel as far as that is possible without waiting. What goes wrong is for the next write to
-// find out.
+// writeSome hands b to the kernel as far as that is possible without waiting.
 func (c *conn) writeSome(b []byte) (taken int) {
 	if c.raw == nil {
 		return 0
 	}
-	err := c.raw.Write(func(fd uintptr) bool {
-		for taken < len(b) {
-			n, err := syscall.Write(int(fd), b[taken:])
-			if err == syscall.EINTR {
-				continue
-			}
-			if n <= 0 || err != nil {
-				break
-			}
-			taken += n
-		}
-		return true
-	})
-	if err != nil {
-		return 0
-	}
+	taken = rawconn.Write(c.raw, b)
 	c.s.counters.bytesOut.Add(uint64(taken))
 	return taken
 }
