@@ -5,19 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/proxy"
-	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
 
@@ -66,7 +63,7 @@ func (s *service) start(ctx context.Context) error {
 	for _, at := range s.opts.listen {
 		l, err := s.process.Listen(ctx, at)
 		if err != nil {
-			return cannotListen("-listen", at, err)
+			return config.CannotListen("-listen", at, err)
 		}
 		s.clients = append(s.clients, l)
 		s.log.Info("listening for clients", "address", l.Addr().String())
@@ -74,7 +71,7 @@ func (s *service) start(ctx context.Context) error {
 	for _, at := range s.opts.admin {
 		l, err := s.process.ListenPrivate(ctx, at)
 		if err != nil {
-			return cannotListen("-admin", at, err)
+			return config.CannotListen("-admin", at, err)
 		}
 		s.admins = append(s.admins, l)
 		s.log.Info("listening for questions of status", "address", l.Addr().String())
@@ -127,17 +124,6 @@ func (s *service) open() (err error) {
 	s.admin = newAdmin(s.proxy, s.log)
 	s.observe(reg)
 	return nil
-}
-
-func cannotListen(flag string, at wire.Address, err error) error {
-	err = fmt.Errorf("%s %v: %w", flag, at, err)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return config.Hint(err, "Another process listens there: stop it, or give another address.")
-	case errors.Is(err, fs.ErrPermission):
-		return config.Hint(err, "This user may not listen there.")
-	}
-	return err
 }
 
 func (s *service) ended(who string, l net.Listener, err error) {

@@ -66,7 +66,7 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	case errors.Is(err, os.ErrPermission):
 		return nil, explainData(err)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, explainListen(fmt.Errorf("-peer: %w", err), "")
+		return nil, config.ExplainListen(fmt.Errorf("-peer: %w", err), "")
 	case err != nil:
 		return nil, opts.explain(err)
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -21,7 +19,7 @@ func (s *service) listen(ctx context.Context) error {
 	for _, at := range s.opts.listen {
 		l, err := s.process.Listen(ctx, at)
 		if err != nil {
-			return cannotListen("-listen", at, err)
+			return config.CannotListen("-listen", at, err)
 		}
 		s.clients = append(s.clients, l)
 		s.log.Info("listening for clients", "address", l.Addr().String())
@@ -43,35 +41,13 @@ func (s *service) listen(ctx context.Context) error {
 	return nil
 }
 
-// cannotAdmin is cannotListen for an admin address. The socket in the data directory belongs to another process
+// cannotAdmin is config.CannotListen for an admin address. The socket in the data directory belongs to another process
 // when it is in use, and with it the directory.
 func (s *service) cannotAdmin(at wire.Address, err error) error {
 	if !s.opts.memory && filepath.Dir(at.Path()) == filepath.Clean(s.opts.data) && errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w: %s", raftstore.ErrInUse, s.opts.data)
 	}
-	return cannotListen("-admin", at, err)
-}
-
-func cannotListen(flag string, at wire.Address, err error) error {
-	return explainListen(fmt.Errorf("%s %v: %w", flag, at, err), at.Path())
-}
-
-// explainListen says what to do about an address that can't be listened on, that of a unix socket if there is a path.
-func explainListen(err error, path string) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE) && path != "" && !isSocket(path):
-		return config.Hint(err, "Another file is in the way: remove it, or give another address.")
-	case errors.Is(err, syscall.EADDRINUSE):
-		return config.Hint(err, "Another process listens there: stop it, or give another address.")
-	case errors.Is(err, fs.ErrPermission):
-		return config.Hint(err, "This user may not listen there.")
-	}
-	return err
-}
-
-func isSocket(path string) bool {
-	fi, err := os.Stat(path)
-	return err == nil && fi.Mode().Type() == fs.ModeSocket
+	return config.CannotListen("-admin", at, err)
 }
 
 // turnAway closes the connections that come before the store is open, until stop is called: their clients go on

@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
-	"syscall"
 
 	"golang.org/x/term"
 
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire"
@@ -85,7 +83,7 @@ func listen(ctx context.Context, p *daemon.Process, addresses []wire.Address) ([
 		l, err := p.Listen(ctx, at)
 		if err != nil {
 			closeAll(listeners)
-			return nil, cannotListen(at, err)
+			return nil, config.CannotListen("-listen", at, err)
 		}
 		listeners = append(listeners, l)
 		p.Log.Info("listening for clients", "address", l.Addr().String())
@@ -97,17 +95,6 @@ func closeAll(listeners []net.Listener) {
 	for _, l := range listeners {
 		l.Close()
 	}
-}
-
-func cannotListen(at wire.Address, err error) error {
-	err = fmt.Errorf("-listen %v: %w", at, err)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%w: stop what listens there, or give another address", err)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: this user may not listen there", err)
-	}
-	return err
 }
 
 // colourful tells whether colours are wanted where w goes.

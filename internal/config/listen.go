@@ -1,0 +1,34 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// CannotListen is the error of a flag whose address can't be listened on, with what to do about it.
+func CannotListen(flag string, at wire.Address, err error) error {
+	return ExplainListen(fmt.Errorf("%s %v: %w", flag, at, err), at.Path())
+}
+
+// ExplainListen adds to an error of listening what to do about it. path is that of a unix socket, empty for others.
+func ExplainListen(err error, path string) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && path != "" && !isSocket(path):
+		return Hint(err, "Another file is in the way: remove it, or give another address.")
+	case errors.Is(err, syscall.EADDRINUSE):
+		return Hint(err, "Another process listens there: stop it, or give another address.")
+	case errors.Is(err, fs.ErrPermission):
+		return Hint(err, "This user may not listen there.")
+	}
+	return err
+}
+
+func isSocket(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().Type() == fs.ModeSocket
+}
