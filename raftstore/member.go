@@ -171,7 +171,13 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 	if err := s.register(ctx, req.Name, req.Instance); err != nil {
 		return err
 	}
-	n.openDoor() // it may have been alone until now
+	// It may have been alone until now: other clusters' nodes must be known for such before any are let in.
+	if s.clusterName() == "" {
+		if err := s.register(ctx, clusterKey, newInstance()); err != nil {
+			return err
+		}
+	}
+	n.openDoor()
 	return n.change(n.raft.AddNonvoter(raft.ServerID(req.Name), raft.ServerAddress(req.Address), 0, changeTimeout))
 }
 

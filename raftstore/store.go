@@ -192,12 +192,13 @@ func (s *Store) address() raft.ServerAddress {
 	return raft.ServerAddress(s.cfg.Advertise)
 }
 
-// bootstrap makes an empty node the member of a new cluster.
+// bootstrap makes an empty node the member of a new cluster, and notes that before anything is acknowledged.
 func (s *Store) bootstrap(n *node, c raft.Configuration) error {
 	err := n.raft.BootstrapCluster(c).Error()
 	if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
 		return fmt.Errorf("start a new cluster: %w", err)
 	}
+	s.noteMember()
 	return nil
 }
 

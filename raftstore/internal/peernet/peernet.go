@@ -23,7 +23,8 @@ const (
 
 // maxCluster is the longest name of a cluster. Raft's connections begin with it, behind its length in one byte: a node of
 // another cluster, that has an address where one of its own was before, is turned away. It is empty as long as a node
-// has not learnt it.
+// has not learnt it: such a node takes any, and is taken only by its like, since whoever has learnt the name has all of
+// the log that those have who have not, and can lead them.
 const maxCluster = 64
 
 // maxConns bounds the connections of the peer port. A cluster of a few nodes has a few from each.
@@ -182,7 +183,7 @@ func (m *Mux) greetRaft(c *conn) bool {
 	if layer == nil {
 		return false
 	}
-	if ours := layer.cluster(); theirs != "" && ours != "" && theirs != ours {
+	if ours := layer.cluster(); ours != "" && theirs != ours {
 		m.log.Warn("peer port: a node of another cluster was turned away", "remote", c.RemoteAddr().String())
 		return false
 	}

@@ -432,15 +432,15 @@ func (l *lockedBuffer) Bytes() []byte {
 
 func nameless() string { return "" }
 
-// A node of another cluster is turned away; one that does not know its cluster yet is not.
+// A node of another cluster is turned away, and one that does not know its cluster by one that does.
 func TestAnotherCluster(t *testing.T) {
 	m := listen(t, refuseAll)
-	l := m.Layer("node:1", func() string { return "ours" })
+	ours := "ours"
+	l := m.Layer("node:1", func() string { return ours })
 	l.Open()
 	greeting := func(name string) []byte { return append([]byte{kindRaft, byte(len(name))}, name...) }
-	closed(t, dialTo(t, m, greeting("theirs")...))
-	closed(t, dialTo(t, m, kindRaft, maxCluster+1))
-	for _, name := range []string{"ours", ""} {
+	taken := func(name string) {
+		t.Helper()
 		dialTo(t, m, greeting(name)...)
 		c, err := l.Accept()
 		if err != nil {
@@ -448,4 +448,11 @@ func TestAnotherCluster(t *testing.T) {
 		}
 		c.Close()
 	}
+	closed(t, dialTo(t, m, greeting("theirs")...))
+	closed(t, dialTo(t, m, greeting("")...))
+	closed(t, dialTo(t, m, kindRaft, maxCluster+1))
+	taken("ours")
+	ours = ""
+	taken("theirs")
+	taken("")
 }

@@ -216,8 +216,11 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 	}
 	s := wire.OK
 	if op.Kind == entry.Node {
-		m.c.nodes[string(op.ID)] = string(op.Data)
-		m.dirty.nodes = true
+		// The cluster's own name, which no node's can be, is given once.
+		if name := string(op.ID); name[0] != '/' || m.c.nodes[name] == "" {
+			m.c.nodes[name] = string(op.Data)
+			m.dirty.nodes = true
+		}
 		o.record(op.Counter, s)
 		return s
 	}
