@@ -59,7 +59,6 @@ type Machine struct {
 	fresh   map[ref][]byte // the values of sessions that are not in the file yet
 	held    int            // bytes of session data in memory, those being flushed included
 	room    *sync.Cond     // on mu: held has shrunk, or the machine has failed or closed
-	moved   chan struct{}  // closed and replaced whenever the applied index moves
 	flushed uint64         // the applied index in the file
 	err     error          // why nothing more is applied or flushed; ErrClosed after Close
 
@@ -89,7 +88,6 @@ func Open(path string, opts Options) (*Machine, error) {
 		c:       c,
 		db:      db,
 		flushed: c.applied,
-		moved:   make(chan struct{}),
 		wake:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		fresh:   make(map[ref][]byte),
@@ -197,15 +195,6 @@ func (m *Machine) Advance(index, term uint64) {
 func (m *Machine) advance(index, term uint64) {
 	m.c.applied, m.c.appliedTerm = index, term
 	m.dirty.any = true
-	m.tell()
-}
-
-// tell wakes those who wait for the applied index to move.
-func (m *Machine) tell() {
-	if m.moved != nil {
-		close(m.moved)
-		m.moved = nil
-	}
 }
 
 // apply carries out one operation, unless its result is on record.
@@ -367,16 +356,6 @@ func (m *Machine) Applied() (index, term uint64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.c.applied, m.c.appliedTerm
-}
-
-// Moved returns a channel that is closed when the applied index moves past what it is now.
-func (m *Machine) Moved() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.moved == nil {
-		m.moved = make(chan struct{})
-	}
-	return m.moved
 }
 
 // Clock is the last stamp, in ms since 1970, and the time at which the next session expires, 0 when there is none.

@@ -231,21 +231,6 @@ func TestCloseFlushes(t *testing.T) {
 	}
 }
 
-func TestMoved(t *testing.T) {
-	m := newMachine(t, never)
-	moved := m.Moved()
-	select {
-	case <-moved:
-		t.Fatal("moved before anything was applied")
-	default:
-	}
-	do(t, m, at(1))
-	<-moved
-	moved = m.Moved()
-	m.Advance(5, 1)
-	<-moved
-}
-
 // An entry that can't be read stops the machine: nothing of it, and nothing after it, gets into the file.
 func TestMalformedEntryStops(t *testing.T) {
 	for name, change := range map[string]func([]byte) []byte{
@@ -306,7 +291,6 @@ func TestGetDuringEverything(t *testing.T) {
 				}
 				m.Flushed()
 				m.Clock()
-				m.Moved()
 			}
 		})
 	}

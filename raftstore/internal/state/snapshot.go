@@ -120,7 +120,6 @@ func (m *Machine) Install(received string) error {
 	}
 	m.c, m.dirty, m.held, m.flushed = c, changes{}, 0, c.applied
 	clear(m.fresh)
-	m.tell()
 	return nil
 }
 
