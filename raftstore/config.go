@@ -84,7 +84,7 @@ type Config struct {
 	DiskTimeout time.Duration // the longest a write to the log may take before the node gives up; default 10s
 	BatchBytes  int           // of operations in a log entry; default 128 KiB
 	InFlight    int           // log entries under way at once; default 2
-	LogBytes    int64         // of log before it is compacted; default 64 MiB, or the state's size if that is more
+	LogBytes    int64         // of log from one snapshot to the next; default 64 MiB. As much is kept of it, or the state's size
 
 	counters *counters
 }

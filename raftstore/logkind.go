@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 	"github.com/distcache/distcache/raftstore/internal/walfile"
@@ -122,16 +123,9 @@ func openLogFile(path string, kind LogKind, log *slog.Logger, covered func() uin
 	if kind == LogWAL {
 		return walfile.Open(path, walfile.Options{Logger: raftLogger(log), Covered: covered})
 	}
-	db, err := boltfile.Open(path) // checks it first: the library would map whatever is there
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Close(); err != nil {
-		return nil, err
-	}
 	var s *raftboltdb.BoltStore
-	err = boltfile.Guard(path, func() (err error) {
-		s, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: boltfile.Options()})
+	err := boltfile.With(path, func(o *bbolt.Options) (err error) {
+		s, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: o})
 		return err
 	})
 	if err != nil {

@@ -75,24 +75,14 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		}
 	}()
 
-	n.state, err = state.Open(filepath.Join(cfg.Dir, stateFile), state.Options{
-		Failed:  func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
-		Flushed: cfg.counters.flushed,
-	})
-	if err != nil {
-		return nil, err
-	}
-	undo = append(undo, func() { n.state.Close() })
-
-	snapshots, err := snapstore.Open(filepath.Join(cfg.Dir, snapshotDir), n.state.Stream)
+	snapshots, err := snapstore.Open(filepath.Join(cfg.Dir, snapshotDir), func() (int64, io.ReadCloser, error) { return n.state.Stream() })
 	if err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
 	}
-	n.files, err = openLog(cfg.Dir, cfg.RaftLog, cfg.Logger, snapshots.Newest)
-	if err != nil {
+	if err := n.openFiles(snapshots, fail); err != nil {
 		return nil, err
 	}
-	undo = append(undo, func() { n.files.Close() })
+	undo = append(undo, func() { n.state.Close() }, func() { n.files.Close() })
 
 	if err := recoverState(n.state, snapshots); err != nil {
 		return nil, err
@@ -131,6 +121,30 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	n.wg.Go(n.observe)
 	n.wg.Go(func() { n.compact(snapshots.Newest()) })
 	return n, nil
+}
+
+// openFiles opens the state file and the log at the same time: both are checked to the last byte, which takes a while.
+func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		n.state, err = state.Open(filepath.Join(n.cfg.Dir, stateFile), state.Options{
+			Failed:  func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
+			Flushed: n.cfg.counters.flushed,
+		})
+		opened <- err
+	}()
+	files, err := openLog(n.cfg.Dir, n.cfg.RaftLog, n.cfg.Logger, snapshots.Newest)
+	switch stateErr := <-opened; {
+	case stateErr != nil && err == nil:
+		return errors.Join(stateErr, files.Close())
+	case stateErr != nil:
+		return stateErr
+	case err != nil:
+		return errors.Join(err, n.state.Close())
+	}
+	n.files = files
+	return nil
 }
 
 func newTransport(cfg Config, layer *peernet.Layer) raft.Transport {

@@ -39,26 +39,32 @@ func Options() *bbolt.Options {
 		NoFreelistSync:  true,
 		FreelistType:    bbolt.FreelistMapType,
 		InitialMmapSize: initialMmap,
+		MmapFlags:       mmapFlags,
 	}
 }
 
 // Open checks the file, if there is one, and opens it; a missing one is created with mode 0600.
-func Open(path string) (*bbolt.DB, error) {
-	if err := Check(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	var db *bbolt.DB
-	err := Guard(path, func() (err error) {
-		db, err = bbolt.Open(path, 0o600, Options())
+func Open(path string) (db *bbolt.DB, err error) {
+	err = With(path, func(o *bbolt.Options) (err error) {
+		db, err = bbolt.Open(path, 0o600, o)
 		return err
 	})
+	return db, err
+}
+
+// With checks the file, if there is one, and calls a function that opens it with these options.
+func With(path string, open func(*bbolt.Options) error) error {
+	if err := Check(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	err := Guard(path, func() error { return open(Options()) })
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%s is in use by another process", path)
+		return fmt.Errorf("%s is in use by another process", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	return db, nil
+	return nil
 }
 
 // Guard runs a function that reads the file at path through bbolt for the first time, and turns the panics with which

@@ -43,6 +43,7 @@ func checkTree(f *os.File, m meta) error {
 		return fmt.Errorf("map the file: %w", err)
 	}
 	defer func() { _ = unix.Munmap(w.file) }()
+	populate(w.file)
 	if err := w.freelist(m.freelist); err != nil {
 		return err
 	}
