@@ -45,6 +45,14 @@ func Options() *bbolt.Options {
 
 // Open checks the file, if there is one, and opens it; a missing one is created with mode 0600.
 func Open(path string) (db *bbolt.DB, err error) {
+	if err := Check(path, nil); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return OpenChecked(path)
+}
+
+// OpenChecked opens a file that Check has just found to be whole; a missing one is created with mode 0600.
+func OpenChecked(path string) (db *bbolt.DB, err error) {
 	err = With(path, func(o *bbolt.Options) (err error) {
 		db, err = bbolt.Open(path, 0o600, o)
 		return err
@@ -52,11 +60,8 @@ func Open(path string) (db *bbolt.DB, err error) {
 	return db, err
 }
 
-// With checks the file, if there is one, and calls a function that opens it with these options.
+// With has a function open a file that Check has just found to be whole, with these options.
 func With(path string, open func(*bbolt.Options) error) error {
-	if err := Check(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
 	err := Guard(path, func() error { return open(Options()) })
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("%s is in use by another process", path)
@@ -79,10 +84,15 @@ func Guard(path string, f func() error) (err error) {
 	return f()
 }
 
+// A Visit is given each key and value of a file, and the bucket that they are in, in the order of the keys. A bucket comes
+// before what is in it, as a key with the value nil, in the bucket nil; what a bucket within a bucket holds is given as
+// the outer one's. The slices are the file's own, and good until Visit returns. An error ends the Check.
+type Visit func(bucket, key, value []byte) error
+
 // Check holds the whole file against the rules of its format, so that bbolt meets nothing in it that it would panic
-// over: bbolt looks for free pages when it opens a file, in a goroutine that Guard does not reach. An empty file passes:
-// bbolt fills it.
-func Check(path string) error {
+// over: bbolt looks for free pages when it opens a file, in a goroutine that Guard does not reach. On the way it shows
+// what is there to visit, if that is not nil. An empty file passes: bbolt fills it.
+func Check(path string, visit Visit) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -103,7 +113,7 @@ func Check(path string) error {
 		return fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), need)
 	}
 	return Guard(path, func() error {
-		if err := checkTree(f, m); err != nil {
+		if err := checkTree(f, m, visit); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		return nil
@@ -164,23 +174,20 @@ func readMeta(r io.ReaderAt, at int64) (meta, bool) {
 	return m, true
 }
 
-// Keys are those in one bucket of the file, which is checked first.
+// Keys are those in one bucket of the file, which is checked.
 func Keys(path, bucket string) (keys []string, err error) {
-	db, err := Open(path)
-	if err != nil {
-		return nil, err
-	}
-	err = Guard(path, func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			b := tx.Bucket([]byte(bucket))
-			if b == nil {
-				return fmt.Errorf("%s: %w: it has no %q", path, ErrDamaged, bucket)
-			}
-			return b.ForEach(func(k, _ []byte) error {
-				keys = append(keys, string(k))
-				return nil
-			})
-		})
+	found := false
+	err = Check(path, func(in, key, _ []byte) error {
+		switch {
+		case in == nil && string(key) == bucket:
+			found = true
+		case string(in) == bucket:
+			keys = append(keys, string(key))
+		}
+		return nil
 	})
-	return keys, errors.Join(err, db.Close())
+	if err == nil && !found {
+		err = fmt.Errorf("%s: %w: it has no %q", path, ErrDamaged, bucket)
+	}
+	return keys, err
 }

@@ -32,11 +32,17 @@ type walker struct {
 	page uint64
 	n    uint64 // pages in the file
 	seen []bool // pages that belong to the tree
+
+	visit  Visit
+	bucket []byte // whose pages are being looked at
 }
 
 // checkTree walks the tree below a meta record. The file is as long as the record says.
-func checkTree(f *os.File, m meta) error {
-	w := walker{page: uint64(m.pageSize), n: m.pages, seen: make([]bool, m.pages)}
+func checkTree(f *os.File, m meta, visit Visit) error {
+	if visit == nil {
+		visit = func(_, _, _ []byte) error { return nil }
+	}
+	w := walker{page: uint64(m.pageSize), n: m.pages, seen: make([]bool, m.pages), visit: visit}
 	var err error
 	w.file, err = unix.Mmap(int(f.Fd()), 0, int(m.pages)*int(m.pageSize), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
@@ -176,17 +182,30 @@ func (w *walker) leaf(id uint64, p, low, high []byte) error {
 			return err
 		}
 		before = key
-		if binary.NativeEndian.Uint32(e)&bucketFlag != 0 {
-			if err := w.bucket(id, value); err != nil {
-				return err
-			}
+		if err := w.element(id, binary.NativeEndian.Uint32(e), key, value); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// bucket checks a bucket, found in a leaf page.
-func (w *walker) bucket(id uint64, value []byte) error {
+// element looks at a value, which may be a bucket, in a leaf page.
+func (w *walker) element(id uint64, flags uint32, key, value []byte) error {
+	if flags&bucketFlag == 0 {
+		return w.visit(w.bucket, key, value)
+	}
+	if err := w.visit(w.bucket, key, nil); err != nil {
+		return err
+	}
+	if w.bucket == nil {
+		w.bucket = key
+		defer func() { w.bucket = nil }()
+	}
+	return w.inside(id, value)
+}
+
+// inside checks what is in a bucket, found in a leaf page.
+func (w *walker) inside(id uint64, value []byte) error {
 	if len(value) < bucketSize {
 		return damaged(id, "has a bucket without a header")
 	}

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -34,41 +33,13 @@ func sessionKey(expiry, seq uint64) (k [keySize]byte) {
 	return k
 }
 
-// openFile opens the state file. With create, one that is missing or empty is made a new one.
-func openFile(path string, create bool) (*bbolt.DB, error) {
-	db, err := boltfile.Open(path)
-	if err != nil {
-		return nil, err
+// openFile opens the state file that read has just read. A fresh one is made ours.
+func openFile(path string, fresh bool) (*bbolt.DB, error) {
+	db, err := boltfile.OpenChecked(path)
+	if err != nil || !fresh {
+		return db, err
 	}
-	err = boltfile.Guard(path, func() error { return initFile(db, create) })
-	if err != nil {
-		db.Close()
-		return nil, fmt.Errorf("state file %s: %w", path, err)
-	}
-	return db, nil
-}
-
-// initFile makes an empty file ours, with create, and refuses any other that isn't.
-func initFile(db *bbolt.DB, create bool) error {
-	var format []byte
-	empty := true
-	err := db.View(func(tx *bbolt.Tx) error {
-		if b := tx.Bucket(metaBucket); b != nil {
-			format = bytes.Clone(b.Get(formatKey))
-		}
-		return tx.ForEach(func([]byte, *bbolt.Bucket) error { empty = false; return nil })
-	})
-	switch {
-	case err != nil:
-		return err
-	case bytes.Equal(format, formatValue):
-		return nil
-	case format != nil:
-		return fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, format)
-	case !empty || !create:
-		return ErrForeign
-	}
-	return db.Update(func(tx *bbolt.Tx) error {
+	err = db.Update(func(tx *bbolt.Tx) error {
 		if _, err := tx.CreateBucket(sessionsBucket); err != nil {
 			return err
 		}
@@ -78,96 +49,10 @@ func initFile(db *bbolt.DB, create bool) error {
 		}
 		return b.Put(formatKey, formatValue)
 	})
-}
-
-// contents are what a state file says, but for the sessions' data.
-type contents struct {
-	index       *index
-	origins     *origins
-	nodes       map[string]string // node name to instance
-	applied     uint64
-	appliedTerm uint64
-	stamp, seq  uint64
-}
-
-// load reads the whole file. Keys come in the order of expiry, which is a heap as it stands.
-func load(path string, db *bbolt.DB) (c contents, err error) {
-	err = boltfile.Guard(path, func() error {
-		return db.View(func(tx *bbolt.Tx) error {
-			if c, err = loadMeta(tx.Bucket(metaBucket)); err != nil {
-				return err
-			}
-			return loadSessions(tx.Bucket(sessionsBucket), c.index)
-		})
-	})
 	if err != nil {
-		return c, fmt.Errorf("state file %s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("state file %s: %w", path, err), db.Close())
 	}
-	return c, nil
-}
-
-func loadMeta(b *bbolt.Bucket) (c contents, err error) {
-	if b == nil {
-		return c, ErrForeign
-	}
-	c = contents{index: newIndex(), origins: newOrigins(), nodes: make(map[string]string)}
-	if c.applied, c.appliedTerm, err = loadPair(b, appliedKey); err != nil {
-		return c, err
-	}
-	if c.stamp, c.seq, err = loadPair(b, clockKey); err != nil {
-		return c, err
-	}
-	cur := b.Cursor()
-	for k, v := cur.Seek([]byte{'o'}); len(k) == originKeySize && k[0] == 'o'; k, v = cur.Next() {
-		o, ok := decodeOrigin(v)
-		if !ok {
-			return c, fmt.Errorf("%w: a recorded result is malformed", boltfile.ErrDamaged)
-		}
-		c.origins.byID[binary.BigEndian.Uint64(k[1:])] = o
-	}
-	for k, v := cur.Seek([]byte{nodePrefix}); len(k) > 1 && k[0] == nodePrefix; k, v = cur.Next() {
-		c.nodes[string(k[1:])] = string(v)
-	}
-	return c, nil
-}
-
-// loadPair reads two integers, 0 when nothing has been applied yet.
-func loadPair(b *bbolt.Bucket, key []byte) (x, y uint64, err error) {
-	v := b.Get(key)
-	switch len(v) {
-	case 0:
-		return 0, 0, nil
-	case 16:
-		return binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:]), nil
-	}
-	return 0, 0, fmt.Errorf("%w: %s is malformed", boltfile.ErrDamaged, key)
-}
-
-// Names of nodes are keys of the meta bucket behind a byte that sorts after all others.
-const nodePrefix = 0xff
-
-func nodeKey(name string) []byte { return append([]byte{nodePrefix}, name...) }
-
-func loadSessions(b *bbolt.Bucket, x *index) error {
-	if b == nil {
-		return ErrForeign
-	}
-	cur := b.Cursor()
-	for k, v := cur.First(); k != nil; k, v = cur.Next() {
-		id, _, ok := splitValue(v)
-		if len(k) != keySize || !ok {
-			return fmt.Errorf("%w: a session's record is malformed", boltfile.ErrDamaged)
-		}
-		if x.find(id) != 0 {
-			return fmt.Errorf("%w: two sessions have one id", boltfile.ErrDamaged)
-		}
-		seq := binary.BigEndian.Uint64(k[8:])
-		if seq == 0 {
-			return fmt.Errorf("%w: a session's key is malformed", boltfile.ErrDamaged)
-		}
-		x.insert(id, binary.BigEndian.Uint64(k), seq, onDisk)
-	}
-	return nil
+	return db, nil
 }
 
 // A session's value is its id's length, the id, the data.

@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -73,13 +74,12 @@ type Machine struct {
 
 // Open opens the state file at path, or creates it, reads it, and starts the flusher.
 func Open(path string, opts Options) (*Machine, error) {
-	db, err := openFile(path, true)
-	if err != nil {
+	c, fresh, err := read(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	c, err := load(path, db)
+	db, err := openFile(path, fresh)
 	if err != nil {
-		db.Close()
 		return nil, err
 	}
 	m := &Machine{

@@ -85,19 +85,12 @@ func (m *Machine) Restore(r io.Reader) error {
 // Install replaces the state by the state file at the path, which is moved to where this machine's file is. A file that
 // is not a whole state file is refused, and the state stays as it was.
 func (m *Machine) Install(received string) error {
-	switch fi, err := os.Stat(received); {
+	c, fresh, err := read(received)
+	switch {
 	case err != nil:
 		return err
-	case fi.Size() == 0: // it would be made a new one
+	case fresh:
 		return fmt.Errorf("state file %s: %w: it is empty", received, boltfile.ErrDamaged)
-	}
-	db, err := openFile(received, false)
-	if err != nil {
-		return err
-	}
-	c, err := load(received, db)
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
 	}
 
 	m.mu.Lock()

@@ -1,0 +1,107 @@
+package state
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+)
+
+// Names of nodes are keys of the meta bucket behind a byte that sorts after all others.
+const nodePrefix = 0xff
+
+func nodeKey(name string) []byte { return append([]byte{nodePrefix}, name...) }
+
+// contents are what a state file says, but for the sessions' data.
+type contents struct {
+	index       *index
+	origins     *origins
+	nodes       map[string]string // node name to instance
+	applied     uint64
+	appliedTerm uint64
+	stamp, seq  uint64
+}
+
+// read checks the whole file and gives what it says; fresh when nothing has been written to it yet, or with
+// os.ErrNotExist.
+func read(path string) (c contents, fresh bool, err error) {
+	l := loader{contents: contents{index: newIndex(), origins: newOrigins(), nodes: make(map[string]string)}}
+	err = boltfile.Check(path, l.visit)
+	if err == nil && l.buckets > 0 && !(l.ours && l.sessions) {
+		err = fmt.Errorf("%s: %w", path, ErrForeign)
+	}
+	if err != nil {
+		return l.contents, l.buckets == 0, fmt.Errorf("state file: %w", err)
+	}
+	return l.contents, l.buckets == 0, nil
+}
+
+// A loader takes what a state file holds while the file is checked.
+type loader struct {
+	contents
+	buckets  int
+	ours     bool // the format is one that is known; the bucket that says so comes first
+	sessions bool // there is a bucket for them
+}
+
+func (l *loader) visit(bucket, key, value []byte) error {
+	switch {
+	case bucket == nil:
+		l.buckets++
+		l.sessions = l.sessions || bytes.Equal(key, sessionsBucket)
+	case bytes.Equal(bucket, metaBucket):
+		return l.meta(key, value)
+	case bytes.Equal(bucket, sessionsBucket) && l.ours:
+		return l.session(key, value)
+	}
+	return nil
+}
+
+func (l *loader) meta(key, value []byte) (err error) {
+	switch {
+	case bytes.Equal(key, appliedKey):
+		l.applied, l.appliedTerm, err = pair(key, value)
+	case bytes.Equal(key, clockKey):
+		l.stamp, l.seq, err = pair(key, value)
+	case bytes.Equal(key, formatKey):
+		l.ours = bytes.Equal(value, formatValue)
+		if !l.ours {
+			err = fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, value)
+		}
+	case len(key) == originKeySize && key[0] == 'o':
+		o, ok := decodeOrigin(value)
+		if !ok {
+			return fmt.Errorf("%w: a recorded result is malformed", boltfile.ErrDamaged)
+		}
+		l.origins.byID[binary.BigEndian.Uint64(key[1:])] = o
+	case len(key) > 1 && key[0] == nodePrefix:
+		l.nodes[string(key[1:])] = string(value)
+	}
+	return err
+}
+
+// pair takes two integers.
+func pair(key, value []byte) (x, y uint64, err error) {
+	if len(value) != 16 {
+		return 0, 0, fmt.Errorf("%w: %s is malformed", boltfile.ErrDamaged, key)
+	}
+	return binary.BigEndian.Uint64(value), binary.BigEndian.Uint64(value[8:]), nil
+}
+
+// session takes a session. Keys come in the order of expiry, which is a heap as it stands.
+func (l *loader) session(key, value []byte) error {
+	id, _, ok := splitValue(value)
+	if len(key) != keySize || !ok {
+		return fmt.Errorf("%w: a session's record is malformed", boltfile.ErrDamaged)
+	}
+	if l.index.find(id) != 0 {
+		return fmt.Errorf("%w: two sessions have one id", boltfile.ErrDamaged)
+	}
+	seq := binary.BigEndian.Uint64(key[8:])
+	if seq == 0 {
+		return fmt.Errorf("%w: a session's key is malformed", boltfile.ErrDamaged)
+	}
+	l.index.insert(id, binary.BigEndian.Uint64(key), seq, onDisk)
+	return nil
+}
