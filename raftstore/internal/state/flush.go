@@ -98,6 +98,9 @@ func (m *Machine) flushLocked() error {
 
 	began := time.Now()
 	err := set.commit(m.db)
+	if err == nil && m.journal != nil {
+		m.journal.flushed(set)
+	}
 	if err == nil && m.opts.Flushed != nil {
 		m.opts.Flushed(time.Since(began), len(set.writes), len(set.deletes))
 	}

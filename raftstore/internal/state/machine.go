@@ -66,7 +66,10 @@ type Machine struct {
 	streams   map[*stream]struct{} // under way
 	replacing bool                 // no new ones: the file is about to be replaced
 
-	flushMu sync.Mutex // held by whoever flushes or replaces the file; before mu
+	compacting *compaction // under way, or its old file not closed yet; nil: none
+
+	flushMu sync.Mutex  // held by whoever flushes or replaces the file; before mu
+	journal *compaction // is told what flushes change; nil: none; under flushMu
 	wake    chan struct{}
 	stop    chan struct{}
 	done    chan struct{}
@@ -74,6 +77,9 @@ type Machine struct {
 
 // Open opens the state file at path, or creates it, reads it, and starts the flusher.
 func Open(path string, opts Options) (*Machine, error) {
+	if err := removeFile(path + compactSuffix); err != nil { // a crash has left it
+		return nil, err
+	}
 	c, fresh, err := read(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -127,6 +133,7 @@ func (m *Machine) Close() error {
 	<-m.done
 
 	m.breakStreams()
+	m.stopCompacting()
 	m.flushMu.Lock()
 	defer m.flushMu.Unlock()
 	return errors.Join(err, m.db.Close())
@@ -371,10 +378,8 @@ func (m *Machine) Clock() (stamp, next uint64) {
 // Flushed is the applied index that the file holds, and the file's size in bytes.
 func (m *Machine) Flushed() (index uint64, size int64) {
 	m.mu.RLock()
-	index, db := m.flushed, m.db
-	m.mu.RUnlock()
-	_ = db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil })
-	return index, size
+	defer m.mu.RUnlock()
+	return m.flushed, fileSize(m.db)
 }
 
 // Node is the instance that was last registered under a node's name, empty when there is none.

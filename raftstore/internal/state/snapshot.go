@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"go.etcd.io/bbolt"
+
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
 
@@ -30,7 +32,7 @@ func (m *Machine) Stream() (size int64, r io.ReadCloser, err error) {
 		return 0, nil, fmt.Errorf("read state file %s: %w", m.path, err)
 	}
 	out, in := io.Pipe()
-	s := &stream{PipeReader: out, m: m, done: make(chan struct{})}
+	s := &stream{PipeReader: out, m: m, db: m.db, done: make(chan struct{})}
 	m.streams[s] = struct{}{}
 	size = tx.Size()
 	go func() {
@@ -46,6 +48,7 @@ func (m *Machine) Stream() (size int64, r io.ReadCloser, err error) {
 type stream struct {
 	*io.PipeReader
 	m    *Machine
+	db   *bbolt.DB // that it reads
 	done chan struct{}
 }
 
@@ -97,6 +100,7 @@ func (m *Machine) Install(received string) error {
 	m.replacing = true
 	m.mu.Unlock()
 	m.breakStreams()
+	m.stopCompacting()
 
 	m.flushMu.Lock()
 	defer m.flushMu.Unlock()
