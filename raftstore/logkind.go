@@ -123,6 +123,9 @@ func openLogFile(path string, kind LogKind, log *slog.Logger, covered func() uin
 	if kind == LogWAL {
 		return walfile.Open(path, walfile.Options{Logger: raftLogger(log), Covered: covered})
 	}
+	if err := boltfile.Check(path, nil); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
 	var s *raftboltdb.BoltStore
 	err := boltfile.With(path, func(o *bbolt.Options) (err error) {
 		s, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: o})
