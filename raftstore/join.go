@@ -108,7 +108,9 @@ func (s *Store) joinRequest() memberRequest {
 // its own state: a node that has sessions refuses, unless discard is true. It returns when the node is a member, or with
 // ctx's error when that takes too long; the node goes on trying then.
 func (s *Store) Join(ctx context.Context, addresses []string, discard bool) error {
-	s.changing.Lock()
+	if err := s.claim(); err != nil {
+		return err
+	}
 	defer s.changing.Unlock()
 	if err := s.mayJoin(ctx, addresses); err != nil {
 		return err
@@ -235,7 +237,9 @@ func (s *Store) awaitMember(ctx context.Context) error {
 
 // Leave has this node leave its cluster: leadership is handed over, the node removed, and the Store ends with ErrLeft.
 func (s *Store) Leave(ctx context.Context) error {
-	s.changing.Lock()
+	if err := s.claim(); err != nil {
+		return err
+	}
 	defer s.changing.Unlock()
 	n := s.node.Load()
 	switch len(n.servers()) {

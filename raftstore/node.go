@@ -55,17 +55,19 @@ type node struct {
 	mu      sync.Mutex
 	changed chan struct{}
 
-	observer *raft.Observer
-	observed chan raft.Observation
-	stop     chan struct{}
-	once     sync.Once
-	wg       sync.WaitGroup
+	observer  *raft.Observer
+	observed  chan raft.Observation
+	trimAsked chan chan<- error
+	stop      chan struct{}
+	once      sync.Once
+	wg        sync.WaitGroup
 }
 
 // openNode opens the files in cfg.Dir and starts Raft on them. layer is nil for a node without a peer port. fail is
 // called when the node can't go on.
 func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail func(error)) (_ *node, err error) {
-	n := &node{cfg: cfg, log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{})}
+	n := &node{cfg: cfg, log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{}),
+		trimAsked: make(chan chan<- error)}
 	var undo []func()
 	defer func() {
 		if err != nil {
@@ -119,7 +121,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	n.raft.RegisterObserver(n.observer)
 	n.wg.Go(n.lead)
 	n.wg.Go(n.observe)
-	n.wg.Go(func() { n.compact(snapshots.Newest()) })
+	n.wg.Go(func() { n.trim(snapshots.Newest()) })
 	return n, nil
 }
 

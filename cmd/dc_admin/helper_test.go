@@ -43,6 +43,8 @@ type fakeNode struct {
 	members []raftstore.Member
 	err     error
 	asked   string
+
+	compacted raftstore.Compacted
 }
 
 func (f *fakeNode) Status() raftstore.Status                            { return f.status }
@@ -53,6 +55,10 @@ func (f *fakeNode) Join(_ context.Context, peers []string, discard bool) error {
 func (f *fakeNode) Leave(context.Context) error                  { return f.note("leave") }
 func (f *fakeNode) RemoveNode(_ context.Context, n string) error { return f.note("remove %s", n) }
 func (f *fakeNode) Transfer(_ context.Context, n string) error   { return f.note("transfer %q", n) }
+
+func (f *fakeNode) Compact(context.Context) (raftstore.Compacted, error) {
+	return f.compacted, f.note("compact")
+}
 
 func (f *fakeNode) note(format string, args ...any) error {
 	f.asked = fmt.Sprintf(format, args...)

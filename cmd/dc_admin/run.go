@@ -39,7 +39,7 @@ type command struct {
 // commands are in the order of usage.
 func commands() []*command {
 	return []*command{statusCommand(), membersCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand(),
-		convertCommand()}
+		compactCommand(), convertCommand()}
 }
 
 // A call is what a command works with.
@@ -116,7 +116,8 @@ func newOptions() (*options, *config.Set, error) {
 		return nil, nil, err
 	}
 	set.Bool(&opts.json, "json", "print JSON, for scripts")
-	set.Duration(&opts.timeout, "timeout", "the longest to wait for the node's answer (default 10s, or 75s for a change of the cluster)")
+	set.Duration(&opts.timeout, "timeout", "the longest to wait for the node's answer; compact and convert-log wait as long as it takes "+
+		"(default 10s, or 75s for a change of the cluster)")
 	set.Group("Flags of join")
 	set.Bool(&opts.discard, "discard", "give up the sessions that this node has of its own")
 	set.Group("Flags of convert-log")

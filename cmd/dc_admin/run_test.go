@@ -30,7 +30,7 @@ func mistakes(t *testing.T, lines map[string]string) {
 }
 
 func TestMistakes(t *testing.T) {
-	const all = "status, members, join, leave, remove, transfer, convert-log"
+	const all = "status, members, join, leave, remove, transfer, compact, convert-log"
 	mistakes(t, map[string]string{
 		"":                      "which command? It takes one of " + all,
 		"-json":                 "which command? It takes one of " + all,
@@ -47,7 +47,7 @@ func TestMistakes(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
 	golden(t, "help", helps(t, "-h"))
-	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer", "convert-log"} {
+	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
 		got := helps(t, name, "-h")
 		golden(t, "help-"+name, got)
 		if again := helps(t, "-?", name, "word"); again != got {

@@ -43,6 +43,10 @@ func (f *fakeNode) Transfer(ctx context.Context, name string) error {
 	return f.note(ctx, "transfer %q", name)
 }
 
+func (f *fakeNode) Compact(ctx context.Context) (raftstore.Compacted, error) {
+	return raftstore.Compacted{StateBefore: 4, StateAfter: 3, LogBefore: 2, LogAfter: 1}, f.note(ctx, "compact")
+}
+
 func (f *fakeNode) note(ctx context.Context, format string, args ...any) error {
 	f.calls <- fmt.Sprintf(format, args...)
 	if f.block != nil {
@@ -119,6 +123,16 @@ var changes = []struct {
 	{func(ctx context.Context, c *Client) error { return c.RemoveNode(ctx, "n2") }, `remove "n2"`},
 	{func(ctx context.Context, c *Client) error { return c.Transfer(ctx, "") }, `transfer ""`},
 	{func(ctx context.Context, c *Client) error { return c.Transfer(ctx, "n3") }, `transfer "n3"`},
+	{compactCall, `compact`},
+}
+
+// compactCall fails when the answer is not the fake's.
+func compactCall(ctx context.Context, c *Client) error {
+	done, err := c.Compact(ctx)
+	if want := (raftstore.Compacted{StateBefore: 4, StateAfter: 3, LogBefore: 2, LogAfter: 1}); err == nil && done != want {
+		return fmt.Errorf("compacted %+v", done)
+	}
+	return err
 }
 
 func TestChanges(t *testing.T) {
@@ -228,6 +242,20 @@ func TestShutdownCutsAChangeOff(t *testing.T) {
 	if err := <-first; err == nil {
 		t.Error("the change was answered OK")
 	}
+}
+
+// TestShutdownEndsCompact: a node that is to stop does not finish what may take an hour.
+func TestShutdownEndsCompact(t *testing.T) {
+	node := newFake()
+	node.block = make(chan struct{}) // for good
+	s, client := serve(t, node, "unix")
+	first := make(chan error, 1)
+	go func() { first <- compactCall(context.Background(), client) }()
+	<-node.calls
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	wantError(t, <-first, http.StatusServiceUnavailable, "this node is stopping")
 }
 
 func TestShutdownLetsAChangeFinish(t *testing.T) {

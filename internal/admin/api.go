@@ -7,6 +7,7 @@
 //	POST /v1/leave     {}                        {}
 //	POST /v1/remove    {"name"}                  {}
 //	POST /v1/transfer  {"name"}                  {}
+//	POST /v1/compact   {}                        raftstore.Compacted
 //
 // What goes wrong is answered with a fitting HTTP status and {"error", "hint"}.
 //
@@ -35,6 +36,8 @@ type Node interface {
 	RemoveNode(ctx context.Context, name string) error
 	// Transfer hands leadership to the named node, or to any if name is empty.
 	Transfer(ctx context.Context, name string) error
+	// Compact makes this node's files as small as what is in them.
+	Compact(ctx context.Context) (raftstore.Compacted, error)
 }
 
 type joinRequest struct {
@@ -51,6 +54,8 @@ type removeRequest struct {
 type transferRequest struct {
 	Name string `json:"name"`
 }
+
+type compactRequest struct{}
 
 // An Error is a call that the node could not carry out, as it travels to the client.
 type Error struct {

@@ -78,6 +78,12 @@ func (c *Client) Transfer(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodPost, "/v1/transfer", transferRequest{name}, nil)
 }
 
+// Compact makes the node's files as small as what is in them. It may take minutes, and goes on without its client.
+func (c *Client) Compact(ctx context.Context) (done raftstore.Compacted, err error) {
+	err = c.call(ctx, http.MethodPost, "/v1/compact", compactRequest{}, &done)
+	return done, err
+}
+
 func (c *Client) call(ctx context.Context, method, path string, request, response any) error {
 	var body io.Reader
 	if request != nil {

@@ -37,6 +37,11 @@ func (m Memory) RemoveNode(context.Context, string) error { return errMemory }
 // Transfer is refused.
 func (m Memory) Transfer(context.Context, string) error { return errMemory }
 
+// Compact is refused.
+func (m Memory) Compact(context.Context) (raftstore.Compacted, error) {
+	return raftstore.Compacted{}, errMemory
+}
+
 var errMemory = &Error{
 	Code:    http.StatusConflict,
 	Message: "this server keeps sessions in memory only, and belongs to no cluster",

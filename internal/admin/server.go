@@ -23,7 +23,8 @@ const (
 	idleTimeout    = 30 * time.Second
 	readTimeout    = 10 * time.Second // for a reading call to be answered
 	changeTimeout  = time.Minute      // for a change of the cluster
-	answerTimeout  = requestTimeout + changeTimeout + 5*time.Second
+	compactTimeout = time.Hour        // for a node's files to be copied
+	answerTimeout  = 5 * time.Second  // for an answer to be sent
 )
 
 // A Server answers the calls of dc_admin for one node. It may serve several listeners at once.
@@ -32,8 +33,10 @@ type Server struct {
 	log    *slog.Logger
 	mux    *http.ServeMux
 	http   *http.Server
-	life   context.Context
+	life   context.Context // of the calls that change the cluster
 	end    context.CancelFunc
+	serves context.Context // of the calls that need not come to an end
+	stop   context.CancelFunc
 	change sync.Mutex // held during a change of the cluster
 }
 
@@ -41,11 +44,12 @@ type Server struct {
 func NewServer(node Node, log *slog.Logger) *Server {
 	s := &Server{node: node, log: log, mux: http.NewServeMux()}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.serves, s.stop = context.WithCancel(s.life)
 	s.http = &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
-		WriteTimeout:      answerTimeout,
+		WriteTimeout:      requestTimeout + readTimeout + answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -56,6 +60,7 @@ func NewServer(node Node, log *slog.Logger) *Server {
 	s.mux.HandleFunc("POST /v1/leave", change(s, s.leave))
 	s.mux.HandleFunc("POST /v1/remove", change(s, s.remove))
 	s.mux.HandleFunc("POST /v1/transfer", change(s, s.transfer))
+	s.mux.HandleFunc("POST /v1/compact", work(s, s.serves, compactTimeout, s.compact))
 	return s
 }
 
@@ -70,9 +75,10 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Shutdown closes the listeners, waits for the calls under way until ctx is done, and then cuts them off. No call may
-// come after it.
+// Shutdown closes the listeners, ends what can be asked for again, waits for the other calls under way until ctx is
+// done, and then cuts them off. No call may come after it.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.stop()
 	err := s.http.Shutdown(ctx)
 	s.end()
 	if err != nil {
@@ -129,35 +135,47 @@ func (s *Server) transfer(ctx context.Context, req transferRequest) error {
 	return s.node.Transfer(ctx, req.Name)
 }
 
-// change makes a handler of a call that changes the cluster. One runs at a time. It goes on when its client goes away,
-// so that the operator's impatience leaves nothing half done, and ends with the server.
+// change makes a handler of a call that changes the cluster. One runs at a time.
 func change[T any](s *Server, call func(context.Context, T) error) http.HandlerFunc {
+	return work(s, s.life, changeTimeout, func(ctx context.Context, req T) (any, error) {
+		if !s.change.TryLock() {
+			return nil, &Error{
+				Code:    http.StatusConflict,
+				Message: "another change of the cluster is under way on this node",
+				Hint:    "Ask again when it is done; \"dc_admin members\" shows how things stand.",
+			}
+		}
+		defer s.change.Unlock()
+		return struct{}{}, call(ctx, req)
+	})
+}
+
+func (s *Server) compact(ctx context.Context, _ compactRequest) (any, error) {
+	return s.node.Compact(ctx)
+}
+
+// work makes a handler of a call that does something. It goes on when its client goes away, so that the operator's
+// impatience leaves nothing half done, and ends with life, or when it has taken too long.
+func work[T any](s *Server, life context.Context, limit time.Duration, call func(context.Context, T) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var req T
 		if err := decode(r.Body, &req); err != nil {
 			fail(w, err)
 			return
 		}
-		if !s.change.TryLock() {
-			fail(w, &Error{
-				Code:    http.StatusConflict,
-				Message: "another change of the cluster is under way on this node",
-				Hint:    "Ask again when it is done; \"dc_admin members\" shows how things stand.",
-			})
-			return
-		}
-		defer s.change.Unlock()
-		ctx, cancel := context.WithTimeout(s.life, changeTimeout)
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + answerTimeout)) // else that of other calls
+		ctx, cancel := context.WithTimeout(life, limit)
 		defer cancel()
 		log := s.log.With("call", r.URL.Path, "request", fmt.Sprintf("%+v", req))
-		log.Info("asked to change the cluster")
-		if err := call(ctx, req); err != nil {
-			log.Warn("the change of the cluster failed", "error", err)
+		log.Info("asked by dc_admin")
+		done, err := call(ctx, req)
+		if err != nil {
+			log.Warn("what dc_admin asked for failed", "error", err)
 			fail(w, err)
 			return
 		}
-		log.Info("the change of the cluster is done")
-		answer(w, struct{}{})
+		log.Info("what dc_admin asked for is done")
+		answer(w, done)
 	}
 }
 

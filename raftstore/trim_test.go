@@ -7,25 +7,19 @@ func TestTail(t *testing.T) {
 	const step, bytes = 64, 300
 	log := newTail(1000)
 	last, grown := uint64(1000), int64(0)
-	written := []mark{{last, grown}}
+	at := map[uint64]int64{last: grown}
 	for range 200 {
 		last, grown = last+3, grown+17
-		written = append(written, mark{last, grown})
+		at[last] = grown
 		if !log.due(last, grown, step) {
 			continue
 		}
-		from := log.keep(last, grown, bytes)
-		for _, m := range written {
-			if m.index != from {
-				continue
-			}
-			kept := grown - m.grown
-			if from > 1000 && (kept < bytes || kept > bytes+2*step) {
-				t.Fatalf("%d bytes are kept, of %d wanted", kept, bytes)
-			}
-			if from == 1000 && grown > bytes+2*step {
-				t.Fatalf("after %d bytes nothing has been trimmed", grown)
-			}
+		switch behind := log.keep(last, grown, bytes); {
+		case behind == 0 && grown >= bytes:
+			t.Fatalf("after %d bytes nothing would be trimmed", grown)
+		case behind == 0:
+		case grown-at[behind] < bytes || grown-at[behind] > bytes+2*step:
+			t.Fatalf("%d bytes are kept, of %d wanted", grown-at[behind], bytes)
 		}
 		log.note(last, grown)
 	}
@@ -41,8 +35,8 @@ func TestTailOfSmallEntries(t *testing.T) {
 		if !log.due(last, int64(last), 1<<40) {
 			continue
 		}
-		if from := log.keep(last, int64(last), 1<<40); last-from > 2*logEntries {
-			t.Fatalf("%d entries are kept", last-from)
+		if behind := log.keep(last, int64(last), 1<<40); last-behind > 2*logEntries {
+			t.Fatalf("%d entries are kept", last-behind)
 		}
 		log.note(last, int64(last))
 		taken++

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+
+	"github.com/distcache/distcache/raftstore"
+)
+
+func compactCommand() *command {
+	return &command{
+		name:    "compact",
+		summary: "make this node's files as small as what is in them",
+		about: `Files keep the size that they had at their largest, and reuse the room. After a peak this gives it
+back: the state file and the log are copied without what is free in them, while the node goes on
+serving. It needs disk space for what is left, and takes disk time, so the nodes of a cluster are
+compacted one by one, the leader last. The node goes on with it if dc_admin is interrupted.`,
+		run: compact,
+	}
+}
+
+func compact(ctx context.Context, c *call) error {
+	if err := c.none("compact"); err != nil {
+		return err
+	}
+	done, err := c.node.Compact(ctx)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return c.print(done)
+	}
+	return c.compacted(done)
+}
+
+// compacted tells what became of the files.
+func (c *call) compacted(done raftstore.Compacted) error {
+	return c.done("state   %s -> %s\nlog     %s -> %s", size(done.StateBefore), size(done.StateAfter), size(done.LogBefore), size(done.LogAfter))
+}
