@@ -45,8 +45,11 @@ func (k *Sink) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k.own {
-		if s.newest != nil && s.newest.Received {
+		switch {
+		case s.newest != nil && s.newest.Received:
 			return errors.New("a received snapshot has not been installed yet")
+		case s.newest != nil && s.newest.Meta.Index > k.meta.Index: // Raft would go back to where it was
+			return errors.New("a newer snapshot was received meanwhile")
 		}
 		r := &record{Meta: k.meta}
 		if s.newest != nil {

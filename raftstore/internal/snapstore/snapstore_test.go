@@ -116,6 +116,32 @@ func TestReceivedSnapshotKeepsItsBytesUntilInstalled(t *testing.T) {
 	}
 }
 
+// A snapshot of this node's own that was begun before another node's came is not the newest one, however late it ends.
+func TestOwnSnapshotIsOvertaken(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	k := create(t, s, 7)
+	receive(t, s, 9, "received")
+	if err := s.Installed(12); err != nil {
+		t.Fatal(err)
+	}
+	k.Own()
+	if err := k.Close(); err == nil {
+		t.Error("it took the place of a newer one")
+	}
+	for range 2 {
+		if got := content(t, s, 9); got != "live" || s.Ahead() != 12 {
+			t.Fatalf("its bytes are %q, ahead %d", got, s.Ahead())
+		}
+		s = open(t, dir)
+	}
+	k = create(t, s, 9) // nothing has been applied since
+	k.Own()
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCanceledAndInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -143,6 +169,39 @@ func TestCanceledAndInterrupted(t *testing.T) {
 	}
 	if err := create(t, s, 6).Close(); err == nil {
 		t.Fatal("an empty snapshot was taken")
+	}
+}
+
+// A received snapshot whose bytes can't be put in place, or whose record can't be written, is not there: the one before
+// still is.
+func TestFailedClose(t *testing.T) {
+	for _, inTheWay := range []string{receivedFile, metaFile + ".new"} {
+		dir := t.TempDir()
+		s := open(t, dir)
+		k := create(t, s, 3)
+		k.Own()
+		if err := k.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(dir, inTheWay, "directory"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		k = create(t, s, 9)
+		if _, err := k.Write([]byte("received")); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Close(); err == nil {
+			t.Errorf("%s could not be written, and nobody heard of it", inTheWay)
+		}
+		if got := content(t, s, 3); got != "live" || s.Pending() != "" {
+			t.Errorf("%s could not be written: the newest snapshot's bytes are %q, pending %q", inTheWay, got, s.Pending())
+		}
+		if err := os.RemoveAll(filepath.Join(dir, inTheWay)); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, open(t, dir), 3); got != "live" {
+			t.Errorf("%s could not be written: after opening again the newest snapshot's bytes are %q", inTheWay, got)
+		}
 	}
 }
 

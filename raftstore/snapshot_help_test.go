@@ -1,0 +1,84 @@
+package raftstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/distcache/distcache/raftstore/internal/state"
+)
+
+// Compact has a node take a snapshot and trim its log to so many entries, as it does by itself when the log has grown.
+func Compact(s *Store, trailing uint64) error { return compactTo(s.node.Load(), trailing) }
+
+func compactTo(n *node, trailing uint64) error {
+	c := n.raft.ReloadableConfig()
+	c.TrailingLogs = trailing
+	return errors.Join(n.raft.ReloadConfig(c), n.raft.Snapshot().Error())
+}
+
+// Dump is what a node's state machine holds, one line for each thing.
+func Dump(t testing.TB, s *Store) []string { return dump(t, s.node.Load().state) }
+
+func dump(t testing.TB, m *state.Machine) (lines []string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "dump.db")
+	if err := os.WriteFile(path, stream(t, m), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.View(func(tx *bbolt.Tx) error {
+		stamp := binary.BigEndian.Uint64(tx.Bucket([]byte("meta")).Get([]byte("clock")))
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			return b.ForEach(func(k, v []byte) error {
+				// A process that was not heard of for ten minutes is forgotten, whether its record was swept away or not.
+				if k[0] == 'o' && len(k) == 9 && binary.BigEndian.Uint64(v)+10*minute < stamp {
+					return nil
+				}
+				lines = append(lines, fmt.Sprintf("%s %q: %q", name, k, v))
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// stream is a machine's state file, flushed.
+func stream(t testing.TB, m *state.Machine) []byte {
+	t.Helper()
+	_, r, err := m.Stream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+const minute = 60 * 1000 // ms
+
+// difference is what two dumps do not have in common, nil when they are the same.
+func difference(got, want []string) error {
+	a, b := strings.Join(got, "\n"), strings.Join(want, "\n")
+	if a == b {
+		return nil
+	}
+	return fmt.Errorf("the state is\n%.3000s\nand should be\n%.3000s", a, b)
+}

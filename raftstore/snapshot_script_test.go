@@ -1,0 +1,265 @@
+package raftstore
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/state"
+)
+
+// A history is a cluster's log, as a test has written it: the entry with index i is entries[i-1].
+type history struct {
+	entries []*raft.Log
+	stamp   uint64
+	dumps   map[uint64][]string
+}
+
+const historyTerm = 3
+
+func (h *history) last() uint64 { return uint64(len(h.entries)) }
+
+func (h *history) append(kind raft.LogType, data []byte) {
+	h.entries = append(h.entries, &raft.Log{Index: h.last() + 1, Term: historyTerm, Type: kind, Data: data})
+}
+
+// command appends an entry of operations.
+func (h *history) command(ops ...entry.Op) {
+	b := entry.Begin(nil)
+	for i := range ops {
+		b = entry.AppendOp(b, &ops[i])
+	}
+	h.stamp++
+	entry.Seal(b, entry.Header{Stamp: h.stamp, Count: len(ops)})
+	h.append(raft.LogCommand, b)
+}
+
+// members appends an entry that changes the membership.
+func (h *history) members(names ...string) {
+	h.append(raft.LogConfiguration, raft.EncodeConfiguration(configuration(names...)))
+}
+
+// configuration is that of voters whose addresses are their names.
+func configuration(names ...string) (c raft.Configuration) {
+	for _, n := range names {
+		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(n), Address: raft.ServerAddress(n)})
+	}
+	return c
+}
+
+// adding and removing are requests of a process, the counter-th one that it makes.
+func adding(origin, counter uint64, id string) entry.Op {
+	op := removing(origin, counter, id)
+	op.Kind, op.Timeout, op.Data = entry.Add, 24*60*minute, fmt.Appendf(nil, "data of %s, %d", id, counter)
+	return op
+}
+
+func removing(origin, counter uint64, id string) entry.Op {
+	return entry.Op{Kind: entry.Remove, Identity: entry.Identity{Origin: origin, Counter: counter, Low: 1}, ID: []byte(id)}
+}
+
+// at is the configuration as of an index, and the index where it was made.
+func (h *history) at(index uint64) (c raft.Configuration, made uint64) {
+	for _, e := range h.entries[:index] {
+		if e.Type == raft.LogConfiguration {
+			c, made = raft.DecodeConfiguration(e.Data), e.Index
+		}
+	}
+	return c, made
+}
+
+// state is a state machine that has applied the log up to an index.
+func (h *history) state(t testing.TB, index uint64) *state.Machine {
+	t.Helper()
+	m, err := state.Open(filepath.Join(t.TempDir(), stateFile), state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	for _, r := range (fsm{m, func(err error) { t.Error(err) }}).ApplyBatch(h.entries[:index]) {
+		if a, ok := r.(applied); ok && a.err != nil {
+			t.Fatal(a.err)
+		}
+	}
+	return m
+}
+
+// dump is the state as of an index.
+func (h *history) dump(t testing.TB, index uint64) []string {
+	t.Helper()
+	if h.dumps == nil {
+		h.dumps = make(map[uint64][]string)
+	}
+	if h.dumps[index] == nil {
+		h.dumps[index] = dump(t, h.state(t, index))
+	}
+	return h.dumps[index]
+}
+
+// A follower is a node on its own files, whose leader is the test: the leader says what is in a history.
+type follower struct {
+	t      *testing.T
+	h      *history
+	dir    string
+	kind   LogKind
+	leader *raft.InmemTransport
+	*node
+}
+
+func newFollower(t *testing.T, h *history, kind LogKind) *follower {
+	t.Helper()
+	return startFollower(t, h, kind, t.TempDir())
+}
+
+func startFollower(t *testing.T, h *history, kind LogKind, dir string) *follower {
+	t.Helper()
+	f := &follower{t: t, h: h, dir: dir, kind: kind}
+	_, f.leader = raft.NewInmemTransportWithTimeout("leader", 20*time.Second)
+	t.Cleanup(f.stop)
+	f.start()
+	return f
+}
+
+// open opens the node. It asks for no votes by itself.
+func (f *follower) open(p phase) (*node, error) {
+	cfg := Config{Dir: f.dir, Name: "n3", RaftLog: f.kind, Heartbeat: time.Hour}.withDefaults()
+	return openNode(cfg, identity{Phase: p}, nil, questions{}, func(err error) { f.t.Error("the node has failed:", err) })
+}
+
+func (f *follower) start() {
+	f.t.Helper()
+	p := phaseMember
+	if empty, err := filepath.Glob(filepath.Join(f.dir, "*")); err != nil || len(empty) == 0 {
+		p = phaseNew
+	}
+	n, err := f.open(p)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.node = n
+	f.leader.Connect(localAddress, n.transport)
+}
+
+func (f *follower) stop() {
+	if f.node != nil {
+		if err := f.close(); err != nil {
+			f.t.Error(err)
+		}
+		f.node = nil
+	}
+}
+
+func (f *follower) restart() {
+	f.t.Helper()
+	f.stop()
+	f.start()
+}
+
+func (f *follower) header() raft.RPCHeader {
+	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("n1"), Addr: []byte("leader")}
+}
+
+// append sends committed entries; none when to is before from, only that what is before from is committed.
+func (f *follower) append(from, to uint64) {
+	f.t.Helper()
+	req := &raft.AppendEntriesRequest{
+		RPCHeader:         f.header(),
+		Term:              historyTerm,
+		PrevLogEntry:      from - 1,
+		Entries:           f.h.entries[from-1 : to],
+		LeaderCommitIndex: to,
+	}
+	if from > 1 {
+		req.PrevLogTerm = historyTerm
+	}
+	var resp raft.AppendEntriesResponse
+	if err := f.leader.AppendEntries("n3", localAddress, req, &resp); err != nil || !resp.Success {
+		f.t.Fatalf("entries %d to %d were not taken: %v, last %d", from, to, err, resp.LastLog)
+	}
+}
+
+// install sends a snapshot that is announced at an index, which must be taken.
+func (f *follower) install(announced uint64, content []byte) {
+	f.t.Helper()
+	if err := f.send(announced, len(content), bytes.NewReader(content)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// send is install of so many bytes from a reader.
+func (f *follower) send(announced uint64, size int, r io.Reader) error {
+	c, made := f.h.at(announced)
+	req := &raft.InstallSnapshotRequest{
+		RPCHeader:          f.header(),
+		SnapshotVersion:    1,
+		Term:               historyTerm,
+		LastLogIndex:       announced,
+		LastLogTerm:        historyTerm,
+		Configuration:      raft.EncodeConfiguration(c),
+		ConfigurationIndex: made,
+		Size:               int64(size),
+	}
+	var resp raft.InstallSnapshotResponse
+	if err := f.leader.InstallSnapshot("n3", localAddress, req, &resp, r); err != nil || !resp.Success {
+		return fmt.Errorf("the snapshot at %d was not taken: %w", announced, err)
+	}
+	return nil
+}
+
+// reaches waits until the node has applied the log up to an index.
+func (f *follower) reaches(index uint64) {
+	f.t.Helper()
+	f.comes(func() error {
+		if done, _ := f.state.Applied(); done < index {
+			return fmt.Errorf("the node has applied %d, and should be at %d", done, index)
+		}
+		return nil
+	})
+}
+
+// compacts has the node take a snapshot and trim its log, which Raft refuses until a change of the membership is applied.
+func (f *follower) compacts() {
+	f.t.Helper()
+	f.comes(func() error { return compactTo(f.node, 1) })
+}
+
+// comes waits until check finds nothing wrong.
+func (f *follower) comes(check func() error) {
+	f.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			f.t.Fatal(err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// holds is reaches, and compares the state with that of a machine that was given the log entry by entry.
+func (f *follower) holds(index uint64) {
+	f.t.Helper()
+	f.reaches(index)
+	if err := difference(dump(f.t, f.state), f.h.dump(f.t, index)); err != nil {
+		f.t.Fatalf("at %d: %v", index, err)
+	}
+}
+
+// knows compares the membership that the node knows with the log's as of an index.
+func (f *follower) knows(index uint64) {
+	f.t.Helper()
+	want, _ := f.h.at(index)
+	if got := f.servers(); fmt.Sprint(got) != fmt.Sprint(want.Servers) {
+		f.t.Fatalf("at %d the members are %v, and should be %v", index, got, want.Servers)
+	}
+}
