@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
 
 // ErrBusy is returned by Compact while another is under way, or while the state is being replaced.
@@ -37,7 +39,7 @@ func (m *Machine) Compact(ctx context.Context) (before, after int64, err error) 
 	}
 	after = fileSize(c.to)
 	go func() {
-		m.retire(c.from)
+		m.retire(c.from, c.file)
 		c.end()
 	}()
 	return before, after, nil
@@ -48,6 +50,7 @@ type compaction struct {
 	m      *Machine
 	path   string // of the copy
 	from   *bbolt.DB
+	file   *os.File // that of from
 	to     *bbolt.DB
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the old file is closed, or the copy given up
@@ -216,10 +219,14 @@ func (c *compaction) swap(ctx context.Context) error {
 	if err := errors.Join(m.err, ctx.Err()); err != nil {
 		return err
 	}
-	if err := os.Rename(c.path, m.path); err != nil {
+	old, err := os.OpenFile(m.path, os.O_WRONLY, 0)
+	if err != nil {
 		return err
 	}
-	m.db = c.to
+	if err := os.Rename(c.path, m.path); err != nil {
+		return errors.Join(err, old.Close())
+	}
+	m.db, c.file = c.to, old
 	if err := syncDir(filepath.Dir(m.path)); err != nil {
 		m.err = fmt.Errorf("put the compacted state file in its place: %w", err)
 		m.room.Broadcast()
@@ -228,9 +235,9 @@ func (c *compaction) swap(ctx context.Context) error {
 	return nil
 }
 
-// retire closes a file that is no longer the machine's, when nobody reads it any more. Streams come first: while bbolt
-// waits for one, it keeps even those waiting who only want to hear that the file is closed.
-func (m *Machine) retire(db *bbolt.DB) {
+// retire closes a file that is no longer the machine's when nobody reads it any more, and gives its room back. Streams
+// come first: while bbolt waits for one, it keeps even those waiting who only want to hear that the file is closed.
+func (m *Machine) retire(db *bbolt.DB, file *os.File) {
 	m.mu.Lock()
 	var open []*stream
 	for s := range m.streams {
@@ -242,7 +249,9 @@ func (m *Machine) retire(db *bbolt.DB) {
 	for _, s := range open {
 		<-s.done
 	}
-	_ = db.Close() // nothing was written to it since it was replaced
+	// Nothing was written to it since it was replaced: errors don't matter.
+	_ = db.Close()
+	_ = boltfile.GiveBack(file)
 }
 
 // stopCompacting ends a compaction that is under way, and waits for it.
