@@ -5,11 +5,16 @@ GO       ?= go
 FUZZTIME ?= 10s
 SOAK     ?= 10m
 COUNT    ?= 3
+ROUNDS   ?= 5
+DURATION ?= 2s
 TIMEOUT  ?= 8m
 LISTEN   ?= IP:127.0.0.1:9001
 DATA     ?= ./distcache-data
 PREFIX   ?= /usr/local
 INSTALL  ?= install
+
+# More flags for "make bench-peers": "bin/peers -h" lists them.
+PEERFLAGS ?=
 
 # Where "make install" puts what, below DESTDIR. The unit files name the programs in /usr/local/bin; installed elsewhere
 # they are changed to match.
@@ -22,10 +27,10 @@ MAN8    := $(wildcard docs/man/*.8)
 UNITS   := $(wildcard docs/systemd/*.service docs/systemd/*.socket)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall run demo test lint fuzz bench soak clean
+.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build every tool into bin/
 	$(GO) build -o bin/ ./cmd/...
@@ -56,10 +61,11 @@ test: ## go vet, then every test with the race detector
 	$(GO) vet ./...
 	$(GO) test -race -timeout $(TIMEOUT) ./...
 
-lint: ## gofmt and staticcheck
+lint: ## gofmt and staticcheck; go vet of loadtest/peers, which is a module of its own
 	@unformatted="$$(gofmt -l $$(git ls-files -co --exclude-standard -- '*.go'))"; \
 	if [ -n "$$unformatted" ]; then echo "gofmt wants to change these files:"; echo "$$unformatted"; exit 1; fi
 	$(GO) tool staticcheck ./...
+	cd loadtest/peers && $(GO) vet ./...
 
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@set -e; for dir in $$($(GO) list -f '{{.Dir}}' ./...); do \
@@ -71,6 +77,10 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 bench: ## run every Go benchmark, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-peers: ## the same work on ours, etcd and redis side by side: ROUNDS (5) rounds, DURATION (2s) each; about 7 minutes
+	cd loadtest/peers && $(GO) build -o ../../bin/peers .
+	exec ./bin/peers -rounds $(ROUNDS) -duration $(DURATION) $(PEERFLAGS)
 
 soak: ## kill, stop and freeze three nodes at random for SOAK (10m), then repeat every test COUNT (3) times
 	DISTCACHE_SOAK=$(SOAK) $(GO) test -race -v -count 1 -run '^TestSoak$$' -timeout 24h ./cmd/dc_server

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// preloaders is how many callers put sessions there to be read.
+const preloaders = 64
+
+// A bench goes through all rounds and keeps what they found.
+type bench struct {
+	o        *options
+	entrants []entrant
+	dir      string
+	say      func(string, ...any)
+	text     []byte
+	strace   string // program; "" when it is not there
+
+	samples samples
+	syncs   []syncSample
+	noSyncs string   // why there are none
+	trouble []string // what went wrong, besides requests
+}
+
+func newBench(o *options, entrants []entrant, dir string, say func(string, ...any)) *bench {
+	return &bench{o: o, entrants: entrants, dir: dir, say: say, text: newText(int(o.size)), strace: findStrace()}
+}
+
+// run does it all. What could not be done in one round is noted, and is an error in the end.
+func (b *bench) run(ctx context.Context) error {
+	b.say("this takes about %v", b.o.estimate(len(b.entrants)).Round(time.Second))
+	for round := range int(b.o.rounds) {
+		for i := range b.entrants {
+			e := b.entrants[(round+i)%len(b.entrants)]
+			b.say("round %d of %d: %s", round+1, b.o.rounds, e.name)
+			if err := b.measure(ctx, round, e); ctx.Err() != nil {
+				return errInterrupted
+			} else if err != nil {
+				b.fail("round %d: %v", round+1, err)
+			}
+		}
+	}
+	if err := b.countSyncs(ctx); err != nil {
+		return err
+	}
+	if len(b.trouble) > 0 {
+		return errors.New("not all could be measured: see above")
+	}
+	return nil
+}
+
+func (b *bench) fail(format string, args ...any) {
+	what := fmt.Sprintf(format, args...)
+	b.trouble = append(b.trouble, what)
+	b.say("%s", what)
+}
+
+// measure does all works on one contestant, once.
+func (b *bench) measure(ctx context.Context, round int, e entrant) error {
+	return b.with(ctx, e, nil, func(f *farm, stored []session) error {
+		for _, w := range b.o.works {
+			m, err := b.work(ctx, f, w, stored, readUsage)
+			if err != nil {
+				return err
+			}
+			s := sample{round, e.name, w, newFigures(m)}
+			b.samples = append(b.samples, s)
+			b.say("  %-8s %8.0f/s, median %.3g ms%s", w, s.rate, s.p50, errorNote(s.errors))
+			if m.usedUnknown != nil && m.usedUnknown != errNoUsage {
+				b.fail("%s, %s: %v", e.name, w, m.usedUnknown)
+			}
+		}
+		return nil
+	})
+}
+
+func errorNote(t tally) string {
+	if len(t) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d ERRORS", t.total())
+}
+
+// with runs a contestant's servers while fn does, with sessions in them if any work reads. A tracer, if not nil, watches.
+func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, []session) error) error {
+	dir := filepath.Join(b.dir, e.name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	var prefix func(string) []string
+	if t != nil {
+		t.dir, prefix = dir, t.prefix
+	}
+	f, err := startFarm(ctx, e.kind, e.path, dir, prefix)
+	if err != nil {
+		return err
+	}
+	defer f.stop()
+	var stored []session
+	if b.o.reads() && t == nil {
+		if stored, err = b.preload(ctx, f); err != nil {
+			return fmt.Errorf("put sessions into %s: %w", e.name, err)
+		}
+	}
+	return fn(f, stored)
+}
+
+// preload puts sessions there to be read.
+func (b *bench) preload(ctx context.Context, f *farm) ([]session, error) {
+	s, err := f.contestant.connect(preloaders)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	maker := newMaker(b.text)
+	list := make([]session, b.o.sessions)
+	for i := range list {
+		list[i] = maker.session()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var callers sync.WaitGroup
+	for c := range preloaders {
+		callers.Go(func() {
+			for i := c; i < len(list) && ctx.Err() == nil; i += preloaders {
+				if err := s.add(ctx, c, list[i]); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	return list, context.Cause(ctx)
+}
+
+// work does one work.
+func (b *bench) work(ctx context.Context, f *farm, w work, stored []session, read func(*farm) (usage, error)) (*measurement, error) {
+	s, err := f.contestant.connect(w.callers)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	l := &load{work: w, store: s, text: b.text, stored: stored}
+	m := l.run(ctx, b.o.duration, func() (usage, error) { return read(f) })
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return m, f.check()
+}
+
+// countSyncs goes through the works that write once more, with the servers watched.
+func (b *bench) countSyncs(ctx context.Context) error {
+	switch {
+	case !b.o.syncs:
+		b.noSyncs = "not counted: -syncs=false"
+	case len(b.o.adds()) == 0:
+		b.noSyncs = "not counted: none of the works writes"
+	case b.strace == "":
+		b.noSyncs = "not counted: there is no strace in $PATH (Debian has it in the package strace)"
+	}
+	if b.noSyncs != "" {
+		b.say("syncs of the disk are %s", b.noSyncs)
+		return nil
+	}
+	for _, e := range b.entrants {
+		b.say("syncs of the disk, counted: %s", e.name)
+		t := &tracer{strace: b.strace}
+		err := b.with(ctx, e, t, func(f *farm, _ []session) error {
+			for _, w := range b.o.adds() {
+				m, err := b.work(ctx, f, w, nil, t.read)
+				if err != nil {
+					return err
+				}
+				s := newSyncSample(e.name, w, m)
+				b.syncs = append(b.syncs, s)
+				b.say("  %-8s %.3g per answer%s", w, s.all, errorNote(s.errors))
+				if m.usedUnknown != nil {
+					b.fail("syncs of %s, %s: %v", e.name, w, m.usedUnknown)
+				}
+			}
+			return nil
+		})
+		if ctx.Err() != nil {
+			return errInterrupted
+		} else if err != nil {
+			b.fail("syncs: %v", err)
+		}
+	}
+	return nil
+}

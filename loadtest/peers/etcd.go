@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// etcdQuota is how large an etcd database may become, in bytes, before it takes no more: etcd's own 2 GiB are soon
+// reached by longer runs.
+const etcdQuota = 8 << 30
+
+// etcdConns is how many connections to each node serve all callers.
+const etcdConns = 4
+
+// etcd is a cluster of etcd.
+type etcd struct {
+	dir     string
+	clients []string // URLs
+	peers   []string
+}
+
+func newEtcd(dir string) (contestant, error) {
+	ports, err := freePorts(2 * nodes)
+	if err != nil {
+		return nil, err
+	}
+	e := &etcd{dir: dir}
+	for i := range nodes {
+		e.clients = append(e.clients, fmt.Sprintf("http://127.0.0.1:%d", ports[i]))
+		e.peers = append(e.peers, fmt.Sprintf("http://127.0.0.1:%d", ports[nodes+i]))
+	}
+	return e, nil
+}
+
+func (e *etcd) commands() []command {
+	var list []command
+	var members []string
+	for i, peer := range e.peers {
+		members = append(members, fmt.Sprintf("n%d=%s", i+1, peer))
+	}
+	for i := range nodes {
+		name := fmt.Sprintf("n%d", i+1)
+		list = append(list, command{name, []string{"--name", name, "--data-dir", filepath.Join(e.dir, name),
+			"--listen-client-urls", e.clients[i], "--advertise-client-urls", e.clients[i],
+			"--listen-peer-urls", e.peers[i], "--initial-advertise-peer-urls", e.peers[i],
+			"--initial-cluster", strings.Join(members, ","), "--initial-cluster-state", "new",
+			"--quota-backend-bytes", fmt.Sprint(etcdQuota), "--logger", "zap"}})
+	}
+	return list
+}
+
+// ready asks every node for a key that is not there, which takes a leader to answer.
+func (e *etcd) ready(ctx context.Context) error {
+	s, err := e.connect(nodes)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	for i := range nodes {
+		if _, err := s.get(ctx, i, make([]byte, idLen)); err != errMissing {
+			return fmt.Errorf("%s: %w", e.clients[i], err)
+		}
+	}
+	return nil
+}
+
+func (e *etcd) connect(callers int) (store, error) {
+	s := &etcdStore{}
+	for i := range ways(callers, etcdConns) {
+		c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.clients[i%nodes]}, Logger: zap.NewNop()})
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.clients = append(s.clients, c)
+	}
+	return s, nil
+}
+
+// etcdStore has clients of one node after another.
+type etcdStore struct{ clients []*clientv3.Client }
+
+func (s *etcdStore) add(ctx context.Context, way int, n session) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	key := string(n.id)
+	answer, err := s.clients[way%len(s.clients)].Txn(ctx).
+		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
+		Then(clientv3.OpPut(key, string(n.data))).
+		Commit()
+	switch {
+	case err != nil:
+		return err
+	case !answer.Succeeded:
+		return errExists
+	}
+	return nil
+}
+
+func (s *etcdStore) get(ctx context.Context, way int, id []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	answer, err := s.clients[way%len(s.clients)].Get(ctx, string(id))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(answer.Kvs) == 0:
+		return nil, errMissing
+	}
+	return answer.Kvs[0].Value, nil
+}
+
+func (s *etcdStore) close() {
+	for _, c := range s.clients {
+		_ = c.Close()
+	}
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// shortDir is a directory with a path that is short enough for sockets in it.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "peers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// Each contestant there is, from end to end: every answer is right, every figure there, and nothing stays behind.
+func TestEndToEnd(t *testing.T) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			if _, err := exec.LookPath(k.program); !k.ours() && err != nil {
+				t.Skipf("%s is not installed", k.program)
+			}
+			dir := shortDir(t)
+			var out, errs bytes.Buffer
+			err := run(t.Context(), strings.Fields("-rounds 1 -duration 300ms -sessions 100 -works get1,get5,add1,add5 -only "+k.name+" -dir "+dir), &out, &errs)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, errs.String())
+			}
+			for _, want := range []string{"get5: 5 callers", "add1: 1 caller,", "none: every answer was right", "round 1 of 1: " + k.name} {
+				if !strings.Contains(out.String()+errs.String(), want) {
+					t.Errorf("%q is missing", want)
+				}
+			}
+			for line := range strings.Lines(out.String()) {
+				if strings.HasPrefix(line, "  "+k.name+" ") && strings.Contains(line, "- ") {
+					t.Errorf("a figure is missing: %s", line)
+				}
+			}
+			if left, _ := os.ReadDir(dir); len(left) > 0 {
+				t.Errorf("%v is left", left)
+			}
+			if t.Failed() {
+				t.Logf("%s%s", out.String(), errs.String())
+			}
+		})
+	}
+}
+
+// An interruption ends it with its status, and leaves nothing.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	dir := shortDir(t)
+	var out bytes.Buffer
+	errs := &cancelWriter{at: "get2", cancel: cancel}
+	err := run(ctx, strings.Fields("-only bolt -works get2,add2 -duration 100ms -sessions 10 -rounds 1000 -dir "+dir), &out, errs)
+	if status := exit(err, &out); status != 130 {
+		t.Errorf("status %d: %v\n%s", status, err, errs.String())
+	}
+	if !strings.Contains(out.String(), "get2: 2 callers") {
+		t.Errorf("what was found is not told:\n%s", out.String())
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
+// A cancelWriter interrupts when it reads a word.
+type cancelWriter struct {
+	bytes.Buffer
+	at     string
+	cancel func()
+}
+
+func (w *cancelWriter) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(w.at)) {
+		w.cancel()
+	}
+	return w.Buffer.Write(p)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// asParent makes this test binary start a process, say its number, and wait to be killed.
+const asParent = "PEERS_TEST_PARENT"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(asParent); dir != "" {
+		p, err := startProcess(dir, "n1", "sleep", []string{"1000"})
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		fmt.Println(p.pid())
+		select {}
+	}
+	os.Exit(m.Run())
+}
+
+// ends tells whether a process ends within a time.
+func ends(t *testing.T, pidfd int, within time.Duration) bool {
+	t.Helper()
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(within.Milliseconds()))
+		if err == nil {
+			return n > 0
+		} else if err != unix.EINTR {
+			t.Fatal(err)
+		}
+	}
+}
+
+// However this program ends, the servers do too.
+func TestServersDieWithParent(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), asParent+"="+t.TempDir())
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(out).ReadString('\n')
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatalf("it says %q", line)
+	}
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	defer unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	if ends(t, pidfd, 0) {
+		t.Error("it ended before its parent")
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if !ends(t, pidfd, 20*time.Second) {
+		t.Error("it lives on")
+	}
+}
+
+// A server that ends by itself is noticed, with what it said.
+func TestDiedSaysWhy(t *testing.T) {
+	p, err := startProcess(t.TempDir(), "n1", "sh", []string{"-c", "echo the disk is full; exit 3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.exited
+	if err := p.died(); err == nil || !strings.Contains(err.Error(), "the disk is full") || !strings.Contains(err.Error(), "status 3") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestKillAll(t *testing.T) {
+	var list []*process
+	for _, name := range []string{"n1", "n2"} {
+		p, err := startProcess(t.TempDir(), name, "sleep", []string{"1000"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	if err := list[0].died(); err != nil {
+		t.Error(err)
+	}
+	killAll(list)
+	for _, p := range list {
+		if p.running() {
+			t.Errorf("%s lives on", p.name)
+		}
+	}
+}
+
+// Servers are set by their flags and nothing else.
+func TestEnvironment(t *testing.T) {
+	got := environment([]string{"PATH=/bin", "ETCD_NAME=x", "ETCDCTL_API=3", "DC_SERVER_READS=local", "GOGC=50"})
+	if want := []string{"PATH=/bin", "GOGC=50"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// dieWithParent is for Linux: elsewhere, servers outlive this process if it is killed.
+func dieWithParent() *syscall.SysProcAttr { return nil }

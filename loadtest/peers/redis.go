@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// redisServers is a redis master and its replicas. The first is the master.
+type redisServers struct {
+	dir   string
+	ports []int
+}
+
+func newRedis(dir string) (contestant, error) {
+	ports, err := freePorts(nodes)
+	if err != nil {
+		return nil, err
+	}
+	return &redisServers{dir, ports}, nil
+}
+
+func (r *redisServers) address(i int) string { return fmt.Sprintf("127.0.0.1:%d", r.ports[i]) }
+
+// commands have the first copy sent to replicas at once: by default the master waits for more of them, 5 seconds.
+func (r *redisServers) commands() []command {
+	var list []command
+	for i, port := range r.ports {
+		name := fmt.Sprintf("n%d", i+1)
+		args := []string{"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--dir", filepath.Join(r.dir, name),
+			"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"}
+		if i > 0 {
+			args = append(args, "--replicaof", "127.0.0.1", fmt.Sprint(r.ports[0]))
+		}
+		list = append(list, command{name, args})
+	}
+	return list
+}
+
+// ready asks the master whether it sends its replicas what it writes.
+func (r *redisServers) ready(ctx context.Context) error {
+	c := r.client(1)
+	defer c.Close()
+	info, err := c.Info(ctx, "replication").Result()
+	if err != nil {
+		return err
+	}
+	if n := strings.Count(info, "state=online"); n != nodes-1 {
+		return fmt.Errorf("%d of %d replicas are in sync", n, nodes-1)
+	}
+	return nil
+}
+
+// client never asks a second time: what had happened the first time could not be told.
+func (r *redisServers) client(connections int) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr:                     r.address(0),
+		PoolSize:                 connections,
+		MaxRetries:               -1,
+		ReadTimeout:              requestTimeout,
+		WriteTimeout:             requestTimeout,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
+
+func (r *redisServers) connect(callers int) (store, error) {
+	c := r.client(callers)
+	if callers == 1 {
+		return &redisStore{c, c}, nil
+	}
+	together, err := c.AutoPipeline()
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return &redisStore{c, together}, nil
+}
+
+// redisStore asks the master, whichever way it is told. Reads of several callers share pipelines, which makes three times
+// as many of them. Writes don't: the next pipeline would wait for the last one's sync, while the server syncs once for
+// all that it has read from its connections.
+type redisStore struct {
+	client *redis.Client
+	reads  redis.Cmdable
+}
+
+func (s *redisStore) add(ctx context.Context, _ int, n session) error {
+	stored, err := s.client.SetNX(ctx, string(n.id), n.data, sessionTimeout).Result()
+	switch {
+	case err != nil:
+		return err
+	case !stored:
+		return errExists
+	}
+	return nil
+}
+
+func (s *redisStore) get(ctx context.Context, _ int, id []byte) ([]byte, error) {
+	data, err := s.reads.Get(ctx, string(id)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, errMissing
+	}
+	return data, err
+}
+
+func (s *redisStore) close() { _ = s.client.Close() }

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/distcache/distcache/internal/config"
+)
+
+// run does what args ask for: the report goes to stdout, what goes on to stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	opts, set := newOptions()
+	operands, err := set.Parse(args, stdout)
+	if err != nil {
+		return err
+	}
+	if err := config.NoOperands(operands); err != nil {
+		return err
+	}
+	if err := opts.finish(); err != nil {
+		return err
+	}
+	say := func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
+	entrants := findPrograms(opts.wanted(), exec.LookPath, say)
+	if entrants == nil {
+		_, err := fmt.Fprintln(stdout, "skipped: nothing to compare distcache with is installed")
+		return err
+	}
+	dir, err := os.MkdirTemp(opts.dir, "distcache-peers-")
+	if err != nil {
+		return fmt.Errorf("-dir: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	if err := buildServer(ctx, dir, entrants); ctx.Err() != nil {
+		return errInterrupted
+	} else if err != nil {
+		return err
+	}
+	r := &report{options: opts, entrants: entrants, machine: describeMachine(ctx, dir, entrants)}
+	for _, line := range r.machine {
+		say("%s", line)
+	}
+	b := newBench(opts, entrants, dir, say)
+	err = b.run(ctx)
+	r.samples, r.syncs, r.noSyncs, r.trouble = b.samples, b.syncs, b.noSyncs, b.trouble
+	if len(b.samples) > 0 {
+		if err := render(stdout, opts.format, r.blocks()); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// An entrant is a kind that takes part.
+type entrant struct {
+	kind
+	path string // of its program
+}
+
+// findPrograms finds the kinds' programs and says what is missing. It returns nil when everything but ours is missing,
+// and was asked for.
+func findPrograms(list []kind, find func(string) (string, error), say func(string, ...any)) []entrant {
+	var entrants []entrant
+	asked, found := 0, 0
+	for _, k := range list {
+		e := entrant{kind: k}
+		if !k.ours() {
+			asked++
+			path, err := find(k.program)
+			if err != nil {
+				say("%s is left out: there is no %s in $PATH (Debian has it in the package %s)", k.name, k.program, k.debian)
+				continue
+			}
+			found++
+			e.path = path
+		}
+		entrants = append(entrants, e)
+	}
+	if asked > 0 && found == 0 {
+		return nil
+	}
+	return entrants
+}
+
+// module is what dc_server is built from: the checkout that this program came from.
+const module = "github.com/distcache/distcache"
+
+// buildServer builds dc_server for the entrants that are ours. It goes by its own module's versions of what it needs, not
+// by this one's.
+func buildServer(ctx context.Context, dir string, entrants []entrant) error {
+	program := filepath.Join(dir, "dc_server")
+	needed := false
+	for i := range entrants {
+		if entrants[i].ours() {
+			entrants[i].path = program
+			needed = true
+		}
+	}
+	if !needed {
+		return nil
+	}
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		return config.Hint(fmt.Errorf("find the source of dc_server: %w", explain(err)),
+			"This is to be run in a checkout of distcache: \"make bench-peers\" does that.")
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/dc_server")
+	cmd.Dir = strings.TrimSpace(string(root))
+	if _, err := cmd.Output(); err != nil {
+		return fmt.Errorf("build dc_server: %w", explain(err))
+	}
+	return nil
+}
+
+// explain adds what a command said to its error.
+func explain(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
+		return fmt.Errorf("%w\n%s", err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return err
+}
+
+// errInterrupted is what comes of a signal; what was found until then has been printed.
+var errInterrupted = errors.New("interrupted")
+
+// exit tells what err has to say on stderr, and returns the exit status: as a shell has it, 130 after ^C.
+func exit(err error, stderr io.Writer) int {
+	status := config.Exit(program, err, stderr)
+	if errors.Is(err, errInterrupted) {
+		return 130
+	}
+	return status
+}

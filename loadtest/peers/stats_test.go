@@ -1,0 +1,82 @@
+package main
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+func TestSpread(t *testing.T) {
+	for _, c := range []struct {
+		in   []float64
+		want spread
+	}{
+		{[]float64{3}, spread{3, 3, 3}},
+		{[]float64{5, 1, 3}, spread{3, 1, 5}},
+		{[]float64{4, 1, 2, 8}, spread{3, 1, 8}},
+		{[]float64{unknown, 2, unknown}, spread{2, 2, 2}},
+	} {
+		if got := newSpread(c.in); got != c.want {
+			t.Errorf("%v: %v instead of %v", c.in, got, c.want)
+		}
+	}
+	if s := newSpread([]float64{unknown}); !math.IsNaN(s.median) || !math.IsNaN(s.least) || !math.IsNaN(s.most) {
+		t.Errorf("of nothing: %v", s)
+	}
+}
+
+// A ratio is made in each round, of the rounds that both have, and not of medians.
+func TestRatio(t *testing.T) {
+	add := work{opAdd, 1}
+	var list samples
+	for round, r := range [][2]float64{{100, 10}, {50, 50}, {30, 10}} {
+		list = append(list, sample{round, "a", add, figures{rate: r[0]}}, sample{round, "b", add, figures{rate: r[1]}})
+	}
+	list = append(list,
+		sample{3, "a", add, figures{rate: 1e9}},             // the other failed
+		sample{4, "a", add, figures{rate: 7}},               //
+		sample{4, "b", add, figures{rate: 0}},               // no answer at all
+		sample{0, "b", work{opGet, 1}, figures{rate: 1e-9}}, // another work
+	)
+	if got, want := list.ratio("a", "b", add, rate), (spread{3, 1, 10}); got != want {
+		t.Errorf("%v instead of %v", got, want)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	h := hdrhistogram.New(leastLatency, mostLatency, 3)
+	for ms := range int64(100) {
+		_ = h.RecordValue((ms + 1) * 1e6)
+	}
+	disk := uint64(6000)
+	m := &measurement{latency: h, seconds: 2, used: &usage{servers: 50 * time.Millisecond, load: 10 * time.Millisecond, disk: &disk}}
+	f := newFigures(m)
+	near := func(a, b float64) bool { return math.Abs(a/b-1) < 0.01 }
+	if f.rate != 50 || !near(f.p50, 50) || !near(f.p99, 99) || f.servers != 500 || f.load != 100 || f.disk != 20 {
+		t.Errorf("%+v", f)
+	}
+	m.used.disk = nil
+	if f := newFigures(m); !math.IsNaN(f.disk) || f.load != 100 {
+		t.Errorf("disk unknown: %+v", f)
+	}
+	h.Reset()
+	if f := newFigures(m); f.rate != 0 || !math.IsNaN(f.p50) || !math.IsNaN(f.servers) {
+		t.Errorf("no answers: %+v", f)
+	}
+}
+
+func TestSyncSample(t *testing.T) {
+	h := hdrhistogram.New(leastLatency, mostLatency, 3)
+	for range 10 {
+		_ = h.RecordValue(1e6)
+	}
+	s := newSyncSample("a", work{opAdd, 1}, &measurement{latency: h, used: &usage{syncs: []uint64{5, 20, 5}}})
+	if s.all != 3 || s.busiest != 2 {
+		t.Errorf("%+v", s)
+	}
+	if s := newSyncSample("a", work{opAdd, 1}, &measurement{latency: h}); !math.IsNaN(s.all) {
+		t.Errorf("unknown: %+v", s)
+	}
+}

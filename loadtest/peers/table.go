@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// A block is a part of the report: a title, lines of text and a table, any of which may be missing.
+type block struct {
+	title string
+	lines []string
+	table *table
+}
+
+// A table has names of columns and rows of as many cells. The first few columns are words, the rest figures.
+type table struct {
+	words  int
+	header []string
+	rows   [][]string
+}
+
+// render prints blocks as plain text or Markdown.
+func render(w io.Writer, format string, blocks []block) error {
+	var out strings.Builder
+	for i, b := range blocks {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		if format == "markdown" {
+			b.markdown(&out)
+		} else {
+			b.text(&out)
+		}
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func (b block) text(out *strings.Builder) {
+	fmt.Fprintf(out, "%s\n\n", b.title)
+	for _, line := range b.lines {
+		fmt.Fprintf(out, "  %s\n", strings.ReplaceAll(line, "\n", "\n    "))
+	}
+	if b.table == nil {
+		return
+	}
+	if len(b.lines) > 0 {
+		out.WriteByte('\n')
+	}
+	widths := b.table.widths()
+	for _, row := range append([][]string{b.table.header}, b.table.rows...) {
+		var line strings.Builder
+		for i, cell := range row {
+			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i < b.table.words {
+				line.WriteString("  " + cell + space)
+			} else {
+				line.WriteString("  " + space + cell)
+			}
+		}
+		fmt.Fprintln(out, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// widths are those of the columns, in characters.
+func (t *table) widths() []int {
+	list := make([]int, len(t.header))
+	for _, row := range append([][]string{t.header}, t.rows...) {
+		for i, cell := range row {
+			list[i] = max(list[i], utf8.RuneCountInString(cell))
+		}
+	}
+	return list
+}
+
+func (b block) markdown(out *strings.Builder) {
+	fmt.Fprintf(out, "### %s\n\n", b.title)
+	for _, line := range b.lines {
+		fmt.Fprintf(out, "- %s\n", escape(line))
+	}
+	if b.table == nil {
+		return
+	}
+	if len(b.lines) > 0 {
+		out.WriteByte('\n')
+	}
+	rule := make([]string, len(b.table.header))
+	for i := range rule {
+		rule[i] = "---:"
+		if i < b.table.words {
+			rule[i] = "---"
+		}
+	}
+	for _, row := range append([][]string{b.table.header, rule}, b.table.rows...) {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = escape(cell)
+		}
+		fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
+	}
+}
+
+// escape keeps text from being taken for a table's border, or a line's end.
+func escape(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, "|", `\|`), "\n", " ")
+}
