@@ -7,6 +7,8 @@ SOAK     ?= 10m
 COUNT    ?= 3
 ROUNDS   ?= 5
 DURATION ?= 2s
+SESSIONS ?= 1000000
+PARTS    ?=
 TIMEOUT  ?= 8m
 LISTEN   ?= IP:127.0.0.1:9001
 DATA     ?= ./distcache-data
@@ -27,7 +29,7 @@ MAN8    := $(wildcard docs/man/*.8)
 UNITS   := $(wildcard docs/systemd/*.service docs/systemd/*.socket)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers soak clean
+.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers bench-scale soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +83,10 @@ bench: ## run every Go benchmark, with allocations
 bench-peers: ## the same work on ours, etcd and redis side by side: ROUNDS (5) rounds, DURATION (2s) each; about 7 minutes
 	cd loadtest/peers && $(GO) build -o ../../bin/peers .
 	exec ./bin/peers -rounds $(ROUNDS) -duration $(DURATION) $(PEERFLAGS)
+
+bench-scale: ## one node and three, with 10 000 sessions and with SESSIONS (1000000); PARTS of it: get,add,restart,join,compact
+	DISTCACHE_SCALE=$(SESSIONS) DISTCACHE_SCALE_PARTS=$(PARTS) \
+		$(GO) test -v -count 1 -run '^TestScale$$' -timeout 4h ./cmd/dc_server
 
 soak: ## kill, stop and freeze three nodes at random for SOAK (10m), then repeat every test COUNT (3) times
 	DISTCACHE_SOAK=$(SOAK) $(GO) test -race -v -count 1 -run '^TestSoak$$' -timeout 24h ./cmd/dc_server
