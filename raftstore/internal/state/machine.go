@@ -221,6 +221,10 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 		return s
 	}
 	found := m.c.index.find(op.ID)
+	if found != 0 && m.over(found) {
+		m.drop(found)
+		found = 0
+	}
 	switch {
 	case op.Kind == entry.Add && found != 0:
 		s = wire.MatchingSession
@@ -264,10 +268,29 @@ func (m *Machine) drop(r ref) {
 	m.c.index.remove(r)
 }
 
+// expireAtOnce is how many sessions an entry drops at most because they have expired. The others are there for nobody, and
+// go with the next entries: a million at once would hold up everything for seconds.
+const expireAtOnce = 4096
+
 func (m *Machine) expire() {
-	for r := m.c.index.next(); r != 0 && m.c.index.at(r).expiry <= m.c.stamp; r = m.c.index.next() {
+	for range expireAtOnce {
+		r := m.c.index.next()
+		if r == 0 || !m.over(r) {
+			return
+		}
 		m.drop(r)
 	}
+}
+
+// over tells whether a session has expired.
+func (m *Machine) over(r ref) bool { return m.c.index.at(r).expiry <= m.c.stamp }
+
+// live gives the session with that id, or 0.
+func (m *Machine) live(id []byte) ref {
+	if r := m.c.index.find(id); r != 0 && !m.over(r) {
+		return r
+	}
+	return 0
 }
 
 func (m *Machine) evict(capacity uint64) {
@@ -320,7 +343,7 @@ func (m *Machine) locate(id []byte) finding {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	f := finding{db: m.db, err: m.err}
-	if r := m.c.index.find(id); r != 0 {
+	if r := m.live(id); r != 0 {
 		s := m.c.index.at(r)
 		f.expiry, f.seq = s.expiry, s.seq
 		if value := m.fresh[r]; value != nil {
@@ -348,10 +371,10 @@ func readValue(db *bbolt.DB, key [keySize]byte) (data []byte, found bool, err er
 func (m *Machine) Have(id []byte) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.c.index.find(id) != 0
+	return m.live(id) != 0
 }
 
-// Len is the number of sessions.
+// Len is the number of sessions, with those that have expired and not been dropped yet.
 func (m *Machine) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

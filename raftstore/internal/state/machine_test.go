@@ -306,3 +306,42 @@ func TestGetDuringEverything(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// TestManyExpireAtOnce: one entry does not have to drop them all, and they are gone all the same.
+func TestManyExpireAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	m := openAt(t, path, never)
+	const n = 2*expireAtOnce + 10
+	var ops []entry.Op
+	for i := range n {
+		ops = append(ops, adding(fmt.Sprint(i), 1000+uint32(i%10), "old"))
+	}
+	ops = append(ops, adding("later", 100_000, "there"))
+	do(t, m, entry.Header{Stamp: 1}, ops...)
+	flush(t, m)
+	last := fmt.Sprint(n - 1) // by its expiry it is among the last to be dropped
+	got := do(t, m, entry.Header{Stamp: 5000}, removing(last), adding(last, 50_000, "new"))
+	if got[0] != wire.NotOK || got[1] != wire.OK {
+		t.Errorf("to remove and add what has expired: %v", got)
+	}
+	if m.Len() < expireAtOnce || m.Len() > n-expireAtOnce+2 {
+		t.Errorf("after one entry there are %d", m.Len())
+	}
+	flush(t, m)
+	m.Close()
+	m = openAt(t, path, never) // with some that have expired
+	again := fmt.Sprint(n - 11)
+	if get(t, m, again) != "" || m.Have([]byte(again)) || get(t, m, last) != "new" || get(t, m, "later") != "there" {
+		t.Error("what has expired is there, or what is there is not")
+	}
+	for i := range 2 {
+		if _, next := m.Clock(); next > 5000 {
+			t.Errorf("after %d entries more none is due", i)
+		}
+		do(t, m, entry.Header{Stamp: 5000})
+	}
+	flush(t, m)
+	if m.Len() != 2 || get(t, m, last) != "new" || get(t, m, "later") != "there" {
+		t.Errorf("in the end there are %d", m.Len())
+	}
+}
