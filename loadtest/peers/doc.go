@@ -32,7 +32,7 @@
 // Each contestant is asked by its Go client, used in the way that gave it the best figures with many callers on two cores:
 //
 //   - distcache: wire/client, one Client and so one connection for each node, shared by the callers
-//   - etcd: clientv3, four clients and so four connections for each node, shared by the callers
+//   - etcd: clientv3, two clients and so two connections for each node, shared by the callers
 //   - redis: go-redis, writes by a pool with a connection for each caller, reads of several callers by its AutoPipeline
 //
 // # How it is measured

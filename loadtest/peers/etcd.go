@@ -15,7 +15,7 @@ import (
 const etcdQuota = 8 << 30
 
 // etcdConns is how many connections to each node serve all callers.
-const etcdConns = 4
+const etcdConns = 2
 
 // etcd is a cluster of etcd.
 type etcd struct {
