@@ -81,7 +81,7 @@ func TestContentAheadOfTheIndex(t *testing.T) {
 		if got != want {
 			t.Errorf("entry %d gave %v, want %v", index, got, want)
 		}
-		if err := difference(dump(t, m), h.dump(t, max(index, aheadContent))); err != nil {
+		if err := Difference(dump(t, m), h.dump(t, max(index, aheadContent))); err != nil {
 			t.Fatalf("after entry %d: %v", index, err)
 		}
 	}

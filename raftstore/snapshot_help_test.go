@@ -1,7 +1,9 @@
 package raftstore
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +48,10 @@ func dump(t testing.TB, m *state.Machine) (lines []string) {
 				if k[0] == 'o' && len(k) == 9 && binary.BigEndian.Uint64(v)+10*minute < stamp {
 					return nil
 				}
+				if len(v) > 1000 {
+					sum := sha256.Sum256(v)
+					v = sum[:]
+				}
 				lines = append(lines, fmt.Sprintf("%s %q: %q", name, k, v))
 				return nil
 			})
@@ -74,11 +80,25 @@ func stream(t testing.TB, m *state.Machine) []byte {
 
 const minute = 60 * 1000 // ms
 
-// difference is what two dumps do not have in common, nil when they are the same.
-func difference(got, want []string) error {
+// Difference is what two dumps do not have in common, nil when they are the same.
+func Difference(got, want []string) error {
 	a, b := strings.Join(got, "\n"), strings.Join(want, "\n")
 	if a == b {
 		return nil
 	}
 	return fmt.Errorf("the state is\n%.3000s\nand should be\n%.3000s", a, b)
+}
+
+// Received is the index of the state that a node was sent last as a snapshot, 0 when it never was.
+func Received(t testing.TB, dir string) uint64 {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, snapshotDir, "meta.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0
+	}
+	var r struct{ Ahead uint64 }
+	if err = errors.Join(err, json.Unmarshal(b, &r)); err != nil {
+		t.Fatal(err)
+	}
+	return r.Ahead
 }

@@ -250,7 +250,7 @@ func (f *follower) comes(check func() error) {
 func (f *follower) holds(index uint64) {
 	f.t.Helper()
 	f.reaches(index)
-	if err := difference(dump(f.t, f.state), f.h.dump(f.t, index)); err != nil {
+	if err := Difference(dump(f.t, f.state), f.h.dump(f.t, index)); err != nil {
 		f.t.Fatalf("at %d: %v", index, err)
 	}
 }

@@ -20,10 +20,11 @@ type fabric struct {
 	owner map[string]string // address to node
 	cut   map[string]bool   // nodes that reach nobody
 	conns map[*conn]struct{}
+	holds map[string]*Hold // by the node that is sent to
 }
 
 func newFabric() *fabric {
-	return &fabric{owner: map[string]string{}, cut: map[string]bool{}, conns: map[*conn]struct{}{}}
+	return &fabric{owner: map[string]string{}, cut: map[string]bool{}, conns: map[*conn]struct{}{}, holds: map[string]*Hold{}}
 }
 
 var errCut = errors.New("network partition")
@@ -45,7 +46,7 @@ func (n Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 	f := n.fabric
 	f.mu.Lock()
 	to := f.owner[address]
-	cut := to != n.name && (f.cut[n.name] || f.cut[to])
+	cut := f.apart(n.name, to)
 	f.mu.Unlock()
 	if cut {
 		return nil, errCut
@@ -55,12 +56,20 @@ func (n Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, fabric: f, from: n.name, to: to}
+	c := &conn{Conn: nc, fabric: f, from: n.name, to: to, closed: make(chan struct{})}
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.apart(n.name, to) { // since a moment ago
+		nc.Close()
+		return nil, errCut
+	}
+	c.hold = f.holds[to]
 	f.conns[c] = struct{}{}
-	f.mu.Unlock()
 	return c, nil
 }
+
+// apart tells whether two nodes can't reach each other. Called with mu held.
+func (f *fabric) apart(from, to string) bool { return from != to && (f.cut[from] || f.cut[to]) }
 
 // isolate cuts a node off, or heals that, and breaks the connections that cross.
 func (f *fabric) isolate(name string, cut bool) {
@@ -82,9 +91,22 @@ type conn struct {
 	net.Conn
 	fabric   *fabric
 	from, to string
+
+	hold   *Hold // nil: none
+	sent   int   // while held; only for Write, of which there is one at a time
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if c.hold == nil {
+		return c.Conn.Write(p)
+	}
+	return c.hold.write(c, p)
 }
 
 func (c *conn) Close() error {
+	c.once.Do(func() { close(c.closed) })
 	c.fabric.mu.Lock()
 	delete(c.fabric.conns, c)
 	c.fabric.mu.Unlock()
