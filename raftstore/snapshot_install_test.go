@@ -2,9 +2,12 @@ package raftstore
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/iotest"
 
 	"github.com/hashicorp/raft"
 )
@@ -43,13 +46,15 @@ func TestDamagedSnapshotIsNotInstalled(t *testing.T) {
 			name  string
 			size  int // as announced
 			bytes []byte
+			end   error
 		}{
-			{"nothing", 0, nil},
-			{"half of one", len(half), half},
-			{"one broken off", len(content), half},
-			{"something else", 16, []byte("this is no state")},
+			{"nothing", 0, nil, io.EOF},
+			{"half of one", len(half), half, io.EOF},
+			{"one broken off", len(content), half, errors.New("the leader's disk is broken")},
+			{"something else", 16, []byte("this is no state"), io.EOF},
 		} {
-			if f.send(aheadIndex, bad.size, bytes.NewReader(bad.bytes)) == nil {
+			r := io.MultiReader(bytes.NewReader(bad.bytes), iotest.ErrReader(bad.end))
+			if f.send(aheadIndex, bad.size, r) == nil {
 				t.Errorf("%s was installed", bad.name)
 			}
 			f.holds(aheadOwn)

@@ -2,8 +2,11 @@ package raftstore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
@@ -108,7 +112,8 @@ type follower struct {
 	h      *history
 	dir    string
 	kind   LogKind
-	leader *raft.InmemTransport
+	leader *raft.NetworkTransport
+	mux    *peernet.Mux
 	*node
 }
 
@@ -120,16 +125,40 @@ func newFollower(t *testing.T, h *history, kind LogKind) *follower {
 func startFollower(t *testing.T, h *history, kind LogKind, dir string) *follower {
 	t.Helper()
 	f := &follower{t: t, h: h, dir: dir, kind: kind}
-	_, f.leader = raft.NewInmemTransportWithTimeout("leader", 20*time.Second)
+	_, layer := f.listen()
+	f.leader = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: layer, MaxPool: 2, Timeout: 20 * time.Second, Logger: raftLogger(slog.New(slog.DiscardHandler)),
+	})
+	t.Cleanup(func() { f.leader.Close() })
 	t.Cleanup(f.stop)
 	f.start()
 	return f
 }
 
+// listen opens a peer port.
+func (f *follower) listen() (*peernet.Mux, *peernet.Layer) {
+	f.t.Helper()
+	mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn) { nc.Close() })
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { mux.Close() })
+	layer := mux.Layer(mux.Addr().String(), func() string { return "" })
+	layer.Open()
+	return mux, layer
+}
+
 // open opens the node. It asks for no votes by itself.
-func (f *follower) open(p phase) (*node, error) {
+func (f *follower) open(p phase) (n *node, err error) {
 	cfg := Config{Dir: f.dir, Name: "n3", RaftLog: f.kind, Heartbeat: time.Hour}.withDefaults()
-	return openNode(cfg, identity{Phase: p}, nil, questions{}, func(err error) { f.t.Error("the node has failed:", err) })
+	mux, layer := f.listen()
+	n, err = openNode(cfg, identity{Phase: p}, layer, questions{}, func(err error) { f.t.Error("the node has failed:", err) })
+	if err != nil {
+		mux.Close()
+		return nil, err
+	}
+	f.mux = mux
+	return n, nil
 }
 
 func (f *follower) start() {
@@ -143,12 +172,11 @@ func (f *follower) start() {
 		f.t.Fatal(err)
 	}
 	f.node = n
-	f.leader.Connect(localAddress, n.transport)
 }
 
 func (f *follower) stop() {
 	if f.node != nil {
-		if err := f.close(); err != nil {
+		if err := errors.Join(f.mux.Close(), f.close()); err != nil {
 			f.t.Error(err)
 		}
 		f.node = nil
@@ -161,8 +189,10 @@ func (f *follower) restart() {
 	f.start()
 }
 
+func (f *follower) address() raft.ServerAddress { return raft.ServerAddress(f.mux.Addr().String()) }
+
 func (f *follower) header() raft.RPCHeader {
-	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("n1"), Addr: []byte("leader")}
+	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("n1"), Addr: []byte(f.leader.LocalAddr())}
 }
 
 // append sends committed entries; none when to is before from, only that what is before from is committed.
@@ -179,7 +209,7 @@ func (f *follower) append(from, to uint64) {
 		req.PrevLogTerm = historyTerm
 	}
 	var resp raft.AppendEntriesResponse
-	if err := f.leader.AppendEntries("n3", localAddress, req, &resp); err != nil || !resp.Success {
+	if err := f.leader.AppendEntries("n3", f.address(), req, &resp); err != nil || !resp.Success {
 		f.t.Fatalf("entries %d to %d were not taken: %v, last %d", from, to, err, resp.LastLog)
 	}
 }
@@ -206,7 +236,7 @@ func (f *follower) send(announced uint64, size int, r io.Reader) error {
 		Size:               int64(size),
 	}
 	var resp raft.InstallSnapshotResponse
-	if err := f.leader.InstallSnapshot("n3", localAddress, req, &resp, r); err != nil || !resp.Success {
+	if err := f.leader.InstallSnapshot("n3", f.address(), req, &resp, r); err != nil || !resp.Success {
 		return fmt.Errorf("the snapshot at %d was not taken: %w", announced, err)
 	}
 	return nil
