@@ -81,8 +81,8 @@ bench: ## run every Go benchmark, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-peers: ## the same work on ours, etcd and redis side by side: ROUNDS (5) rounds, DURATION (2s) each; about 7 minutes
-	cd loadtest/peers && $(GO) build -o ../../bin/peers .
-	exec ./bin/peers -rounds $(ROUNDS) -duration $(DURATION) $(PEERFLAGS)
+	@cd loadtest/peers && $(GO) build -o ../../bin/peers .
+	@exec ./bin/peers -rounds $(ROUNDS) -duration $(DURATION) $(PEERFLAGS)
 
 bench-scale: ## one node and three, with 10 000 sessions and with SESSIONS (1000000); PARTS of it: get,add,restart,join,compact
 	DISTCACHE_SCALE=$(SESSIONS) DISTCACHE_SCALE_PARTS=$(PARTS) \

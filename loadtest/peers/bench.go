@@ -71,7 +71,7 @@ func (b *bench) measure(ctx context.Context, round int, e entrant) error {
 			}
 			s := sample{round, e.name, w, newFigures(m)}
 			b.samples = append(b.samples, s)
-			b.say("  %-8s %8.0f/s, median %.3g ms%s", w, s.rate, s.p50, errorNote(s.errors))
+			b.say("  %-8s %8s/s, median %s ms%s", w, number(0, s.rate), number(3, s.p50), errorNote(s.errors))
 			if m.usedUnknown != nil && m.usedUnknown != errNoUsage {
 				b.fail("%s, %s: %v", e.name, w, m.usedUnknown)
 			}
@@ -180,7 +180,7 @@ func (b *bench) countSyncs(ctx context.Context) error {
 				}
 				s := newSyncSample(e.name, w, m)
 				b.syncs = append(b.syncs, s)
-				b.say("  %-8s %.3g per answer%s", w, s.all, errorNote(s.errors))
+				b.say("  %-8s %s per answer%s", w, number(3, s.all), errorNote(s.errors))
 				if m.usedUnknown != nil {
 					b.fail("syncs of %s, %s: %v", e.name, w, m.usedUnknown)
 				}

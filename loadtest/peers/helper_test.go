@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -29,7 +30,10 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// fakeStore is a store in this process.
+// fakeLatency is how long every answer of a fakeStore takes.
+const fakeLatency = time.Millisecond
+
+// fakeStore is a store in this process, for tests in whose bubbles time stands still while anybody is at work.
 type fakeStore struct {
 	mu       sync.Mutex
 	sessions map[string][]byte
@@ -42,6 +46,7 @@ func newFakeStore() *fakeStore {
 }
 
 func (f *fakeStore) add(_ context.Context, way int, s session) error {
+	time.Sleep(fakeLatency)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ways[way]++
@@ -56,6 +61,7 @@ func (f *fakeStore) add(_ context.Context, way int, s session) error {
 }
 
 func (f *fakeStore) get(_ context.Context, way int, id []byte) ([]byte, error) {
+	time.Sleep(fakeLatency)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ways[way]++

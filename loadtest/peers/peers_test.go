@@ -5,6 +5,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,7 +22,8 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// Each contestant there is, from end to end: every answer is right, every figure there, and nothing stays behind.
+// Each contestant there is, from end to end: every answer is right, every figure there if there was an answer, and nothing
+// stays behind.
 func TestEndToEnd(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -38,9 +41,9 @@ func TestEndToEnd(t *testing.T) {
 					t.Errorf("%q is missing", want)
 				}
 			}
-			for line := range strings.Lines(out.String()) {
-				if strings.HasPrefix(line, "  "+k.name+" ") && strings.Contains(line, "- ") {
-					t.Errorf("a figure is missing: %s", line)
+			for _, row := range figureRows(out.String(), k.name) {
+				if runtime.GOOS == "linux" && row[1] != "0" && slices.Contains(row[:9], "-") {
+					t.Errorf("a figure is missing: %s", row)
 				}
 			}
 			if left, _ := os.ReadDir(dir); len(left) > 0 {
@@ -51,6 +54,17 @@ func TestEndToEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// figureRows are the rows of a contestant in the tables of works, which have its rate first. The disk's may be missing: a
+// container's file system need not be on one.
+func figureRows(report, name string) (rows [][]string) {
+	for line := range strings.Lines(report) {
+		if fields := strings.Fields(line); len(fields) >= 8 && fields[0] == name {
+			rows = append(rows, fields)
+		}
+	}
+	return rows
 }
 
 // An interruption ends it with its status, and leaves nothing.
