@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/parallel"
 )
 
 // A watchedLog is a Raft log, with its votes, whose writes are timed and counted. Raft itself waits for a hung disk for
@@ -108,8 +110,11 @@ func (w *watchedLog) IsMonotonic() bool {
 	return ok && m.IsMonotonic()
 }
 
-// votes is the log as Raft's store of terms and votes.
-type votes struct{ w *watchedLog }
+// votes is the log as Raft's store of terms and votes. These are written when all entries are.
+type votes struct {
+	w    *watchedLog
+	late *parallel.Log
+}
 
 // Get reads a value.
 func (v votes) Get(key []byte) ([]byte, error) { return v.w.stable.Get(key) }
@@ -129,7 +134,7 @@ func (v votes) SetUint64(key []byte, value uint64) error {
 
 // written does not come back from an error: Raft would panic. The process is about to end, and says why.
 func (v votes) written(write func() error) error {
-	if v.w.timed(write) != nil {
+	if v.late.Drain() != nil || v.w.timed(write) != nil {
 		select {}
 	}
 	return nil

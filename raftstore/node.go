@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/raftstore/internal/parallel"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/snapstore"
 	"github.com/distcache/distcache/raftstore/internal/state"
@@ -41,7 +42,8 @@ type node struct {
 	log       *slog.Logger
 	raft      *raft.Raft
 	logs      *watchedLog
-	files     logFiles // of the log
+	late      *parallel.Log // over logs
+	files     logFiles      // of the log
 	state     *state.Machine
 	batcher   *batcher
 	reads     *rounds        // of a leader: does it still lead?
@@ -95,12 +97,14 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 
 	n.logs = watchLog(n.files, cfg, fail)
 	undo = append(undo, n.logs.close)
-	cached, err := raft.NewLogCache(logCacheEntries, n.logs)
+	n.late = parallel.New(n.logs, n.mayBeLate)
+	undo = append(undo, func() { n.late.Close() })
+	cached, err := raft.NewLogCache(logCacheEntries, n.late)
 	if err != nil {
 		return nil, err
 	}
-	n.transport = newTransport(cfg, layer)
-	n.raft, err = raft.NewRaft(raftConfig(cfg), fsm{n.state, fail}, cached, votes{n.logs}, snapshots, n.transport)
+	n.transport = newTransport(cfg, layer, n.late.Wait)
+	n.raft, err = raft.NewRaft(raftConfig(cfg), fsm{n.state, fail}, cached, votes{n.logs, n.late}, snapshots, n.transport)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
@@ -149,13 +153,27 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 	return nil
 }
 
-func newTransport(cfg Config, layer *peernet.Layer) raft.Transport {
+// mayBeLate tells whether entries may come to this node's disk later than to those of others: see package parallel.
+func (n *node) mayBeLate() bool {
+	if !n.logs.started.Load() || n.raft.State() != raft.Leader {
+		return false
+	}
+	voters := 0
+	for _, s := range n.servers() {
+		if s.Suffrage == raft.Voter {
+			voters++
+		}
+	}
+	return voters >= 2
+}
+
+func newTransport(cfg Config, layer *peernet.Layer, durable func(uint64) error) raft.Transport {
 	if layer == nil {
 		_, t := raft.NewInmemTransport(localAddress)
 		t.Connect(localAddress, t)
 		return t
 	}
-	return peernet.Transport{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return peernet.Transport{Durable: durable, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  layer,
 		MaxPool: transportPool,
 		Timeout: transportTimeout,
@@ -249,6 +267,7 @@ func (n *node) close() error {
 		n.reads.close()
 		n.indexes.close()
 		n.wg.Wait()
+		err = errors.Join(err, n.late.Close())
 		n.logs.close()
 		err = errors.Join(err, n.state.Close(), n.files.Close())
 	})

@@ -140,6 +140,10 @@ func (a address) String() string { return string(a) }
 // loop (hashicorp/raft#695): heartbeats take their turn with the other requests.
 type Transport struct {
 	*raft.NetworkTransport
+
+	// Durable waits until this node has the entries up to an index on disk; an error means that it may not come to that.
+	// What another node answers to entries is kept back until then. nil: no answer is.
+	Durable func(index uint64) error
 }
 
 // SetHeartbeatHandler does nothing.

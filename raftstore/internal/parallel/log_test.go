@@ -1,0 +1,220 @@
+package parallel
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/raft"
+)
+
+// A disk is a log in memory whose writes can be held up, and fail.
+type disk struct {
+	*raft.InmemStore
+	mu     sync.Mutex
+	turn   chan struct{} // held by whoever writes: full while the disk hangs
+	err    error
+	writes int
+}
+
+func newDisk() *disk { return &disk{InmemStore: raft.NewInmemStore(), turn: make(chan struct{}, 1)} }
+
+// hang has writes wait until the returned function is called.
+func (d *disk) hang() (resume func()) {
+	d.turn <- struct{}{}
+	return sync.OnceFunc(func() { <-d.turn })
+}
+
+func (d *disk) StoreLog(e *raft.Log) error { return d.StoreLogs([]*raft.Log{e}) }
+
+func (d *disk) StoreLogs(es []*raft.Log) error {
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.writes++
+	if d.err != nil {
+		return d.err
+	}
+	return d.InmemStore.StoreLogs(es)
+}
+
+func (d *disk) has(index uint64) bool {
+	var e raft.Log
+	return d.GetLog(index, &e) == nil
+}
+
+func always() bool { return true }
+func never() bool  { return false }
+
+func newLog(t *testing.T, d *disk, mayBeLate func() bool) *Log {
+	t.Helper()
+	l := New(d, mayBeLate)
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func entries(from, to uint64) (es []*raft.Log) {
+	for i := from; i <= to; i++ {
+		es = append(es, &raft.Log{Index: i, Term: 1, Data: fmt.Appendf(nil, "entry %d", i)})
+	}
+	return es
+}
+
+// holds checks that the log has these entries and no others, on disk or not.
+func holds(t *testing.T, l *Log, from, to uint64) {
+	t.Helper()
+	first, err := l.FirstIndex()
+	last, err2 := l.LastIndex()
+	if err := errors.Join(err, err2); err != nil || first != from || last != to {
+		t.Errorf("the log has %d to %d, not %d to %d (%v)", first, last, from, to, err)
+	}
+	for i := from; i <= to; i++ {
+		var e raft.Log
+		if err := l.GetLog(i, &e); err != nil || e.Index != i || string(e.Data) != fmt.Sprintf("entry %d", i) {
+			t.Errorf("entry %d is %q, %v", i, e.Data, err)
+		}
+	}
+	if err := l.GetLog(to+1, new(raft.Log)); !errors.Is(err, raft.ErrLogNotFound) {
+		t.Errorf("entry %d: %v", to+1, err)
+	}
+}
+
+func TestLateEntries(t *testing.T) {
+	d := newDisk()
+	l := newLog(t, d, always)
+	resume := d.hang()
+	for i := uint64(1); i <= 5; i++ {
+		if err := l.StoreLogs(entries(2*i-1, 2*i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holds(t, l, 1, 10)
+	if d.has(1) {
+		t.Fatal("the disk does not hang")
+	}
+	waited := make(chan error, 1)
+	go func() { waited <- l.Wait(4) }()
+	resume()
+	if err := <-waited; err != nil || !d.has(4) {
+		t.Errorf("waited for entry 4, and it is on disk: %v, %v", d.has(4), err)
+	}
+	if err := l.Drain(); err != nil || !d.has(10) {
+		t.Errorf("drained, and the last is on disk: %v, %v", d.has(10), err)
+	}
+	holds(t, l, 1, 10)
+	// What came while the disk was busy went there together.
+	if d.writes > 2 {
+		t.Errorf("%d writes", d.writes)
+	}
+}
+
+// TestNotLate: without leave to be late, and when the membership changes, all is on disk when it is stored.
+func TestNotLate(t *testing.T) {
+	d := newDisk()
+	if err := newLog(t, d, never).StoreLogs(entries(1, 3)); err != nil || !d.has(3) {
+		t.Errorf("stored without leave to be late: on disk %v, %v", d.has(3), err)
+	}
+
+	d = newDisk()
+	l := newLog(t, d, always)
+	resume := d.hang()
+	if err := l.StoreLogs(entries(1, 3)); err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, 1)
+	go func() {
+		stored <- l.StoreLog(&raft.Log{Index: 4, Type: raft.LogConfiguration, Data: []byte("entry 4")})
+	}()
+	resume()
+	if err := <-stored; err != nil || !d.has(3) || !d.has(4) {
+		t.Errorf("a change of the membership is stored: on disk %v, and what was before it %v, %v", d.has(4), d.has(3), err)
+	}
+	holds(t, l, 1, 4)
+}
+
+func TestDeleteRange(t *testing.T) {
+	d := newDisk()
+	l := newLog(t, d, always)
+	if err := errors.Join(l.StoreLogs(entries(1, 10)), l.Drain()); err != nil {
+		t.Fatal(err)
+	}
+	resume := d.hang()
+	if err := l.StoreLogs(entries(11, 20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.DeleteRange(1, 5); err != nil { // it does not wait for those that are late
+		t.Fatal(err)
+	}
+	holds(t, l, 6, 20)
+	deleted := make(chan error, 1)
+	go func() { deleted <- l.DeleteRange(15, 20) }()
+	resume()
+	if err := <-deleted; err != nil {
+		t.Fatal(err)
+	}
+	holds(t, l, 6, 14)
+	if err := errors.Join(l.StoreLogs(entries(15, 16)), l.Drain()); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, l, 6, 16)
+}
+
+func TestFailedWrite(t *testing.T) {
+	d := newDisk()
+	d.err = errors.New("no space left")
+	l := newLog(t, d, always)
+	if err := l.StoreLogs(entries(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Wait(1); !errors.Is(err, d.err) {
+		t.Errorf("waiting for what could not be written: %v", err)
+	}
+	for name, err := range map[string]error{
+		"store":       l.StoreLogs(entries(2, 2)),
+		"drain":       l.Drain(),
+		"delete":      l.DeleteRange(1, 1),
+		"other entry": l.Wait(0),
+	} {
+		if !errors.Is(err, d.err) {
+			t.Errorf("%s after that: %v", name, err)
+		}
+	}
+}
+
+// TestClose writes what is late, and ends waits that have no end else.
+func TestClose(t *testing.T) {
+	d := newDisk()
+	l := newLog(t, d, always)
+	resume := d.hang()
+	if err := l.StoreLogs(entries(1, 3)); err != nil {
+		t.Fatal(err)
+	}
+	waited, closed := make(chan error, 1), make(chan error, 1)
+	go func() { waited <- l.Wait(3) }()
+	go func() { closed <- l.Close() }()
+	if err := <-waited; !errors.Is(err, ErrClosed) {
+		t.Errorf("a wait when the log is closed: %v", err)
+	}
+	resume()
+	if err := <-closed; err != nil || !d.has(3) {
+		t.Errorf("closed, and the last entry is on disk: %v, %v", d.has(3), err)
+	}
+	l.Close()
+}
+
+func TestBoundOfLateEntries(t *testing.T) {
+	d := newDisk()
+	l := newLog(t, d, always)
+	resume := d.hang()
+	if err := l.StoreLogs(entries(1, maxLate)); err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, 1)
+	go func() { stored <- l.StoreLogs(entries(maxLate+1, maxLate+1)) }()
+	resume()
+	if err := <-stored; err != nil || !d.has(1) {
+		t.Errorf("stored beyond the bound: others on disk %v, %v", d.has(1), err)
+	}
+}

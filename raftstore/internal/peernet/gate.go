@@ -1,0 +1,71 @@
+package peernet
+
+import (
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// gate keeps the answer to entries back until this node has them on disk itself.
+func (t Transport) gate(req *raft.AppendEntriesRequest) error {
+	if t.Durable == nil || len(req.Entries) == 0 {
+		return nil
+	}
+	return t.Durable(req.Entries[len(req.Entries)-1].Index)
+}
+
+// AppendEntries sends entries to another node and waits for its answer.
+func (t Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if err := t.NetworkTransport.AppendEntries(id, target, req, resp); err != nil {
+		return err
+	}
+	return t.gate(req)
+}
+
+// AppendEntriesPipeline is for sending entries without waiting for each answer.
+func (t Transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
+	if err != nil || t.Durable == nil {
+		return p, err
+	}
+	g := &pipeline{AppendPipeline: p, gate: t.gate, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
+	go g.pass()
+	return g, nil
+}
+
+// A pipeline is one whose answers pass a gate.
+type pipeline struct {
+	raft.AppendPipeline
+	gate    func(*raft.AppendEntriesRequest) error
+	answers chan raft.AppendFuture
+	once    sync.Once
+	closed  chan struct{}
+}
+
+// pass hands answers on, in order. Raft closes a pipeline that gives none any more.
+func (p *pipeline) pass() {
+	for {
+		select {
+		case f := <-p.AppendPipeline.Consumer():
+			if f.Error() == nil && p.gate(f.Request()) != nil {
+				return
+			}
+			select {
+			case p.answers <- f:
+			case <-p.closed:
+				return
+			}
+		case <-p.closed:
+			return
+		}
+	}
+}
+
+// Consumer gives the answers that may be counted.
+func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }
+
+// Close ends the pipeline.
+func (p *pipeline) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return p.AppendPipeline.Close()
+}
