@@ -9,10 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 
-	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/boltlog"
 	"github.com/distcache/distcache/raftstore/internal/walfile"
 )
 
@@ -123,18 +121,7 @@ func openLogFile(path string, kind LogKind, log *slog.Logger, covered func() uin
 	if kind == LogWAL {
 		return walfile.Open(path, walfile.Options{Logger: raftLogger(log), Covered: covered})
 	}
-	if err := boltfile.Check(path, nil); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	var s *raftboltdb.BoltStore
-	err := boltfile.With(path, func(o *bbolt.Options) (err error) {
-		s, err = raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: o})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
+	return boltlog.Open(path)
 }
 
 // logSize is the size of the log's file or files.

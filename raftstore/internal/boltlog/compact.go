@@ -1,0 +1,154 @@
+package boltlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// A step is a point that a Compact has reached.
+type step int
+
+const (
+	atPiece   step = iota // is about to copy some more
+	atCopied              // the copy is whole and synced; writes are held back
+	atRenamed             // it has the log's name, which is not synced
+	atSwapped             // it is the log, and writes go on
+)
+
+// backBytes is how much of the old file is given back at a time.
+const backBytes = 16 << 20
+
+// Compact makes the file as small as what the log holds: it makes a copy, which takes the file's place. It returns the
+// file's size before and after. Reads go on meanwhile, and so do writes, but for a moment at the end that does not
+// depend on how large the log is, and when they come faster than they can be copied.
+//
+// The copy is synced before it takes the file's place, and nothing is written to it before that is synced too, so that
+// a crash leaves one of the two, with all that was ever stored. With ctx cancelled, or after an error, the log goes on
+// with its old file. The exception is an error of the very last step, when it can't be known which of the two a crash
+// would leave: then the log takes no more writes, and they return that error. ErrBusy is returned while another Compact
+// is under way, and os.ErrClosed after Close.
+func (l *Log) Compact(ctx context.Context) (before, after int64, err error) {
+	return l.compact(ctx, pieceBytes, func(step) error { return nil })
+}
+
+// compact is Compact. reached is called at each step, and its error is as one of that step.
+func (l *Log) compact(ctx context.Context, piece int64, reached func(step) error) (before, after int64, err error) {
+	if !l.compacting.TryLock() {
+		return 0, 0, ErrBusy
+	}
+	defer l.compacting.Unlock()
+	if l.ctx.Err() != nil {
+		return 0, 0, fmt.Errorf("compact %s: %w", l.path, os.ErrClosed)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+
+	before = l.Size()
+	if err := l.replace(ctx, piece, reached); err != nil {
+		return before, l.Size(), fmt.Errorf("compact %s: %w", l.path, err)
+	}
+	return before, l.Size(), nil
+}
+
+// replace puts a copy of the log in its place.
+func (l *Log) replace(ctx context.Context, piece int64, reached func(step) error) error {
+	name := l.path + copySuffix
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	// It is opened under the name that it will have, which is the one for errors.
+	to, err := openStore(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, l.path, func() error { return nil })
+	if err != nil {
+		return errors.Join(err, remove(name))
+	}
+	l.follow(true)
+	old := l.store
+	c := &copier{log: l, from: old, to: to, piece: piece, reached: reached}
+	if err := c.run(ctx); err != nil {
+		l.follow(false)
+		return errors.Join(err, to.Close(), remove(name))
+	}
+	err = l.swap(ctx, name, to, reached)
+	l.changes = nil
+	swapped := l.store == to
+	l.writing.Unlock()
+	if !swapped {
+		return errors.Join(err, to.Close(), remove(name))
+	}
+	if err == nil {
+		err = reached(atSwapped)
+	}
+	if err == nil {
+		err = old.giveBack()
+	}
+	return errors.Join(err, old.Close())
+}
+
+// giveBack makes a file that nobody reads any more empty, a piece at a time: what a file system does to delete a large
+// file in one go holds up the syncs of others.
+func (s *store) giveBack() error {
+	fi, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	for size := fi.Size(); size > 0 && err == nil; {
+		size = max(size-backBytes, 0)
+		err = errors.Join(s.file.Truncate(size), s.file.Sync())
+	}
+	return err
+}
+
+// follow begins, or ends, the noting of changes. At first everything that is kept beside the entries counts as changed.
+func (l *Log) follow(on bool) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.changes = nil
+	if on {
+		l.changes = newChanges()
+		for key := range l.holds.keys {
+			l.changes.set(key)
+		}
+	}
+}
+
+// swap makes the copy the log, while writes are held back.
+func (l *Log) swap(ctx context.Context, name string, to *store, reached func(step) error) error {
+	if err := errors.Join(ctx.Err(), reached(atCopied)); err != nil {
+		return err
+	}
+	if err := os.Rename(name, l.path); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.store = to
+	l.mu.Unlock()
+	err := reached(atRenamed)
+	if err == nil {
+		err = syncDir(filepath.Dir(l.path))
+	}
+	if err != nil {
+		l.refused = fmt.Errorf("the log was compacted, and the directory could not be synced: %w", err)
+	}
+	return l.refused
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func remove(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package boltlog
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A crash at any step leaves a log with all that was written, in the old file or in the new one.
+func TestCrashAtEachStep(t *testing.T) {
+	l, m := newLog(t, 1, 40)
+	old := filepath.Join(t.TempDir(), "log")
+	if err := os.Link(l.path, old); err != nil {
+		t.Fatal(err)
+	}
+	steps := make(map[step]int)
+	_, _, err := l.compact(t.Context(), small, func(s step) error {
+		if s == atPiece || s == atSwapped {
+			m.do(t, l, 5)
+		}
+		m.same(t, l) // it is read at any time
+		if (s == atCopied || s == atRenamed) && l.writing.TryLock() {
+			t.Error("something could be written that a crash would lose")
+		}
+		if steps[s]++; steps[s] > 5 {
+			return nil
+		}
+		image := filepath.Join(t.TempDir(), "log")
+		images := []string{image}
+		if err := os.CopyFS(filepath.Dir(image), os.DirFS(filepath.Dir(l.path))); err != nil {
+			t.Fatal(err)
+		}
+		if s == atRenamed {
+			nothingLeft(t, l.path) // but on the disk there may still be both names
+			other := filepath.Join(t.TempDir(), "log")
+			images = append(images, other)
+			for to, from := range map[string]string{other: old, other + copySuffix: l.path} {
+				b, err := os.ReadFile(from)
+				if err == nil {
+					err = os.WriteFile(to, b, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, path := range images {
+			after := openAt(t, path)
+			nothingLeft(t, path)
+			m.same(t, after)
+			shut(t, after)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if steps[atPiece] < 5 || steps[atCopied] != 1 || steps[atRenamed] != 1 || steps[atSwapped] != 1 {
+		t.Errorf("steps: %v", steps)
+	}
+}
+
+const childVar = "BOLTLOG_CHILD"
+
+// A process that is killed while it writes and compacts has lost nothing that it said it had written.
+func TestKilled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	m := newModel(1)
+	written, compacted, images := 0, 0, 0
+	for round := range 8 {
+		more, c := killedChild(t, path, written, 7*round, round%3)
+		if _, err := os.Stat(path + copySuffix); err == nil {
+			images++
+		}
+		compacted += c
+		for range more {
+			m.next()
+			written++
+		}
+		l := openAt(t, path)
+		err := m.differs(l)
+		if err != nil { // the write under way may have come to its end
+			m.next()
+			written++
+			if err2 := m.differs(l); err2 != nil {
+				t.Fatalf("after %d writes: %v; after one more: %v", written-1, err, err2)
+			}
+		}
+		nothingLeft(t, path)
+		shut(t, l)
+	}
+	t.Logf("%d writes, %d compactions, %d interrupted", written, compacted, images)
+	if compacted == 0 || images == 0 {
+		t.Error("it was never killed while compacting, or always")
+	}
+}
+
+// killedChild runs a process that goes on after so many writes, kills it when it has reported some more and some
+// compactions, and returns how many.
+func killedChild(t *testing.T, path string, after, minWrites, minCompactions int) (writes, compactions int) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
+	cmd.Env = append(os.Environ(), childVar+"="+path+" "+strconv.Itoa(after))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed := false
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		switch lines.Text() {
+		case "written":
+			writes++
+		case "compacted":
+			compactions++
+		default:
+			t.Error(lines.Text())
+		}
+		if !killed && writes >= minWrites && compactions >= minCompactions {
+			killed = true
+			_ = cmd.Process.Kill()
+		}
+	}
+	if err := cmd.Wait(); !killed {
+		t.Fatalf("the child ended by itself: %v\n%s", err, stderr.Bytes())
+	}
+	return writes, compactions
+}
+
+func TestKilledChild(t *testing.T) {
+	arg := os.Getenv(childVar)
+	if arg == "" {
+		t.Skip("run by TestKilled")
+	}
+	path, after, _ := strings.Cut(arg, " ")
+	n, err := strconv.Atoi(after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newModel(1)
+	for range n {
+		m.next()
+	}
+	l := openAt(t, path)
+	go func() {
+		for {
+			if _, _, err := l.compact(t.Context(), small, noStep); err != nil {
+				fmt.Println(err)
+			}
+			fmt.Println("compacted")
+		}
+	}()
+	for {
+		if err := m.next()(l); err != nil {
+			fmt.Println(err)
+		}
+		fmt.Println("written")
+	}
+}

@@ -1,0 +1,216 @@
+package boltlog
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+)
+
+var (
+	_ raft.LogStore    = (*Log)(nil)
+	_ raft.StableStore = (*Log)(nil)
+)
+
+func TestKeepsEntriesAndVotes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l := openAt(t, path)
+	m := newModel(1)
+	for range 5 {
+		m.do(t, l, 30)
+		shut(t, l)
+		l = openAt(t, path)
+		m.same(t, l)
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Mode() != 0o600 {
+		t.Errorf("%v, %v", fi.Mode(), err)
+	}
+	first, err := l.FirstIndex()
+	last, err2 := l.LastIndex()
+	if err := errors.Join(err, err2, l.DeleteRange(first, last)); err != nil || last < first {
+		t.Fatalf("%d to %d, %v", first, last, err)
+	}
+	if err := l.GetLog(last, new(raft.Log)); !errors.Is(err, raft.ErrLogNotFound) {
+		t.Error(err)
+	}
+	if _, err := l.GetUint64([]byte("nothing")); !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		t.Error(err)
+	}
+	shut(t, l)
+	shut(t, l)
+	if err := l.StoreLog(&raft.Log{Index: 1}); err == nil {
+		t.Error("an entry was stored in a closed log")
+	}
+	if l.Size() != 0 {
+		t.Error("a closed log has a size")
+	}
+}
+
+// An entry is read into one that was used before, whose bytes somebody else still has.
+func TestReadLeavesOthersAlone(t *testing.T) {
+	l := openAt(t, filepath.Join(t.TempDir(), "log"))
+	defer shut(t, l)
+	put(t, l, &raft.Log{Index: 1, Data: []byte("new")})
+	others := []byte("others")
+	e := raft.Log{Index: 2, Data: others, Extensions: others}
+	if err := l.GetLog(3, &e); !errors.Is(err, raft.ErrLogNotFound) || e.Index != 2 {
+		t.Error(e.Index, err)
+	}
+	if err := l.GetLog(1, &e); err != nil || string(e.Data) != "new" || e.Extensions != nil {
+		t.Errorf("%q, %q, %v", e.Data, e.Extensions, err)
+	}
+	if string(others) != "others" {
+		t.Errorf("they are now %q", others)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	l := openAt(t, filepath.Join(t.TempDir(), "log"))
+	defer shut(t, l)
+	for i := range uint64(40) {
+		put(t, l, &raft.Log{Index: i + 1, Data: make([]byte, 100<<10)})
+	}
+	full := l.Used()
+	if full < 4000<<10 || full > l.Size() {
+		t.Errorf("%d bytes of %d used", full, l.Size())
+	}
+	if err := l.DeleteRange(1, 39); err != nil {
+		t.Fatal(err)
+	}
+	if used := l.Used(); used < 100<<10 || used > 1000<<10 {
+		t.Errorf("%d bytes used when nearly all is deleted", used)
+	}
+}
+
+// A file in use is left alone, and so is the copy that its user may be making.
+func TestInUse(t *testing.T) {
+	l, _ := newLog(t, 1, 10)
+	if err := os.WriteFile(l.path+copySuffix, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inUse(t, l.path)
+	if _, err := os.Stat(l.path + copySuffix); err != nil {
+		t.Error(err)
+	}
+}
+
+func inUse(t *testing.T, path string) {
+	t.Helper()
+	l, err := Open(path)
+	if err == nil {
+		t.Fatal("it was opened twice")
+	}
+	if !strings.Contains(err.Error(), path+" is in use") || l != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever waited for the lock of a file that was then replaced has not got the log.
+func TestReplacedWhileLocking(t *testing.T) {
+	l, m := newLog(t, 1, 10)
+	f, err := os.Open(l.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := stillThere(f, l.path); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := l.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := stillThere(f, l.path); err == nil {
+		t.Error("the old file is taken for the log")
+	}
+	m.same(t, l)
+}
+
+func TestLeftOver(t *testing.T) {
+	l, m := newLog(t, 1, 10)
+	shut(t, l)
+	if err := os.WriteFile(l.path+copySuffix, []byte("something"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l = openAt(t, l.path)
+	defer shut(t, l)
+	nothingLeft(t, l.path)
+	m.same(t, l)
+}
+
+// What is no Raft log, or not a whole one, is refused, and nothing is written to it.
+func TestRefused(t *testing.T) {
+	buckets := func(fill func(*bbolt.Tx, *bbolt.Bucket) error, names ...string) func(string) error {
+		return func(path string) error {
+			db, err := boltfile.Open(path)
+			if err != nil {
+				return err
+			}
+			return errors.Join(db.Update(func(tx *bbolt.Tx) error {
+				for _, name := range names {
+					b, err := tx.CreateBucketIfNotExists([]byte(name))
+					if err == nil {
+						err = fill(tx, b)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				return nil
+			}), db.Close())
+		}
+	}
+	nothing := func(*bbolt.Tx, *bbolt.Bucket) error { return nil }
+	key := func(_ *bbolt.Tx, b *bbolt.Bucket) error { return b.Put([]byte("key"), []byte("value")) }
+	nested := func(_ *bbolt.Tx, b *bbolt.Bucket) error {
+		_, err := b.CreateBucketIfNotExists([]byte("12345678"))
+		return err
+	}
+	for name, x := range map[string]struct {
+		make func(path string) error
+		want error
+	}{
+		"another bucket":     {buckets(nothing, logsBucket, confBucket, "sessions"), ErrForeign},
+		"other buckets":      {buckets(key, "sessions", "meta"), ErrForeign},
+		"one bucket":         {buckets(key, confBucket), ErrForeign},
+		"keys of other size": {buckets(key, logsBucket, confBucket), ErrForeign},
+		"nested":             {buckets(nested, logsBucket, confBucket), ErrForeign},
+		"text":               {func(path string) error { return os.WriteFile(path, []byte("text"), 0o600) }, boltfile.ErrDamaged},
+		"cut": {func(path string) error {
+			return errors.Join(buckets(nothing, logsBucket, confBucket)(path), os.Truncate(path, 10000))
+		}, boltfile.ErrDamaged},
+		"new":   {buckets(nothing), nil},
+		"empty": {buckets(nothing, logsBucket, confBucket), nil},
+	} {
+		path := filepath.Join(t.TempDir(), "log")
+		if err := x.make(path); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := Open(path)
+		if !errors.Is(err, x.want) {
+			t.Errorf("%s: %v, want %v", name, err, x.want)
+		}
+		if err == nil {
+			shut(t, l)
+			continue
+		}
+		t.Logf("%s: %v", name, err)
+		after, err := os.ReadFile(path)
+		if err != nil || string(before) != string(after) {
+			t.Errorf("%s: the file was changed (%v)", name, err)
+		}
+	}
+	if _, err := Open(t.TempDir()); err == nil {
+		t.Error("a directory was opened")
+	}
+}
