@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"time"
@@ -11,25 +10,6 @@ import (
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire/client"
 )
-
-// settle waits until every node has what was filled in and nothing more, in its file.
-func (f *farm) settle(ctx context.Context) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for i := 0; i < len(f.servers); {
-		st, err := f.servers[i].Status(ctx)
-		if err == nil && st.Sessions == f.sessions && st.Flushed >= st.Applied {
-			i++
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s has not settled with %d sessions: %+v, %v", f.servers[i].Name, f.sessions, st, err)
-		case <-tick.C:
-		}
-	}
-	return nil
-}
 
 // follower is a node that does not lead, or the only one.
 func (s *scale) follower(f *farm) *procs.Server {
@@ -70,6 +50,7 @@ func (s *scale) restarts() {
 		for range scaleRounds {
 			for i, f := range []*farm{s.few, s.many} {
 				server := s.follower(f)
+				s.check(f.warm("*.db"))
 				f.doFor(s.ctx, task{adds: 100}, func() {
 					s.sleep(time.Second)
 					end.do(server)

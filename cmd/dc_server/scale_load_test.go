@@ -3,109 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/client"
 )
 
 const (
-	scaleData    = 1024
-	scaleCallers = 64             // of a task
-	scaleFillers = 256            // requests under way at each node while it is filled or emptied
-	scaleTimeout = 24 * time.Hour // of what is filled in
-	addTimeout   = time.Second    // of what is added in a task, so that it hardly makes a farm larger
+	scaleCallers = 64          // of a task
+	addTimeout   = time.Second // of what is added in a task, so that it hardly makes a farm larger
 )
-
-// A farm is one node or a cluster, and the sessions that it was filled with. They are numbered; what is added later has
-// numbers from 1<<40 on.
-type farm struct {
-	servers  []*procs.Server
-	sessions int
-	added    atomic.Uint64 // numbers given to what was added
-}
-
-func (f *farm) id(n uint64) []byte {
-	id := sha256.Sum256(binary.BigEndian.AppendUint64(nil, n))
-	return id[:]
-}
-
-// scaleText is what data are pieces of.
-var scaleText = func() []byte {
-	text := make([]byte, 64<<10+scaleData)
-	_, _ = rand.NewChaCha8([32]byte{}).Read(text)
-	return text
-}()
-
-func (f *farm) data(n uint64) []byte {
-	from := n * 7919 % (64 << 10)
-	return scaleText[from : from+scaleData]
-}
-
-// fill adds all sessions, each through one of the nodes.
-func (f *farm) fill(ctx context.Context) error {
-	return f.each(ctx, f.sessions, func(c *client.Client, n uint64) error {
-		err := c.Add(ctx, f.id(n), f.data(n), scaleTimeout)
-		for errors.Is(err, wire.Disconnected) { // it may be there, or not
-			if err = c.Add(ctx, f.id(n), f.data(n), scaleTimeout); errors.Is(err, wire.MatchingSession) {
-				return nil
-			}
-		}
-		return err
-	})
-}
-
-// keep removes the sessions above a number.
-func (f *farm) keep(ctx context.Context, keep int) error {
-	gone := uint64(keep)
-	err := f.each(ctx, f.sessions-keep, func(c *client.Client, n uint64) error {
-		err := c.Remove(ctx, f.id(gone+n))
-		for errors.Is(err, wire.Disconnected) {
-			if err = c.Remove(ctx, f.id(gone+n)); errors.Is(err, wire.NotOK) {
-				return nil
-			}
-		}
-		return err
-	})
-	f.sessions = keep
-	return err
-}
-
-// each calls do for every number below a limit, many at a time.
-func (f *farm) each(ctx context.Context, limit int, do func(c *client.Client, n uint64) error) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var next atomic.Uint64
-	var wg sync.WaitGroup
-	for _, s := range f.servers {
-		c, err := client.New(s.Listen.String(), client.WithTimeout(30*time.Second))
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		for range scaleFillers {
-			wg.Go(func() {
-				for n := next.Add(1) - 1; n < uint64(limit) && ctx.Err() == nil; n = next.Add(1) - 1 {
-					if err := do(c, n); err != nil {
-						stop(fmt.Errorf("session %d of %d, through %s: %w", n, limit, s.Name, err))
-					}
-				}
-			})
-		}
-	}
-	wg.Wait()
-	return context.Cause(ctx)
-}
 
 // A task is what callers ask of a farm, each on a connection that it keeps and one request after the other.
 type task struct {
@@ -118,14 +29,15 @@ type outcome struct {
 	seconds  float64
 	get, add []time.Duration // latencies, in order
 	cpu      time.Duration   // of all servers
+	faults   int64           // as in usage
 	errors   []error
 }
 
 func (o *outcome) rate() float64 { return float64(len(o.get)+len(o.add)) / o.seconds }
 
-// cpuEach is in microseconds.
-func (o *outcome) cpuEach() float64 {
-	return float64(o.cpu.Microseconds()) / float64(max(1, len(o.get)+len(o.add)))
+// each is a sum's part for each answer.
+func (o *outcome) each(sum int64) float64 {
+	return float64(sum) / float64(max(1, len(o.get)+len(o.add)))
 }
 
 // quantile is in milliseconds.
@@ -158,7 +70,7 @@ func (f *farm) doFor(ctx context.Context, k task, other func()) *outcome {
 func (f *farm) do(ctx context.Context, k task) *outcome {
 	var wg sync.WaitGroup
 	callers := make([]*caller, scaleCallers)
-	before := f.cpu()
+	before := f.usage()
 	began := time.Now()
 	for i := range callers {
 		c := &caller{f: f, task: k, to: f.servers[i%len(f.servers)].Listen, random: rand.New(rand.NewPCG(rand.Uint64(), 0))}
@@ -170,7 +82,9 @@ func (f *farm) do(ctx context.Context, k task) *outcome {
 		wg.Go(func() { c.err = c.run(ctx) })
 	}
 	wg.Wait()
-	o := &outcome{seconds: time.Since(began).Seconds(), cpu: f.cpu() - before}
+	o := &outcome{seconds: time.Since(began).Seconds()}
+	after := f.usage()
+	o.cpu, o.faults = after.cpu-before.cpu, after.faults-before.faults
 	for _, c := range callers {
 		o.get, o.add = append(o.get, c.get...), append(o.add, c.add...)
 		if c.err != nil {
@@ -180,16 +94,6 @@ func (f *farm) do(ctx context.Context, k task) *outcome {
 	slices.Sort(o.get)
 	slices.Sort(o.add)
 	return o
-}
-
-// cpu is how much processor time the servers that run have used.
-func (f *farm) cpu() (sum time.Duration) {
-	for _, s := range f.servers {
-		if u, err := usageOf(s); err == nil {
-			sum += u.cpu
-		}
-	}
-	return sum
 }
 
 // A caller has one request under way at a time.

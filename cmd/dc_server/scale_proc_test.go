@@ -19,6 +19,7 @@ type usage struct {
 	cpu        time.Duration // user and system
 	anon, file int64         // resident memory in bytes: its own, and of files that it has mapped
 	written    int64         // bytes that it caused to be written to the disk
+	faults     int64         // pages of mapped files that it waited for the disk to read
 }
 
 // usageOf reads a running server's.
@@ -43,13 +44,14 @@ func parseUsage(stat, status, io string) (u usage, err error) {
 	if len(fields) < 13 {
 		return u, fmt.Errorf("stat has %d fields behind the name", len(fields))
 	}
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
+	var numbers [3]int64
+	for i, field := range []string{fields[11], fields[12], fields[9]} {
+		if numbers[i], err = strconv.ParseInt(field, 10, 64); err != nil {
 			return u, err
 		}
-		u.cpu += time.Duration(n) * procTick
 	}
+	u.cpu = time.Duration(numbers[0]+numbers[1]) * procTick
+	u.faults = numbers[2]
 	if u.anon, err = procNumber(status, "RssAnon"); err != nil {
 		return u, err
 	}
@@ -86,12 +88,12 @@ func loadAverage() string {
 
 func TestParseUsage(t *testing.T) {
 	const (
-		stat   = "42 (a) b) S 1 42 42 0 -1 4194560 100 0 0 0 123 45 0 0 20 0 9 0 1000 1 2"
+		stat   = "42 (a) b) S 1 42 42 0 -1 4194560 100 0 7 0 123 45 0 0 20 0 9 0 1000 1 2"
 		status = "Name:\ta) b\nVmRSS:\t    9000 kB\nRssAnon:\t    2048 kB\nRssFile:\t    4 kB\n"
 		io     = "rchar: 1\nwchar: 2\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n"
 	)
 	got, err := parseUsage(stat, status, io)
-	if want := (usage{1680 * time.Millisecond, 2 << 20, 4 << 10, 8192}); err != nil || got != want {
+	if want := (usage{1680 * time.Millisecond, 2 << 20, 4 << 10, 8192, 7}); err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 	for _, bad := range [][3]string{{"", status, io}, {stat, "", io}, {stat, status, ""}, {stat, "RssAnon: x kB", io}} {

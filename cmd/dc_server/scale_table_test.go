@@ -32,10 +32,12 @@ func (s series) String() string {
 	return fmt.Sprintf("%s (%s-%s)", digits(s.median()), digits(slices.Min(s)), digits(slices.Max(s)))
 }
 
-// over divides each by the one that was measured beside it. A length that only one of them has is left out.
+// over divides each by the one that was measured beside it, if there is one that is not 0.
 func (s series) over(t series) (ratios series) {
 	for i := range min(len(s), len(t)) {
-		ratios = append(ratios, s[i]/t[i])
+		if t[i] != 0 {
+			ratios = append(ratios, s[i]/t[i])
+		}
 	}
 	return ratios
 }
@@ -81,6 +83,9 @@ func (r *row) judge(how string, limit float64, met bool) {
 }
 
 func (t *table) String() string {
+	if len(t.rows) == 0 {
+		return ""
+	}
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(w, "%s\t%s\t%s\tratio\taim\n", t.title, t.one, t.two)
@@ -97,12 +102,12 @@ func TestScaleTable(t *testing.T) {
 	r.atLeast(0.85, r.ratio())
 	r = tab.add("time", nil, series{2.5})
 	r.atMost(3, r.two)
-	tab.add("nothing", nil, nil).atMost(3, nil)
+	tab.add("nothing", series{0}, series{0}).atMost(3, nil)
 	want := strings.Join([]string{
 		"work      few                   many                 ratio           aim",
 		"rate      20000 (10000-30000)   10000 (8000-27000)   0.8 (0.5-0.9)   >= 0.85, missed",
 		"time      -                     2.5                  -               <= 3",
-		"nothing   -                     -                    -               <= 3, missed",
+		"nothing   0                     0                    -               <= 3, missed",
 		"",
 	}, "\n")
 	if got := tab.String(); got != want {

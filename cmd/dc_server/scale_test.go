@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,9 +40,11 @@ func TestScale(t *testing.T) {
 	if err != nil {
 		t.Skipf("%s says with how many sessions; make bench-scale sets it", scaleSessions)
 	}
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM) // gigabytes would stay behind
+	defer stop()
 	t.Logf("%d processors, load average %s", runtime.NumCPU(), loadAverage())
 	for _, nodes := range []int{1, 3} {
-		t.Run(fmt.Sprintf("nodes=%d", nodes), func(t *testing.T) { scaleOf(t, nodes, many) })
+		t.Run(fmt.Sprintf("nodes=%d", nodes), func(t *testing.T) { scaleOf(ctx, t, nodes, many) })
 	}
 }
 
@@ -54,8 +58,8 @@ type scale struct {
 	during    table // before and during something
 }
 
-func scaleOf(t *testing.T, nodes, many int) {
-	s := &scale{T: t, ctx: t.Context(), cfg: processes(t)}
+func scaleOf(ctx context.Context, t *testing.T, nodes, many int) {
+	s := &scale{T: t, ctx: ctx, cfg: processes(t)}
 	s.found = table{title: fmt.Sprintf("nodes: %d", nodes), one: fmt.Sprintf("%d sessions", fewSessions), two: fmt.Sprintf("%d sessions", many)}
 	s.during = table{title: fmt.Sprintf("nodes: %d, sessions: %d", nodes, many), one: "before", two: "during"}
 	parts := s.parts(nodes)
@@ -145,7 +149,7 @@ func (s *scale) fill() {
 
 // rates measures a task on both farms in turn.
 func (s *scale) rates(what string, k task) {
-	var rate, p50, p99, cpu [2]series
+	var rate, p50, p99, cpu, faults [2]series
 	for round := range scaleRounds {
 		for i := range 2 {
 			i = (i + round) % 2
@@ -154,7 +158,8 @@ func (s *scale) rates(what string, k task) {
 			rate[i] = append(rate[i], o.rate())
 			p50[i] = append(p50[i], quantile(o.all(), 0.5))
 			p99[i] = append(p99[i], quantile(o.all(), 0.99))
-			cpu[i] = append(cpu[i], o.cpuEach())
+			cpu[i] = append(cpu[i], o.each(o.cpu.Microseconds()))
+			faults[i] = append(faults[i], o.each(o.faults))
 			s.check(f.settle(s.ctx))
 		}
 	}
@@ -163,6 +168,7 @@ func (s *scale) rates(what string, k task) {
 	s.found.add(what+", p50, ms", p50[0], p50[1])
 	s.found.add(what+", p99, ms", p99[0], p99[1])
 	s.found.add(what+", processor time of the nodes, us each", cpu[0], cpu[1])
+	s.found.add(what+", page faults that read the disk, each", faults[0], faults[1])
 	s.memory("after " + what)
 }
 
@@ -175,7 +181,8 @@ func (s *scale) run(f *farm, k task, d time.Duration) *outcome {
 // until has a farm do a task until something else is over. It must be answered as it should be.
 func (s *scale) until(f *farm, k task, other func()) *outcome {
 	s.Helper()
-	f.doFor(s.ctx, k, func() { s.sleep(ramp) }) // connections, pages
+	s.check(f.warm("state.db"))
+	f.doFor(s.ctx, k, func() { s.sleep(ramp) })
 	o := f.doFor(s.ctx, k, other)
 	for _, err := range o.errors {
 		s.Errorf("a caller gave up: %v", err)
