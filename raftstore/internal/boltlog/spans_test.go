@@ -7,6 +7,7 @@ import (
 )
 
 func TestSpans(t *testing.T) {
+	t.Parallel()
 	const top = 60
 	r := rand.New(rand.NewPCG(1, 1))
 	for round := range 200 {
@@ -68,6 +69,7 @@ func sameSpans(t *testing.T, round int, s spans, has map[uint64]bool, top uint64
 }
 
 func TestSpansAtTheEnds(t *testing.T) {
+	t.Parallel()
 	var s spans
 	for _, i := range []uint64{0, math.MaxUint64, math.MaxUint64 - 1, 1} {
 		s.add(i)
