@@ -76,8 +76,11 @@ func (n *node) snapshot(entries uint64) error {
 
 // behind gives the entry behind which there are so many bytes of log, 0 when there are fewer.
 func (n *node) behind(last uint64, bytes int64) uint64 {
-	var e raft.Log
-	for i := last; i > 0 && n.late.GetLog(i, &e) == nil; i-- {
+	for i := last; i > 0; i-- {
+		var e raft.Log
+		if n.late.GetLog(i, &e) != nil {
+			break
+		}
 		if bytes -= int64(len(e.Data)); bytes <= 0 {
 			return i - 1
 		}

@@ -17,6 +17,7 @@
 package parallel
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"sync"
@@ -137,11 +138,13 @@ func (l *Log) Drain() error {
 	return l.until(func() bool { return len(l.late) == 0 })
 }
 
-// GetLog reads an entry, late or not.
+// GetLog reads an entry, late or not. The caller may overwrite what it gets, as one that decodes the next entry into the
+// same bytes does.
 func (l *Log) GetLog(index uint64, e *raft.Log) error {
 	l.mu.Lock()
 	if n := len(l.late); n > 0 && index >= l.late[0].Index && index <= l.late[n-1].Index {
 		*e = *l.late[index-l.late[0].Index]
+		e.Data, e.Extensions = bytes.Clone(e.Data), bytes.Clone(e.Extensions)
 		l.mu.Unlock()
 		return nil
 	}

@@ -81,6 +81,25 @@ func holds(t *testing.T, l *Log, from, to uint64) {
 	}
 }
 
+// TestReadersOwnWhatTheyGet: a Log is decoded into again, and its bytes overwritten.
+func TestReadersOwnWhatTheyGet(t *testing.T) {
+	d := newDisk()
+	l := newLog(t, d, always)
+	resume := d.hang()
+	defer resume()
+	if err := l.StoreLogs(entries(1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	var e raft.Log
+	for i := uint64(1); i <= 2; i++ {
+		if err := l.GetLog(i, &e); err != nil {
+			t.Fatal(err)
+		}
+		copy(e.Data, "overwritten")
+	}
+	holds(t, l, 1, 2)
+}
+
 func TestLateEntries(t *testing.T) {
 	d := newDisk()
 	l := newLog(t, d, always)
