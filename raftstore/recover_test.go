@@ -122,6 +122,9 @@ func TestCrashBetweenReceivingAndInstalling(t *testing.T) {
 		h := aheadHistory()
 		content := stream(t, h.state(t, aheadContent))
 		for had, prepare := range before {
+			if kind != LogBolt && had != "no snapshot" {
+				continue // the log has no part in what is different then
+			}
 			for _, step := range steps {
 				f := newFollower(t, h, kind)
 				f.append(1, aheadOwn)
