@@ -94,21 +94,21 @@ func (s *scale) firstAnswer(f *farm, server *procs.Server) (took, cpu time.Durat
 	}
 }
 
-// half is a task at half the rate that the farm can do: what goes on beside it has the other half of the machine.
-func (s *scale) half(f *farm, adds int) task {
+// third is a task at a third of the rate that the farm can do: what goes on beside it has the rest of the machine.
+func (s *scale) third(f *farm, adds int) task {
 	s.Helper()
 	o := s.run(f, task{adds: adds}, scaleTime)
 	s.check(f.settle(s.ctx))
-	return task{adds: adds, rate: o.rate() / 2}
+	return task{adds: adds, rate: o.rate() / 3}
 }
 
 // joins has new nodes join, one after the other, while there is a load.
 func (s *scale) joins() {
-	f, k := s.many, s.half(s.many, 50)
+	f, k := s.many, s.third(s.many, 50)
 	var seconds, cpu series
-	var rate, get, add [2]series
+	var rate, get, add, refused [2]series
 	note := func(i int, o *outcome) {
-		rate[i] = append(rate[i], o.rate())
+		rate[i], refused[i] = append(rate[i], o.rate()), append(refused[i], float64(o.refused))
 		get[i] = append(get[i], quantile(o.get, 0.99))
 		add[i] = append(add[i], quantile(o.add, 0.99))
 	}
@@ -136,6 +136,7 @@ func (s *scale) joins() {
 	s.during.add("a node joins, s", nil, seconds).atMost(30, seconds)
 	s.during.add("processor time of the new node, s", nil, cpu)
 	s.during.add(fmt.Sprintf("%.0f GET and ADD a second, answered", k.rate), rate[0], rate[1])
+	s.during.add("and DISCONNECTED", refused[0], refused[1])
 	r := s.during.add("GET, p99, ms", get[0], get[1])
 	r.atMost(2, r.ratio())
 	r = s.during.add("ADD, p99, ms", add[0], add[1])
@@ -162,7 +163,7 @@ func (s *scale) joined(f *farm, name string) {
 // compacts has the leader make its files smaller while there is a load: with all that it was filled with, several times,
 // and after most of it was removed.
 func (s *scale) compacts() {
-	f, k := s.many, s.half(s.many, 100)
+	f, k := s.many, s.third(s.many, 100)
 	s.compact(f, k, "full", scaleRepeats)
 	s.check(f.keep(s.ctx, f.sessions/10))
 	s.check(f.settle(s.ctx))
@@ -171,7 +172,7 @@ func (s *scale) compacts() {
 
 func (s *scale) compact(f *farm, k task, what string, times int) {
 	var seconds series
-	var state, log, rate, p99 [2]series
+	var state, log, rate, refused, p99 [2]series
 	for range times {
 		before := s.run(f, k, scaleLonger)
 		leader := serving(s.T, s.ctx, f.servers...)
@@ -186,7 +187,8 @@ func (s *scale) compact(f *farm, k task, what string, times int) {
 			seconds = append(seconds, time.Since(began).Seconds())
 		})
 		for i, o := range []*outcome{before, during} {
-			rate[i], p99[i] = append(rate[i], o.rate()), append(p99[i], quantile(o.add, 0.99))
+			rate[i], refused[i] = append(rate[i], o.rate()), append(refused[i], float64(o.refused))
+			p99[i] = append(p99[i], quantile(o.add, 0.99))
 			state[i] = append(state[i], float64([]int64{c.StateBefore, c.StateAfter}[i])/(1<<20))
 			log[i] = append(log[i], float64([]int64{c.LogBefore, c.LogAfter}[i])/(1<<20))
 		}
@@ -196,6 +198,7 @@ func (s *scale) compact(f *farm, k task, what string, times int) {
 	s.during.add("state file, MiB, before and after it", state[0], state[1])
 	s.during.add("log, MiB, before and after it", log[0], log[1])
 	s.during.add(fmt.Sprintf("%.0f ADD a second, answered", k.rate), rate[0], rate[1])
+	s.during.add("and DISCONNECTED", refused[0], refused[1])
 	r := s.during.add("ADD, p99, ms", p99[0], p99[1])
 	r.atMost(1.5, r.ratio())
 }

@@ -30,7 +30,8 @@ type outcome struct {
 	get, add []time.Duration // latencies, in order
 	cpu      time.Duration   // of all servers
 	faults   int64           // as in usage
-	errors   []error
+	refused  int             // requests that were answered DISCONNECTED
+	errors   []error         // with which callers ended
 }
 
 func (o *outcome) rate() float64 { return float64(len(o.get)+len(o.add)) / o.seconds }
@@ -87,6 +88,7 @@ func (f *farm) do(ctx context.Context, k task) *outcome {
 	o.cpu, o.faults = after.cpu-before.cpu, after.faults-before.faults
 	for _, c := range callers {
 		o.get, o.add = append(o.get, c.get...), append(o.add, c.add...)
+		o.refused += c.refused
 		if c.err != nil {
 			o.errors = append(o.errors, c.err)
 		}
@@ -107,10 +109,11 @@ type caller struct {
 	out, req []byte
 	answer   wire.Message
 	get, add []time.Duration
+	refused  int
 	err      error
 }
 
-// run ends with the first answer that is not as it should be.
+// run ends with the first answer that is not as it should be; DISCONNECTED may be.
 func (c *caller) run(ctx context.Context) error {
 	conn, err := c.to.Dial(ctx)
 	if err != nil {
@@ -138,13 +141,15 @@ func (c *caller) run(ctx context.Context) error {
 		} else {
 			err = c.askGet(conn, answers)
 		}
-		if err != nil {
-			return err
-		}
 		answered = time.Now()
-		if isAdd {
+		switch {
+		case errors.Is(err, wire.Disconnected):
+			c.refused++
+		case err != nil:
+			return err
+		case isAdd:
 			c.add = append(c.add, answered.Sub(asked))
-		} else {
+		default:
 			c.get = append(c.get, answered.Sub(asked))
 		}
 	}

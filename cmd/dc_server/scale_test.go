@@ -178,12 +178,15 @@ func (s *scale) run(f *farm, k task, d time.Duration) *outcome {
 	return s.until(f, k, func() { s.sleep(d) })
 }
 
-// until has a farm do a task until something else is over. It must be answered as it should be.
+// until has a farm do a task until something else is over. Wrong answers fail the test.
 func (s *scale) until(f *farm, k task, other func()) *outcome {
 	s.Helper()
 	s.check(f.warm("state.db"))
 	f.doFor(s.ctx, k, func() { s.sleep(ramp) })
 	o := f.doFor(s.ctx, k, other)
+	if o.refused > 0 {
+		s.Logf("%d requests were answered DISCONNECTED", o.refused)
+	}
 	for _, err := range o.errors {
 		s.Errorf("a caller gave up: %v", err)
 	}
