@@ -142,8 +142,32 @@ func (l *Log) StoreLogs(es []*raft.Log) error {
 	})
 }
 
-// DeleteRange deletes the entries from first to last, as far as they are there.
+// trimEntries are deleted in one write.
+const trimEntries = 64
+
+// DeleteRange deletes the entries from first to last, as far as they are there. Those at the front go some at a time, so
+// that what is to be stored need not wait for all; a crash leaves a log that begins later. At the end it could leave a gap.
 func (l *Log) DeleteRange(first, last uint64) error {
+	end, err := l.LastIndex()
+	if err != nil {
+		return err
+	}
+	for last < end {
+		front, err := l.FirstIndex() // it is behind a gap, perhaps
+		if err != nil {
+			return err
+		}
+		if front < first || front > last || last-front < trimEntries {
+			break
+		}
+		if err := l.deleteRange(front, front+trimEntries-1); err != nil {
+			return err
+		}
+	}
+	return l.deleteRange(first, last)
+}
+
+func (l *Log) deleteRange(first, last uint64) error {
 	return l.write(func(s *raftboltdb.BoltStore) error { return s.DeleteRange(first, last) }, func() {
 		l.holds.entries.remove(first, last)
 		l.changes.delete(first, last)

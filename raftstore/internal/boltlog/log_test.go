@@ -220,3 +220,39 @@ func TestRefused(t *testing.T) {
 		t.Error("a directory was opened")
 	}
 }
+
+// TestTrim deletes more at the front than goes in one write, across a gap, and all there is.
+func TestTrim(t *testing.T) {
+	l, err := Open(filepath.Join(t.TempDir(), "raft.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	store := func(from, to uint64) {
+		t.Helper()
+		var es []*raft.Log
+		for i := from; i <= to; i++ {
+			es = append(es, &raft.Log{Index: i, Data: []byte("x")})
+		}
+		if err := l.StoreLogs(es); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store(10, 10+3*trimEntries)
+	store(1e15, 1e15+2*trimEntries)
+	for _, test := range []struct{ first, last, left uint64 }{
+		{1, 9, 10},
+		{1, 10, 11},
+		{1, 11 + trimEntries, 12 + trimEntries},
+		{1, 1e15 + trimEntries, 1e15 + trimEntries + 1},
+		{1, 5, 1e15 + trimEntries + 1},
+		{1, 1e15 + 2*trimEntries, 0},
+	} {
+		if err := l.DeleteRange(test.first, test.last); err != nil {
+			t.Fatal(err)
+		}
+		if first, err := l.FirstIndex(); err != nil || first != test.left {
+			t.Errorf("without %d to %d the log begins with %d, not %d (%v)", test.first, test.last, first, test.left, err)
+		}
+	}
+}
