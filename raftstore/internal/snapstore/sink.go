@@ -13,8 +13,13 @@ type Sink struct {
 	meta  raft.SnapshotMeta
 	own   bool
 	file  *os.File
+	dirty int // bytes written and not synced
 	done  bool
 }
+
+// syncBytes are synced together. All of a large file at once would hold up whoever else syncs something on that disk for
+// seconds.
+const syncBytes = 4 << 20
 
 // ID is the snapshot's.
 func (k *Sink) ID() string { return k.meta.ID }
@@ -31,7 +36,13 @@ func (k *Sink) Write(p []byte) (int, error) {
 		}
 		k.file = f
 	}
-	return k.file.Write(p)
+	n, err := k.file.Write(p)
+	k.dirty += n
+	if err == nil && k.dirty >= syncBytes {
+		k.dirty = 0
+		err = k.file.Sync()
+	}
+	return n, err
 }
 
 // Close makes the snapshot the newest one. Received bytes are synced and have their final name before the record says
