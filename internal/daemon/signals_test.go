@@ -57,6 +57,10 @@ func TestLogFileIsOpenedAnew(t *testing.T) {
 	dir := shortDir(t)
 	log := filepath.Join(dir, "log")
 	pid := detached(t, dir, "-log-file", "log")
+	eventually(t, "it says that it is ready", func() bool { // it may be up before that
+		b, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(b), "msg=ready")
+	})
 	if err := os.Rename(log, log+".1"); err != nil {
 		t.Fatal(err)
 	}
