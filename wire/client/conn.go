@@ -7,11 +7,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/internal/rawconn"
 )
 
 // Defaults of a ConnConfig.
@@ -40,7 +39,7 @@ type ConnConfig struct {
 // together in the next one.
 type Conn struct {
 	nc           net.Conn
-	raw          syscall.RawConn // nc's, if it has one
+	raw          *rawconn.Conn // nc, if it is of a kind that has one
 	rules        wire.Rules
 	writeTimeout time.Duration
 	slots        chan struct{} // one element for each request under way
@@ -84,6 +83,9 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 		slots:        make(chan struct{}, cfg.MaxInFlight),
 		done:         make(chan struct{}),
 		pending:      make(map[uint32]*call),
+	}
+	if c.raw != nil {
+		c.nc = c.raw
 	}
 	c.lastHeard.Store(time.Now().UnixNano())
 	c.running.Go(c.read)

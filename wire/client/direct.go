@@ -1,7 +1,5 @@
 package client
 
-import "github.com/distcache/distcache/wire/internal/rawconn"
-
 // writeNow writes the first request in a while, with which none can share a write, on the caller's goroutine: that saves
 // the wait for another. It does not block; what the kernel doesn't take at once is left to flush. It is called with the
 // lock held and releases it.
@@ -10,7 +8,7 @@ func (c *Conn) writeNow() {
 	c.running.Add(1)
 	c.fill()
 	c.mu.Unlock()
-	c.wrote = rawconn.Write(c.raw, c.out)
+	c.wrote = c.raw.WriteNow(c.out)
 	c.mu.Lock()
 	if c.err == nil && c.wrote == len(c.out) && len(c.queue) == 0 {
 		c.flushing = false

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/distcache/distcache/wire"
@@ -30,12 +29,13 @@ var (
 type conn struct {
 	s   *Server
 	nc  net.Conn
-	raw syscall.RawConn // nc's, for a Starter's answers; nil if it has none
+	now nowWriter // nc, if it is one
 
 	// The reading goroutine's own.
 	r       *wire.Reader
 	msg     wire.Message
 	buf     *[]byte   // holds msg's payload; nil while there is none
+	early   []byte    // what a loop has read, to be read again
 	arrival time.Time // of the bytes read last
 	shared  bool      // requests have been handed to workers
 
@@ -55,6 +55,9 @@ type conn struct {
 	answered time.Time
 	broken   error // no more can be written
 }
+
+// A nowWriter writes what the kernel takes without waiting.
+type nowWriter interface{ WriteNow(b []byte) (taken int) }
 
 var readers = sync.Pool{New: func() any { return wire.NewReader(nil, wire.Requests) }}
 
@@ -89,8 +92,13 @@ func (c *conn) handshake() error {
 }
 
 // Read is how the wire.Reader reads the connection.
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.nc.Read(p)
+func (c *conn) Read(p []byte) (n int, err error) {
+	if len(c.early) > 0 {
+		n = copy(p, c.early)
+		c.early = c.early[n:]
+	} else {
+		n, err = c.nc.Read(p)
+	}
 	if n > 0 {
 		c.s.counters.bytesIn.Add(uint64(n))
 		c.arrival = time.Now()

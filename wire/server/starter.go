@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/internal/rawconn"
 )
 
 // A Starter is a [Store] that carries requests out without a goroutine that waits for each, as one does that sends them
@@ -72,10 +71,10 @@ func (c *conn) flushSoon() {
 
 // writeSome hands b to the kernel as far as that is possible without waiting.
 func (c *conn) writeSome(b []byte) (taken int) {
-	if c.raw == nil {
+	if c.now == nil {
 		return 0
 	}
-	taken = rawconn.Write(c.raw, b)
+	taken = c.now.WriteNow(b)
 	c.s.counters.bytesOut.Add(uint64(taken))
 	return taken
 }

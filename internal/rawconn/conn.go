@@ -1,0 +1,141 @@
+// Package rawconn reads and writes sockets at less cost than package net does, and without waiting where nobody may be
+// held up by a slow peer.
+//
+// [Conn] does so for connections that have been opened or accepted as usual. A [Poller] and the [Bare] connections that
+// it watches do without a goroutine for each: many short connections are cheaper that way.
+package rawconn
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// A Conn is a connection that is read and written by way of its descriptor. One goroutine may read from it, and one
+// write to it, at a time.
+type Conn struct {
+	net.Conn
+	*stream
+}
+
+// Of makes a Conn of a connection, or returns nil when there is something between it and its descriptor, as TLS is.
+// Deadlines and Close are those of nc.
+func Of(nc net.Conn) *Conn {
+	var raw syscall.RawConn
+	var err error
+	switch nc := nc.(type) {
+	case *net.UnixConn:
+		raw, err = nc.SyscallConn()
+	case *net.TCPConn:
+		raw, err = nc.SyscallConn()
+	default:
+		return nil
+	}
+	if err != nil {
+		return nil
+	}
+	return &Conn{Conn: nc, stream: newStream(raw)}
+}
+
+// Read is net.Conn's.
+func (c *Conn) Read(b []byte) (int, error) { return c.stream.Read(b) }
+
+// Write is net.Conn's.
+func (c *Conn) Write(b []byte) (int, error) { return c.stream.Write(b) }
+
+// CloseWrite is that of the connection beneath.
+func (c *Conn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+
+// A stream reads and writes a descriptor.
+type stream struct {
+	raw     syscall.RawConn
+	in, out transfer
+	now     func(fd uintptr) bool // out's try, that does not wait
+}
+
+// A transfer is a read or a write under way.
+type transfer struct {
+	b   []byte
+	n   int // of b
+	err error
+	try func(fd uintptr) (done bool)
+}
+
+func newStream(raw syscall.RawConn) *stream {
+	s := &stream{raw: raw}
+	s.in.try, s.out.try = s.in.read, s.out.write
+	s.now = func(fd uintptr) bool { s.out.write(fd); return true }
+	return s
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	t := &s.in
+	t.b, t.n, t.err = b, 0, nil
+	err := s.raw.Read(t.try)
+	t.b = nil
+	switch {
+	case err != nil:
+		return 0, err
+	case t.err != nil:
+		return 0, os.NewSyscallError("read", t.err)
+	case t.n == 0:
+		return 0, io.EOF
+	}
+	return t.n, nil
+}
+
+func (s *stream) Write(b []byte) (int, error) {
+	t := &s.out
+	t.b, t.n, t.err = b, 0, nil
+	err := s.raw.Write(t.try)
+	t.b = nil
+	if err == nil && t.err != nil {
+		err = os.NewSyscallError("write", t.err)
+	}
+	return t.n, err
+}
+
+// WriteNow hands b to the kernel as far as that is possible without waiting, and says how much that was. What goes wrong is
+// for the next write to find out. A write deadline that has passed is an error of the connection, and takes nothing.
+func (s *stream) WriteNow(b []byte) int {
+	t := &s.out
+	t.b, t.n, t.err = b, 0, nil
+	_ = s.raw.Write(s.now)
+	t.b = nil
+	return t.n
+}
+
+// read is done when there was something to read, the end of it included.
+func (t *transfer) read(fd uintptr) bool {
+	n, err := read(fd, t.b)
+	if err == syscall.EAGAIN {
+		return false
+	}
+	if err != 0 {
+		t.err = err
+	} else {
+		t.n = n
+	}
+	return true
+}
+
+// write is done when all has been written.
+func (t *transfer) write(fd uintptr) bool {
+	for t.n < len(t.b) {
+		n, err := write(fd, t.b[t.n:])
+		switch err {
+		case 0:
+			t.n += n
+		case syscall.EAGAIN:
+			return false
+		default:
+			t.err = err
+			return true
+		}
+	}
+	return true
+}

@@ -1,0 +1,131 @@
+package rawconn
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Poller waits for many descriptors at once, with epoll. Its own descriptor is among those that the runtime waits
+// for, so that whoever is in Wait costs no thread. One goroutine uses it; Close may be called by another.
+type Poller struct {
+	file   *os.File
+	raw    syscall.RawConn
+	events [64]event
+	found  int
+	try    func(fd uintptr) bool
+	one    event // for Add
+	closed atomic.Bool
+}
+
+// event is the kernel's struct epoll_event. It is made of unix.EpollEvent so that it is right on every architecture.
+type event unix.EpollEvent
+
+// NewPoller makes a Poller that watches nothing.
+func NewPoller() (*Poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p := &Poller{file: os.NewFile(uintptr(fd), "epoll")}
+	if p.raw, err = p.file.SyscallConn(); err == nil {
+		err = p.file.SetDeadline(time.Time{}) // which tells whether the runtime waits for it
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.file.Close())
+	}
+	p.try = p.look
+	return p, nil
+}
+
+// Close ends Wait and all later calls. It may be called twice.
+func (p *Poller) Close() error {
+	if p.closed.Swap(true) {
+		return nil
+	}
+	return p.file.Close()
+}
+
+// Add watches a descriptor: Wait names it as long as there is something to read, or it has ended.
+func (p *Poller) Add(fd int) error { return p.control(unix.EPOLL_CTL_ADD, fd) }
+
+// Remove watches a descriptor no more. One that is closed for good is removed by that.
+func (p *Poller) Remove(fd int) error { return p.control(unix.EPOLL_CTL_DEL, fd) }
+
+func (p *Poller) control(how, fd int) error {
+	var errno syscall.Errno
+	p.one = event{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(fd)}
+	err := p.raw.Control(func(ep uintptr) {
+		_, _, errno = syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, ep, uintptr(how), uintptr(fd), uintptr(unsafe.Pointer(&p.one)), 0, 0)
+	})
+	if err == nil && errno != 0 {
+		err = os.NewSyscallError("epoll_ctl", errno)
+	}
+	return err
+}
+
+// Wait appends to fds[:0] the descriptors that have something to read, when there are any. Past the deadline it fails with
+// os.ErrDeadlineExceeded, after Close with os.ErrClosed.
+func (p *Poller) Wait(fds []int) ([]int, error) {
+	fds = fds[:0]
+	if err := p.raw.Read(p.try); err != nil {
+		if p.closed.Load() {
+			err = os.ErrClosed
+		}
+		return fds, err
+	}
+	for _, e := range p.events[:p.found] {
+		fds = append(fds, int(e.Fd))
+	}
+	return fds, nil
+}
+
+// SetDeadline is that of Wait.
+func (p *Poller) SetDeadline(t time.Time) error { return p.file.SetReadDeadline(t) }
+
+func (p *Poller) look(ep uintptr) bool {
+	n, _, err := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, ep, uintptr(unsafe.Pointer(&p.events)), uintptr(len(p.events)), 0, 0, 0)
+	p.found = 0
+	if err == 0 {
+		p.found = int(n)
+	}
+	return p.found > 0
+}
+
+// Descriptor is a listener's, for Add. It is the listener's as long as that is open.
+func Descriptor(l *net.UnixListener) (fd int, err error) {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	err = raw.Control(func(s uintptr) { fd = int(s) })
+	return fd, err
+}
+
+// Accept takes the next connection of a listener, without waiting: syscall.EAGAIN when there is none.
+func Accept(l syscall.RawConn, local net.Addr) (*Bare, error) {
+	var fd uintptr
+	var errno syscall.Errno
+	err := l.Control(func(s uintptr) {
+		fd, _, errno = syscall.RawSyscall6(syscall.SYS_ACCEPT4, s, 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case errno == syscall.EAGAIN:
+		return nil, errno
+	case errno != 0:
+		return nil, os.NewSyscallError("accept4", errno)
+	}
+	return &Bare{fd: int(fd), local: local}, nil
+}
