@@ -284,7 +284,7 @@ func TestMaxRequests(t *testing.T) {
 
 // Shutdown answers every request that has arrived, refuses new connections and closes the old ones.
 func TestShutdown(t *testing.T) {
-	for _, network := range []string{"unix", "tcp"} {
+	for _, network := range networks {
 		store := newGateStore(t, "a")
 		i := start(t, network, server.Config{Store: store})
 		idle := i.dial(t)

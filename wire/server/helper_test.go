@@ -26,7 +26,11 @@ type instance struct {
 	log  *logBuffer
 }
 
-// start serves cfg on a unix socket or, for "tcp", on the loopback.
+// networks are what start knows.
+var networks = []string{"unix", "tcp", "loop"}
+
+// start serves cfg on a unix socket or, for "tcp", on the loopback. "loop" is a unix socket whose first requests are the
+// business of one goroutine, where there is such a thing: the store is made a Starter for it.
 func start(t testing.TB, network string, cfg server.Config) *instance {
 	t.Helper()
 	log := new(logBuffer)
@@ -37,6 +41,9 @@ func start(t testing.TB, network string, cfg server.Config) *instance {
 		m := server.NewMemory(0)
 		t.Cleanup(func() { m.Close() })
 		cfg.Store = m
+	}
+	if network == "loop" {
+		network, cfg.Store = "unix", starting{cfg.Store}
 	}
 	s, err := server.New(cfg)
 	if err != nil {
@@ -59,6 +66,27 @@ func start(t testing.TB, network string, cfg server.Config) *instance {
 		}
 	})
 	return &instance{s, l.Addr(), log}
+}
+
+// starting makes any store a Starter.
+type starting struct{ server.Store }
+
+func (s starting) Start(op wire.Op, id, data []byte, timeout time.Duration, deadline time.Time, done server.Completion) {
+	id, data = bytes.Clone(id), bytes.Clone(data)
+	go func() {
+		ctx, cancel := context.WithDeadline(context.Background(), deadline)
+		defer cancel()
+		switch op {
+		case wire.OpAdd:
+			done.Done(nil, s.Add(ctx, id, data, timeout))
+		case wire.OpGet:
+			done.Done(s.Get(ctx, id))
+		case wire.OpRemove:
+			done.Done(nil, s.Remove(ctx, id))
+		default:
+			done.Done(nil, s.Have(ctx, id))
+		}
+	}()
 }
 
 // A logBuffer takes a logger's lines.

@@ -50,7 +50,7 @@ func TestBadInput(t *testing.T) {
 		{"short ADD", "00110000 00 00000001 00 00 01 0007 00000000000000", "ADD payload"},
 		{"random", hex.EncodeToString(random[:]), "version"},
 	}
-	for _, network := range []string{"unix", "tcp"} {
+	for _, network := range networks {
 		for _, prompt := range []bool{true, false} {
 			for _, x := range cases {
 				t.Run(network+"/"+x.name, func(t *testing.T) {
@@ -175,78 +175,94 @@ func TestNeverReads(t *testing.T) {
 
 // An idle peer is dropped after IdleTimeout, but not with a request open.
 func TestIdle(t *testing.T) {
-	store := newGateStore(t, "a")
-	i := start(t, "unix", server.Config{Store: store, IdleTimeout: 50 * time.Millisecond})
-	busy := i.dial(t)
-	busy.send(1, wire.OpHave, []byte("a"))
-	<-store.entered
-	idle := i.dial(t)
-	idle.want(wire.NotOK, wire.OpHave, []byte("b"))
-	idle.wantClosed()
-	idle = i.dial(t)
-	idle.wantClosed()
-	if n := i.Stats().Idled; n != 2 {
-		t.Errorf("%d idled", n)
-	}
-	store.gates["a"] <- 1
-	if m := busy.recv(); m.UID != 1 {
-		t.Errorf("uid %d", m.UID)
-	}
-	busy.wantClosed()
-	if log := i.log.String(); log != "" {
-		t.Errorf("logged: %s", log)
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) {
+			store := newGateStore(t, "a")
+			i := start(t, network, server.Config{Store: store, IdleTimeout: 50 * time.Millisecond})
+			busy := i.dial(t)
+			busy.send(1, wire.OpHave, []byte("a"))
+			<-store.entered
+			idle := i.dial(t)
+			idle.want(wire.NotOK, wire.OpHave, []byte("b"))
+			idle.wantClosed()
+			idle = i.dial(t)
+			idle.wantClosed()
+			if n := i.Stats().Idled; n != 2 {
+				t.Errorf("%d idled", n)
+			}
+			store.gates["a"] <- 1
+			if m := busy.recv(); m.UID != 1 {
+				t.Errorf("uid %d", m.UID)
+			}
+			busy.wantClosed()
+			if log := i.log.String(); log != "" {
+				t.Errorf("logged: %s", log)
+			}
+		})
 	}
 }
 
 // A peer that has said all it has to say still gets its answers.
 func TestHalfClose(t *testing.T) {
-	store := newGateStore(t, "a")
-	i := start(t, "tcp", server.Config{Store: store})
-	c := i.dial(t)
-	c.send(1, wire.OpHave, []byte("a"))
-	c.send(2, wire.OpHave, []byte("b"))
-	c.Conn.(*net.TCPConn).CloseWrite()
-	if m := c.recv(); m.UID != 2 {
-		t.Errorf("uid %d first", m.UID)
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) {
+			store := newGateStore(t, "a")
+			i := start(t, network, server.Config{Store: store})
+			c := i.dial(t)
+			c.send(1, wire.OpHave, []byte("a"))
+			c.send(2, wire.OpHave, []byte("b"))
+			c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+			if m := c.recv(); m.UID != 2 {
+				t.Errorf("uid %d first", m.UID)
+			}
+			store.gates["a"] <- 1
+			if m := c.recv(); m.UID != 1 {
+				t.Errorf("uid %d second", m.UID)
+			}
+			c.wantClosed()
+		})
 	}
-	store.gates["a"] <- 1
-	if m := c.recv(); m.UID != 1 {
-		t.Errorf("uid %d second", m.UID)
-	}
-	c.wantClosed()
 }
 
 // A peer that goes away with requests in flight does no harm.
 func TestGoneWithRequestsOpen(t *testing.T) {
-	store := newGateStore(t, "a")
-	i := start(t, "unix", server.Config{Store: store})
-	for range 20 {
-		c := i.dial(t)
-		c.send(1, wire.OpHave, []byte("a"))
-		<-store.entered
-		c.Close()
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) {
+			store := newGateStore(t, "a")
+			i := start(t, network, server.Config{Store: store})
+			for range 20 {
+				c := i.dial(t)
+				c.send(1, wire.OpHave, []byte("a"))
+				<-store.entered
+				c.Close()
+			}
+			for range 20 {
+				store.gates["a"] <- 1
+			}
+			eventually(t, "all is given back", func() bool { s := i.Stats(); return s.Connections == 0 && s.InFlight == 0 })
+			i.dial(t).want(wire.NotOK, wire.OpHave, []byte("b"))
+		})
 	}
-	for range 20 {
-		store.gates["a"] <- 1
-	}
-	eventually(t, "all is given back", func() bool { s := i.Stats(); return s.Connections == 0 && s.InFlight == 0 })
-	i.dial(t).want(wire.NotOK, wire.OpHave, []byte("b"))
 }
 
 // Past MaxConns a connection is closed at once; there is room again when one goes.
 func TestMaxConns(t *testing.T) {
-	i := start(t, "unix", server.Config{MaxConns: 2})
-	first, second := i.dial(t), i.dial(t)
-	first.want(wire.NotOK, wire.OpHave, []byte("a"))
-	second.want(wire.NotOK, wire.OpHave, []byte("a"))
-	third := i.dial(t)
-	third.wantClosed()
-	if s := i.Stats(); s.Refused != 1 || s.Connections != 2 || !strings.Contains(i.log.String(), "limit=2") {
-		t.Errorf("%+v; log: %s", s, i.log)
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) {
+			i := start(t, network, server.Config{MaxConns: 2})
+			first, second := i.dial(t), i.dial(t)
+			first.want(wire.NotOK, wire.OpHave, []byte("a"))
+			second.want(wire.NotOK, wire.OpHave, []byte("a"))
+			third := i.dial(t)
+			third.wantClosed()
+			if s := i.Stats(); s.Refused != 1 || s.Connections != 2 || !strings.Contains(i.log.String(), "limit=2") {
+				t.Errorf("%+v; log: %s", s, i.log)
+			}
+			first.Close()
+			eventually(t, "there is room", func() bool { return i.Stats().Connections == 1 })
+			i.dial(t).want(wire.NotOK, wire.OpHave, []byte("a"))
+		})
 	}
-	first.Close()
-	eventually(t, "there is room", func() bool { return i.Stats().Connections == 1 })
-	i.dial(t).want(wire.NotOK, wire.OpHave, []byte("a"))
 }
 
 // A failingListener has errors instead of connections.

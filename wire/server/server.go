@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/ratelog"
+	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/internal/rawconn"
 )
 
 // ErrClosed is what Serve and ServeConn return when the server has been shut down before they were called.
@@ -71,6 +71,15 @@ func New(cfg Config) (*Server, error) {
 // (io.EOF): then it returns nil. Any other error of l ends it too, except passing ones such as running out of file
 // descriptors, which it sits out. Several listeners may be served at once.
 func (s *Server) Serve(l net.Listener) error {
+	ended := make(chan error, 1)
+	if loop := s.newLoop(l, ended); loop != nil {
+		return s.serve(loop, loop, ended)
+	}
+	return s.serve(l, &acceptor{s: s, l: l, ended: ended}, ended)
+}
+
+// serve has t accept connections from l until it says why it has ended.
+func (s *Server) serve(l net.Listener, t task, ended <-chan error) error {
 	s.mu.Lock()
 	if s.stopping.Load() {
 		s.mu.Unlock()
@@ -78,8 +87,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return ErrClosed
 	}
 	s.listeners[l] = struct{}{}
-	a := &acceptor{s: s, l: l, ended: make(chan error, 1)}
-	s.workers.run(a)
+	s.workers.run(t)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
@@ -88,7 +96,7 @@ func (s *Server) Serve(l net.Listener) error {
 		l.Close()
 	}()
 
-	return <-a.ended
+	return <-ended
 }
 
 // An acceptor accepts connections. The worker that has accepted one serves it, and leaves the next to another: so a
@@ -96,7 +104,7 @@ func (s *Server) Serve(l net.Listener) error {
 type acceptor struct {
 	s     *Server
 	l     net.Listener
-	ended chan error // why no more are accepted
+	ended chan<- error // why no more are accepted
 }
 
 func (a *acceptor) run() {
@@ -160,11 +168,12 @@ func (s *Server) newConn(nc net.Conn) *conn {
 		nc.Close()
 		return nil
 	}
-	c := &conn{s: s, nc: nc}
-	c.room.L = &c.mu
-	if s.starter != nil {
-		c.raw = rawconn.Of(nc)
+	if raw := rawconn.Of(nc); raw != nil {
+		nc = raw
 	}
+	c := &conn{s: s, nc: nc}
+	c.now, _ = nc.(nowWriter)
+	c.room.L = &c.mu
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)
 	s.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 
 // Every operation and status that the protocol has, over both networks, from memory and by workers.
 func TestOperations(t *testing.T) {
-	for _, network := range []string{"unix", "tcp"} {
+	for _, network := range networks {
 		for _, prompt := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/prompt=%v", network, prompt), func(t *testing.T) {
 				m := server.NewMemory(0)
