@@ -5,8 +5,18 @@ package main
 
 import (
 	"os"
+	"runtime"
 
 	"github.com/distcache/distcache/internal/daemon"
 )
 
-func main() { os.Exit(daemon.Main(program, run)) }
+func main() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(processors(runtime.GOMAXPROCS(0)))
+	}
+	os.Exit(daemon.Main(program, run))
+}
+
+// processors is how many of a machine's to use. What a proxy does for a request is so little that waking another
+// processor for a part of it costs more than it saves, and the machine is there for the web server.
+func processors(all int) int { return max(1, min(all/4, 4)) }
