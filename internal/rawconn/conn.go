@@ -19,12 +19,22 @@ type Conn struct {
 	*stream
 }
 
-// Of makes a Conn of a connection, or returns nil when there is something between it and its descriptor, as TLS is.
-// Deadlines and Close are those of nc.
+// Wrap returns a Conn of a connection, or the connection itself when there is none of it.
+func Wrap(nc net.Conn) net.Conn {
+	if c := Of(nc); c != nil {
+		return c
+	}
+	return nc
+}
+
+// Of makes a Conn of a connection that is none yet. It returns nil when there is something between the connection and its
+// descriptor, as TLS is. Deadlines and Close are those of nc.
 func Of(nc net.Conn) *Conn {
 	var raw syscall.RawConn
 	var err error
 	switch nc := nc.(type) {
+	case *Conn:
+		return nc
 	case *net.UnixConn:
 		raw, err = nc.SyscallConn()
 	case *net.TCPConn:

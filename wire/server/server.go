@@ -168,11 +168,8 @@ func (s *Server) newConn(nc net.Conn) *conn {
 		nc.Close()
 		return nil
 	}
-	if raw := rawconn.Of(nc); raw != nil {
-		nc = raw
-	}
-	c := &conn{s: s, nc: nc}
-	c.now, _ = nc.(nowWriter)
+	c := &conn{s: s, nc: rawconn.Wrap(nc)}
+	c.now, _ = c.nc.(nowWriter)
 	c.room.L = &c.mu
 	s.conns[c] = struct{}{}
 	s.wg.Add(1)

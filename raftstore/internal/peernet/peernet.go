@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/ratelog"
+	"github.com/distcache/distcache/internal/rawconn"
 )
 
 // What a connection is for, told by its first byte.
@@ -45,7 +46,11 @@ func (TCP) Listen(address string) (net.Listener, error) { return net.Listen("tcp
 // Dial connects to HOST:PORT.
 func (TCP) Dial(ctx context.Context, address string) (net.Conn, error) {
 	var d net.Dialer
-	return d.DialContext(ctx, "tcp", address)
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return rawconn.Wrap(c), nil
 }
 
 // A Mux is the peer port. Close stops it and closes every connection it accepted.
@@ -110,6 +115,7 @@ func (m *Mux) accept() {
 			time.Sleep(50 * time.Millisecond) // out of descriptors, most likely: others must close first
 			continue
 		}
+		c = rawconn.Wrap(c)
 		if !m.track(c) {
 			if !m.isClosed() {
 				m.log.Warn("peer port: connection refused: too many are open", "remote", c.RemoteAddr().String(), "limit", maxConns)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -435,8 +436,9 @@ func nameless() string { return "" }
 // A node of another cluster is turned away, and one that does not know its cluster by one that does.
 func TestAnotherCluster(t *testing.T) {
 	m := listen(t, refuseAll)
-	ours := "ours"
-	l := m.Layer("node:1", func() string { return ours })
+	var ours atomic.Value
+	ours.Store("ours")
+	l := m.Layer("node:1", func() string { return ours.Load().(string) })
 	l.Open()
 	greeting := func(name string) []byte { return append([]byte{kindRaft, byte(len(name))}, name...) }
 	taken := func(name string) {
@@ -452,7 +454,7 @@ func TestAnotherCluster(t *testing.T) {
 	closed(t, dialTo(t, m, greeting("")...))
 	closed(t, dialTo(t, m, kindRaft, maxCluster+1))
 	taken("ours")
-	ours = ""
+	ours.Store("")
 	taken("theirs")
 	taken("")
 }
