@@ -17,31 +17,38 @@ var ErrBusy = errors.New("the state file is being rewritten or replaced already"
 
 const (
 	compactSuffix = ".compact"
-	copyBytes     = 1 << 20 // of sessions in a transaction of the copy: others get at the disk in between
-	catchUpKeys   = 256     // changed meanwhile, with which flushes may be kept waiting
+	catchUpKeys   = 256 // changed meanwhile, with which flushes may be kept waiting
 	catchUpRounds = 10
 )
 
 // Compact rewrites the file without its free pages, which bbolt uses again but never gives back. It goes on beside
-// everything else, and needs as much room as the sessions take. If it fails or ctx ends, the file is as it was. It
-// returns the file's size in bytes, before and after.
+// everything else, and needs as much room as the sessions take. If it fails or ctx ends, the file is as it was; but once
+// the copy is in its place, ctx only has the old file's room given back in one go. It returns the file's size in bytes,
+// before and after, when that room is there again; while the old file is still sent to another node, it doesn't wait.
 func (m *Machine) Compact(ctx context.Context) (before, after int64, err error) {
 	c := &compaction{m: m, path: m.path + compactSuffix, done: make(chan struct{})}
-	ctx, c.cancel = context.WithCancel(ctx)
-	defer c.cancel()
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, cancel)()
+	if ctx.Err() != nil {
+		cancel()
+	}
+	c.cancel = cancel
 	if err := c.begin(); err != nil {
+		cancel()
 		return 0, 0, err
 	}
 	before = fileSize(c.from)
-	if err := c.run(ctx); err != nil {
+	if err := c.run(own); err != nil {
 		c.end()
 		return 0, 0, fmt.Errorf("compact state file %s: %w", m.path, err)
 	}
 	after = fileSize(c.to)
-	go func() {
-		m.retire(c.from, c.file)
-		c.end()
-	}()
+	readers := m.streamsOf(c.from)
+	if len(readers) > 0 {
+		go c.retire(own, readers)
+	} else {
+		c.retire(own, nil)
+	}
 	return before, after, nil
 }
 
@@ -52,8 +59,8 @@ type compaction struct {
 	from   *bbolt.DB
 	file   *os.File // that of from
 	to     *bbolt.DB
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the old file is closed, or the copy given up
+	cancel context.CancelFunc // ends it; may be called at any time, and then the old file is closed at once
+	done   chan struct{}      // closed when the old file is closed, or the copy given up
 
 	changed [][keySize]byte // sessions that flushes have written or deleted since the copy began; under flushMu
 }
@@ -72,6 +79,7 @@ func (c *compaction) begin() error {
 }
 
 func (c *compaction) end() {
+	c.cancel()
 	c.m.mu.Lock()
 	c.m.compacting = nil
 	c.m.mu.Unlock()
@@ -80,7 +88,7 @@ func (c *compaction) end() {
 
 // run makes the copy, and puts it in its place while no flush can change either.
 func (c *compaction) run(ctx context.Context) (err error) {
-	if err := removeFile(c.path); err != nil {
+	if err := errors.Join(ctx.Err(), removeFile(c.path)); err != nil {
 		return err
 	}
 	if c.to, err = openFile(c.path, true); err != nil {
@@ -98,11 +106,8 @@ func (c *compaction) run(ctx context.Context) (err error) {
 		return err
 	}
 	for range catchUpRounds {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		changed := c.take()
-		if err := c.repeat(changed); err != nil {
+		if err := c.repeat(ctx, changed, copyRest); err != nil {
 			return err
 		}
 		if len(changed) <= catchUpKeys {
@@ -111,7 +116,7 @@ func (c *compaction) run(ctx context.Context) (err error) {
 	}
 	c.m.flushMu.Lock()
 	defer c.m.flushMu.Unlock()
-	if err := c.repeat(c.changed); err != nil {
+	if err := c.repeat(ctx, c.changed, 0); err != nil {
 		return err
 	}
 	if err := c.copyMeta(); err != nil {
@@ -120,99 +125,29 @@ func (c *compaction) run(ctx context.Context) (err error) {
 	return c.swap(ctx)
 }
 
-// copySessions copies what is in the file as it is now. What changes from now on is noted.
-func (c *compaction) copySessions(ctx context.Context) error {
-	c.m.flushMu.Lock()
-	c.m.journal = c
-	tx, err := c.from.Begin(false)
-	c.m.flushMu.Unlock()
-	if err != nil {
+// swap makes the copy the machine's file. Called with flushMu held, so that nothing is written to it before it is certain
+// that a crash would leave it; else nothing more may be written to either. Apply and reads don't wait for that.
+func (c *compaction) swap(ctx context.Context) error {
+	m := c.m
+	if err := c.rename(ctx); err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	cur := tx.Bucket(sessionsBucket).Cursor()
-	k, v := cur.First()
-	for k != nil {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		err := c.put(func(b *bbolt.Bucket) (err error) {
-			for n := 0; k != nil && n < copyBytes && err == nil; k, v = cur.Next() {
-				n += len(v)
-				err = b.Put(k, v)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
+	err := syncDir(filepath.Dir(m.path))
+	if err == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		m.err = fmt.Errorf("put the compacted state file in its place: %w", err)
+		m.room.Broadcast()
+		m.nudge() // to say so
 	}
 	return nil
 }
 
-// put writes to the copy's sessions.
-func (c *compaction) put(f func(*bbolt.Bucket) error) error {
-	return c.to.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(sessionsBucket)
-		b.FillPercent = fillPercent
-		return f(b)
-	})
-}
-
-// flushed notes what a flush has changed. Called with flushMu held.
-func (c *compaction) flushed(set *flushSet) {
-	for _, w := range set.writes {
-		c.changed = append(c.changed, w.key)
-	}
-	c.changed = append(c.changed, set.deletes...)
-}
-
-// take gives what has changed, and begins a new list of it.
-func (c *compaction) take() [][keySize]byte {
-	c.m.flushMu.Lock()
-	defer c.m.flushMu.Unlock()
-	changed := c.changed
-	c.changed = nil
-	return changed
-}
-
-// repeat makes these sessions in the copy what they are in the file. One that changes after that is in the next list.
-func (c *compaction) repeat(changed [][keySize]byte) error {
-	return c.from.View(func(tx *bbolt.Tx) error {
-		sessions := tx.Bucket(sessionsBucket)
-		for len(changed) > 0 {
-			some := changed[:min(len(changed), copyBytes>>10)]
-			changed = changed[len(some):]
-			err := c.put(func(b *bbolt.Bucket) (err error) {
-				for _, k := range some {
-					if v := sessions.Get(k[:]); v != nil {
-						err = errors.Join(err, b.Put(k[:], v))
-					} else {
-						err = errors.Join(err, b.Delete(k[:]))
-					}
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func (c *compaction) copyMeta() error {
-	return c.from.View(func(from *bbolt.Tx) error {
-		return c.to.Update(func(to *bbolt.Tx) error {
-			b := to.Bucket(metaBucket)
-			return from.Bucket(metaBucket).ForEach(b.Put)
-		})
-	})
-}
-
-// swap makes the copy the machine's file. Called with flushMu held. Should it not be certain which of the two a crash
-// would leave, nothing more may be written to either.
-func (c *compaction) swap(ctx context.Context) error {
+// rename gives the copy the name of the machine's file, and has the machine use it.
+func (c *compaction) rename(ctx context.Context) error {
 	m := c.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -227,31 +162,33 @@ func (c *compaction) swap(ctx context.Context) error {
 		return errors.Join(err, old.Close())
 	}
 	m.db, c.file = c.to, old
-	if err := syncDir(filepath.Dir(m.path)); err != nil {
-		m.err = fmt.Errorf("put the compacted state file in its place: %w", err)
-		m.room.Broadcast()
-		m.nudge() // to say so
-	}
 	return nil
 }
 
-// retire closes a file that is no longer the machine's when nobody reads it any more, and gives its room back. Streams
-// come first: while bbolt waits for one, it keeps even those waiting who only want to hear that the file is closed.
-func (m *Machine) retire(db *bbolt.DB, file *os.File) {
+// streamsOf are the streams that read a file.
+func (m *Machine) streamsOf(db *bbolt.DB) (open []*stream) {
 	m.mu.Lock()
-	var open []*stream
+	defer m.mu.Unlock()
 	for s := range m.streams {
 		if s.db == db {
 			open = append(open, s)
 		}
 	}
-	m.mu.Unlock()
-	for _, s := range open {
+	return open
+}
+
+// retire ends the compaction: it closes the file that is no longer the machine's when nobody reads it any more, and gives
+// its room back. Streams come first: while bbolt waits for one, it keeps even those waiting who only want to hear that the
+// file is closed.
+func (c *compaction) retire(ctx context.Context, readers []*stream) {
+	defer c.end()
+	for _, s := range readers {
 		<-s.done
 	}
 	// Nothing was written to it since it was replaced: errors don't matter.
-	_ = db.Close()
-	_ = boltfile.GiveBack(file)
+	_ = c.from.Close()
+	_ = boltfile.GiveBack(ctx, c.file)
+	_ = c.file.Close()
 }
 
 // stopCompacting ends a compaction that is under way, and waits for it.

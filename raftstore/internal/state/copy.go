@@ -1,0 +1,140 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+)
+
+const (
+	copyBytes = 256 << 10 // of sessions in a transaction of the copy: others get at the disk in between
+	copyRest  = 1         // times as long as such a transaction took, the disk is left to others
+	manyKeys  = 4096      // changed meanwhile, with which the copy is put right before it goes on
+)
+
+// copySessions copies what is in the file. What changes from now on is noted: where that is copied before or after it
+// changes makes no difference, so no transaction needs to last, which would keep the file from using its free pages.
+func (c *compaction) copySessions(ctx context.Context) error {
+	c.m.flushMu.Lock()
+	c.m.journal = c
+	c.m.flushMu.Unlock()
+	var next []byte
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		began := time.Now()
+		var err error
+		if next, err = c.copyFrom(next); err != nil || next == nil {
+			return err
+		}
+		boltfile.Rest(ctx, copyRest*time.Since(began))
+		if err := c.repeat(ctx, c.takeMany(next), copyRest); err != nil {
+			return err
+		}
+	}
+}
+
+// copyFrom copies some sessions, beginning with the first key not below start, and gives the one to go on with, nil at
+// the end.
+func (c *compaction) copyFrom(start []byte) (next []byte, err error) {
+	err = c.from.View(func(tx *bbolt.Tx) error {
+		cur := tx.Bucket(sessionsBucket).Cursor()
+		k, v := cur.Seek(start)
+		err := c.put(func(b *bbolt.Bucket) (err error) {
+			for n := 0; k != nil && n < copyBytes && err == nil; k, v = cur.Next() {
+				n += len(v)
+				err = b.Put(k, v)
+			}
+			return err
+		})
+		next = bytes.Clone(k)
+		return err
+	})
+	return next, err
+}
+
+// put writes to the copy's sessions.
+func (c *compaction) put(f func(*bbolt.Bucket) error) error {
+	return c.to.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(sessionsBucket)
+		b.FillPercent = fillPercent
+		return f(b)
+	})
+}
+
+// flushed notes what a flush has changed. Called with flushMu held.
+func (c *compaction) flushed(set *flushSet) {
+	for _, w := range set.writes {
+		c.changed = append(c.changed, w.key)
+	}
+	c.changed = append(c.changed, set.deletes...)
+}
+
+// take gives what has changed, and begins a new list of it.
+func (c *compaction) take() [][keySize]byte {
+	c.m.flushMu.Lock()
+	defer c.m.flushMu.Unlock()
+	changed := c.changed
+	c.changed = nil
+	return changed
+}
+
+// takeMany is take when the list has grown long, so that it doesn't while all is copied. Sessions from next on are left
+// out: they are yet to be copied.
+func (c *compaction) takeMany(next []byte) [][keySize]byte {
+	c.m.flushMu.Lock()
+	many := len(c.changed) >= manyKeys
+	c.m.flushMu.Unlock()
+	if !many {
+		return nil
+	}
+	return slices.DeleteFunc(c.take(), func(k [keySize]byte) bool { return bytes.Compare(k[:], next) >= 0 })
+}
+
+// repeat makes these sessions in the copy what they are in the file, some at a time, and rests after each so many times
+// as long as it took. One that changes after that is in the next list.
+func (c *compaction) repeat(ctx context.Context, changed [][keySize]byte, rest time.Duration) error {
+	for some := range slices.Chunk(changed, copyBytes>>10) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		began := time.Now()
+		if err := c.repeatSome(some); err != nil {
+			return err
+		}
+		boltfile.Rest(ctx, rest*time.Since(began))
+	}
+	return nil
+}
+
+func (c *compaction) repeatSome(keys [][keySize]byte) error {
+	return c.from.View(func(tx *bbolt.Tx) error {
+		sessions := tx.Bucket(sessionsBucket)
+		return c.put(func(b *bbolt.Bucket) (err error) {
+			for _, k := range keys {
+				if v := sessions.Get(k[:]); v != nil {
+					err = errors.Join(err, b.Put(k[:], v))
+				} else {
+					err = errors.Join(err, b.Delete(k[:]))
+				}
+			}
+			return err
+		})
+	})
+}
+
+func (c *compaction) copyMeta() error {
+	return c.from.View(func(from *bbolt.Tx) error {
+		return c.to.Update(func(to *bbolt.Tx) error {
+			b := to.Bucket(metaBucket)
+			return from.Bucket(metaBucket).ForEach(b.Put)
+		})
+	})
+}
