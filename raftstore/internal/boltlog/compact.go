@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
 
 // A step is a point that a Compact has reached.
@@ -20,16 +22,14 @@ const (
 	atSwapped             // it is the log, and writes go on
 )
 
-// backBytes is how much of the old file is given back at a time.
-const backBytes = 16 << 20
-
 // Compact makes the file as small as what the log holds: it makes a copy, which takes the file's place. It returns the
 // file's size before and after. Reads go on meanwhile, and so do writes, but for a moment at the end that does not
 // depend on how large the log is, and when they come faster than they can be copied.
 //
 // The copy is synced before it takes the file's place, and nothing is written to it before that is synced too, so that
 // a crash leaves one of the two, with all that was ever stored. With ctx cancelled, or after an error, the log goes on
-// with its old file. The exception is an error of the very last step, when it can't be known which of the two a crash
+// with its old file, unless the copy has taken its place already: then only the old file's room is given back in one go
+// instead of little by little. The exception is an error of the very last step, when it can't be known which of the two a crash
 // would leave: then the log takes no more writes, and they return that error. ErrBusy is returned while another Compact
 // is under way, and os.ErrClosed after Close.
 func (l *Log) Compact(ctx context.Context) (before, after int64, err error) {
@@ -85,23 +85,9 @@ func (l *Log) replace(ctx context.Context, piece int64, reached func(step) error
 		err = reached(atSwapped)
 	}
 	if err == nil {
-		err = old.giveBack()
+		err = boltfile.GiveBack(ctx, old.file)
 	}
 	return errors.Join(err, old.Close())
-}
-
-// giveBack makes a file that nobody reads any more empty, a piece at a time: what a file system does to delete a large
-// file in one go holds up the syncs of others.
-func (s *store) giveBack() error {
-	fi, err := s.file.Stat()
-	if err != nil {
-		return err
-	}
-	for size := fi.Size(); size > 0 && err == nil; {
-		size = max(size-backBytes, 0)
-		err = errors.Join(s.file.Truncate(size), s.file.Sync())
-	}
-	return err
 }
 
 // follow begins, or ends, the noting of changes. At first everything that is kept beside the entries counts as changed.

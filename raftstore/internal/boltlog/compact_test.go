@@ -1,6 +1,7 @@
 package boltlog
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"os"
@@ -105,4 +106,34 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.same(t, l)
+}
+
+// The old file's room is given back before Compact returns, a little at a time, and in one go when it is cancelled.
+func TestGivenBack(t *testing.T) {
+	t.Parallel()
+	for _, cancelled := range []bool{false, true} {
+		l, m := newLog(t, 1, 40)
+		old := filepath.Join(t.TempDir(), "log")
+		if err := os.Link(l.path, old); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, _, err := l.compact(ctx, small, func(s step) error {
+			if cancelled && s == atSwapped {
+				cancel()
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Here it still has a name, so that nothing is given back when it is closed.
+		fi, err := os.Stat(old)
+		if err != nil || (fi.Size() == 0) == cancelled {
+			t.Errorf("cancelled: %v; %d bytes are left (%v)", cancelled, fi.Size(), err)
+		}
+		m.same(t, l)
+		shut(t, l)
+	}
 }

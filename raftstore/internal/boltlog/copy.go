@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -18,6 +19,10 @@ const (
 	// pieceGrowth is how many times as large a piece may be when the log grows as fast as it is copied, as long as the
 	// writes don't wait for it.
 	pieceGrowth = 16
+	// pieceRest is how many times as long as a piece took the disk is left to others before the next, as long as the log
+	// does not grow by more than one part in restGrowth of what is copied: else the copy might not catch up.
+	pieceRest  = 1
+	restGrowth = 4
 )
 
 // A copier copies a log that is written to meanwhile, piece by piece. Before each it takes the changes made since it
@@ -35,6 +40,7 @@ type copier struct {
 
 	next    uint64
 	missing uint64 // an entry that was not there when it was to be read, 0 for none
+	grown   int64  // bytes, that were stored before the last piece and after the one before
 	copied  int64  // bytes, by the last piece
 	end     bool   // that came to the log's end
 }
@@ -55,8 +61,12 @@ func (c *copier) run(ctx context.Context) error {
 		if err := errors.Join(ctx.Err(), c.reached(atPiece)); err != nil {
 			return err
 		}
+		began := time.Now()
 		if done, err := c.turn(); done || err != nil {
 			return err
+		}
+		if !c.end && c.grown*restGrowth <= c.copied {
+			boltfile.Rest(ctx, pieceRest*time.Since(began))
 		}
 	}
 }
@@ -72,6 +82,7 @@ func (c *copier) turn() (done bool, err error) {
 	// Writes wait for the last piece, which is small, and for one now and then when the log grows as fast as it is
 	// copied: else that would never end.
 	grown := p.changes.bytes
+	c.grown = grown
 	hold := c.end && grown <= c.piece || c.copied > 0 && grown >= c.copied
 	p.bound = max(c.piece, 2*grown)
 	if !hold {
