@@ -82,6 +82,10 @@ func (s *shard) bucket(h uint64) *ref { return &s.buckets[h%uint64(len(s.buckets
 // find gives the session with that id, or 0.
 func (x *index) find(id []byte) ref {
 	s, h := x.place(id)
+	return x.findAt(s, h, id)
+}
+
+func (x *index) findAt(s *shard, h uint64, id []byte) ref {
 	for r := *s.bucket(h); r != 0; r = x.at(r).next {
 		if x.hasID(r, id) {
 			return r
@@ -110,13 +114,27 @@ func (x *index) appendID(dst []byte, r ref) []byte {
 
 // insert adds a session whose id is not there.
 func (x *index) insert(id []byte, expiry, seq uint64, p place) ref {
+	s, h := x.place(id)
+	return x.insertAt(s, h, id, expiry, seq, p)
+}
+
+// add adds a session unless its id is there.
+func (x *index) add(id []byte, expiry, seq uint64, p place) bool {
+	s, h := x.place(id)
+	if x.findAt(s, h, id) != 0 {
+		return false
+	}
+	x.insertAt(s, h, id, expiry, seq, p)
+	return true
+}
+
+func (x *index) insertAt(s *shard, h uint64, id []byte, expiry, seq uint64, p place) ref {
 	r := x.take()
 	e := x.at(r)
 	*e = session{expiry: expiry, seq: seq, place: p, idLen: uint8(len(id))}
 	if n := copy(e.id[:], id); n < len(id) {
 		x.long[r] = string(id[n:])
 	}
-	s, h := x.place(id)
 	if s.n >= len(s.buckets) {
 		x.grow(s)
 	}

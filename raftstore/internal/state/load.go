@@ -27,7 +27,11 @@ type contents struct {
 // os.ErrNotExist.
 func read(path string) (c contents, fresh bool, err error) {
 	l := loader{contents: contents{index: newIndex(), origins: newOrigins(), nodes: make(map[string]string)}}
+	l.builder = startBuilder(l.index)
 	err = boltfile.Check(path, l.visit)
+	if twice := l.builder.end(); err == nil && twice {
+		err = fmt.Errorf("%s: %w: two sessions have one id", path, boltfile.ErrDamaged)
+	}
 	if err == nil && l.buckets > 0 && !(l.ours && l.sessions) {
 		err = fmt.Errorf("%s: %w", path, ErrForeign)
 	}
@@ -43,6 +47,7 @@ type loader struct {
 	buckets  int
 	ours     bool // the format is one that is known; the bucket that says so comes first
 	sessions bool // there is a bucket for them
+	builder  *builder
 }
 
 func (l *loader) visit(bucket, key, value []byte) error {
@@ -95,13 +100,10 @@ func (l *loader) session(key, value []byte) error {
 	if len(key) != keySize || !ok {
 		return fmt.Errorf("%w: a session's record is malformed", boltfile.ErrDamaged)
 	}
-	if l.index.find(id) != 0 {
-		return fmt.Errorf("%w: two sessions have one id", boltfile.ErrDamaged)
-	}
 	seq := binary.BigEndian.Uint64(key[8:])
 	if seq == 0 {
 		return fmt.Errorf("%w: a session's key is malformed", boltfile.ErrDamaged)
 	}
-	l.index.insert(id, binary.BigEndian.Uint64(key), seq, onDisk)
+	l.builder.add(id, binary.BigEndian.Uint64(key), seq)
 	return nil
 }
