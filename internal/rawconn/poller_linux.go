@@ -102,14 +102,21 @@ func (p *Poller) look(ep uintptr) bool {
 	return p.found > 0
 }
 
-// Descriptor is a listener's, for Add. It is the listener's as long as that is open.
-func Descriptor(l *net.UnixListener) (fd int, err error) {
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return 0, err
+// soPassRights is SO_PASSRIGHTS of Linux 6.16: 0 keeps a peer from sending descriptors, which the kernel would have to
+// close for us, and that may take as long as the peer likes.
+const soPassRights = 83
+
+// Listen makes a listener ready for Accept. Its descriptor is for Add, and the listener's as long as that is open.
+func Listen(l *net.UnixListener) (raw syscall.RawConn, fd int, err error) {
+	if raw, err = l.SyscallConn(); err != nil {
+		return nil, 0, err
 	}
-	err = raw.Control(func(s uintptr) { fd = int(s) })
-	return fd, err
+	control := raw.Control(func(s uintptr) {
+		fd = int(s)
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, soPassRights, 0) // older kernels do without
+		err = unix.SetNonblock(fd, true)                             // it may have been inherited, and changed
+	})
+	return raw, fd, errors.Join(control, err)
 }
 
 // Accept takes the next connection of a listener, without waiting: syscall.EAGAIN when there is none.
@@ -117,7 +124,7 @@ func Accept(l syscall.RawConn, local net.Addr) (*Bare, error) {
 	var fd uintptr
 	var errno syscall.Errno
 	err := l.Control(func(s uintptr) {
-		fd, _, errno = syscall.RawSyscall6(syscall.SYS_ACCEPT4, s, 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
+		fd, _, errno = syscall.RawSyscall6(unix.SYS_ACCEPT4, s, 0, 0, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0, 0)
 	})
 	switch {
 	case err != nil:

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience bounds a test's wait for what must happen; nothing is asserted on it.
@@ -282,5 +284,43 @@ func TestConn(t *testing.T) {
 	}
 	if n := server.WriteNow(much); n != 0 {
 		t.Errorf("%d bytes taken when closed", n)
+	}
+}
+
+// A descriptor that somebody has made blocking, as File and Fd do behind a connection's back, is not waited for in the
+// kernel: that would stop the whole process.
+func TestNeverBlocks(t *testing.T) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fds[0])
+	defer syscall.Close(fds[1])
+	b := make([]byte, 1<<16)
+	if _, err := read(uintptr(fds[0]), b); err != syscall.EAGAIN {
+		t.Errorf("read: %v", err)
+	}
+	for err := syscall.Errno(0); err != syscall.EAGAIN; {
+		if _, err = write(uintptr(fds[0]), b); err != 0 && err != syscall.EAGAIN {
+			t.Fatalf("write: %v", err)
+		}
+	}
+}
+
+// Descriptors are not taken from a peer, where the kernel can refuse them.
+func TestNoDescriptors(t *testing.T) {
+	l, _ := listen(t)
+	_, fd, err := Listen(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, soPassRights); err != nil {
+		t.Skipf("this kernel has no SO_PASSRIGHTS: %v", err)
+	} else if on != 0 {
+		t.Error("they are taken")
+	}
+	client := dial(t, l)
+	if _, _, err := client.WriteMsgUnix([]byte("x"), unix.UnixRights(fd), nil); !errors.Is(err, syscall.EPERM) {
+		t.Errorf("sent: %v", err)
 	}
 }

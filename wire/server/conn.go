@@ -95,7 +95,9 @@ func (c *conn) handshake() error {
 func (c *conn) Read(p []byte) (n int, err error) {
 	if len(c.early) > 0 {
 		n = copy(p, c.early)
-		c.early = c.early[n:]
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
 	} else {
 		n, err = c.nc.Read(p)
 	}

@@ -55,11 +55,7 @@ func (s *Server) newLoop(l net.Listener, ended chan<- error) *loop {
 	if !ok || s.starter == nil {
 		return nil
 	}
-	raw, err := ul.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	fd, err := rawconn.Descriptor(ul)
+	raw, fd, err := rawconn.Listen(ul)
 	if err != nil {
 		return nil
 	}
@@ -91,7 +87,12 @@ func (lo *loop) run() {
 		err = nil
 	}
 	for _, g := range lo.conns {
-		lo.handOver(g, nil)
+		if !g.isBroken() {
+			lo.turn(g) // what has arrived is answered
+		}
+		if lo.conns[g.fd] == g {
+			lo.handOver(g, nil)
+		}
 	}
 	lo.poller.Close()
 	lo.ended <- err
@@ -238,6 +239,12 @@ func (c *conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.writing && (c.broken != nil || c.open == 0 && c.out == nil)
+}
+
+func (c *conn) isBroken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broken != nil
 }
 
 // leave ends a connection on which nothing is under way.

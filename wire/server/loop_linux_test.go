@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -156,6 +158,54 @@ func TestLoopShutdown(t *testing.T) {
 	}
 	if s := i.Stats(); s.Connections != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Shutdown answers what has arrived, also when that is on many connections at once.
+func TestLoopShutdownAnswersMany(t *testing.T) {
+	i := start(t, "loop", server.Config{})
+	all := make([]*client, 1000)
+	for n := range all {
+		all[n] = i.dial(t)
+	}
+	eventually(t, "all are accepted", func() bool { return i.Stats().Connections == int64(len(all)) })
+	one := request(1, wire.OpHave, []byte("x"))
+	for _, c := range all {
+		c.write(one)
+	}
+	if err := i.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	for _, c := range all {
+		c.recv()
+	}
+}
+
+// What a connection has sent at first is not kept once it has been answered.
+func TestLoopKeepsNothing(t *testing.T) {
+	i := start(t, "loop", server.Config{})
+	const requests = 800
+	burst := bytes.Repeat(request(1, wire.OpHave, bytes.Repeat([]byte("x"), 64)), requests)
+	heap := func() int {
+		runtime.GC()
+		runtime.GC() // for what pools keep
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	all := make([]*client, 200)
+	for n := range all {
+		all[n] = i.dial(t)
+	}
+	before := heap()
+	for _, c := range all {
+		go c.Write(burst)
+		for range requests {
+			c.recv()
+		}
+	}
+	if each := (heap() - before) / len(all); each > len(burst)/2 {
+		t.Errorf("%d bytes are kept for an idle connection", each)
 	}
 }
 
