@@ -12,13 +12,16 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
 
-// ErrBusy is returned by Compact while another is under way, or while the state is being replaced.
-var ErrBusy = errors.New("the state file is being rewritten or replaced already")
+var (
+	// ErrBusy is returned by Compact while another is under way, or while the state is being replaced.
+	ErrBusy = errors.New("the state file is being rewritten or replaced already")
+	// ErrBehind is returned by Compact when it can't keep up with what changes: another time may be better.
+	ErrBehind = errors.New("sessions change faster than they can be copied: there is too much to do")
+)
 
 const (
 	compactSuffix = ".compact"
-	catchUpKeys   = 256 // changed meanwhile, with which flushes may be kept waiting
-	catchUpRounds = 10
+	catchUpRounds = 10 // without less to catch up on than before
 )
 
 // Compact rewrites the file without its free pages, which bbolt uses again but never gives back. It goes on beside
@@ -49,7 +52,7 @@ func (m *Machine) Compact(ctx context.Context) (before, after int64, err error) 
 	} else {
 		c.retire(own, nil)
 	}
-	return before, after, nil
+	return before, after, c.uncertain
 }
 
 // A compaction makes a copy of the machine's file, and has it take the file's place.
@@ -61,6 +64,8 @@ type compaction struct {
 	to     *bbolt.DB
 	cancel context.CancelFunc // ends it; may be called at any time, and then the old file is closed at once
 	done   chan struct{}      // closed when the old file is closed, or the copy given up
+
+	uncertain error // why a crash may leave the old file, which must then stay whole
 
 	changed [][keySize]byte // sessions that flushes have written or deleted since the copy began; under flushMu
 }
@@ -105,18 +110,12 @@ func (c *compaction) run(ctx context.Context) (err error) {
 	if err := c.copySessions(ctx); err != nil {
 		return err
 	}
-	for range catchUpRounds {
-		changed := c.take()
-		if err := c.repeat(ctx, changed, copyRest); err != nil {
-			return err
-		}
-		if len(changed) <= catchUpKeys {
-			break
-		}
+	if err := c.catchUp(ctx, c.take); err != nil {
+		return err
 	}
 	c.m.flushMu.Lock()
 	defer c.m.flushMu.Unlock()
-	if err := c.repeat(ctx, c.changed, 0); err != nil {
+	if err := c.repeat(ctx, c.changed, true); err != nil {
 		return err
 	}
 	if err := c.copyMeta(); err != nil {
@@ -136,10 +135,11 @@ func (c *compaction) swap(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
+	c.uncertain = fmt.Errorf("put the compacted state file in its place: %w", err)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err == nil {
-		m.err = fmt.Errorf("put the compacted state file in its place: %w", err)
+		m.err = c.uncertain
 		m.room.Broadcast()
 		m.nudge() // to say so
 	}
@@ -187,7 +187,9 @@ func (c *compaction) retire(ctx context.Context, readers []*stream) {
 	}
 	// Nothing was written to it since it was replaced: errors don't matter.
 	_ = c.from.Close()
-	_ = boltfile.GiveBack(ctx, c.file)
+	if c.uncertain == nil {
+		_ = boltfile.GiveBack(ctx, c.file)
+	}
 	_ = c.file.Close()
 }
 

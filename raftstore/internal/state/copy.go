@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 const (
 	copyBytes = 256 << 10 // of sessions in a transaction of the copy: others get at the disk in between
 	copyRest  = 1         // times as long as such a transaction took, the disk is left to others
-	manyKeys  = 4096      // changed meanwhile, with which the copy is put right before it goes on
+	fewKeys   = 256       // changed meanwhile, that are put right in a transaction as small
+	manyKeys  = 4096      // with which the copy is put right before it goes on, in transactions like a flush's
 )
 
 // copySessions copies what is in the file. What changes from now on is noted: where that is copied before or after it
@@ -35,7 +37,7 @@ func (c *compaction) copySessions(ctx context.Context) error {
 			return err
 		}
 		boltfile.Rest(ctx, copyRest*time.Since(began))
-		if err := c.repeat(ctx, c.takeMany(next), copyRest); err != nil {
+		if err := c.repeat(ctx, c.takeMany(next), true); err != nil {
 			return err
 		}
 	}
@@ -98,10 +100,16 @@ func (c *compaction) takeMany(next []byte) [][keySize]byte {
 	return slices.DeleteFunc(c.take(), func(k [keySize]byte) bool { return bytes.Compare(k[:], next) >= 0 })
 }
 
-// repeat makes these sessions in the copy what they are in the file, some at a time, and rests after each so many times
-// as long as it took. One that changes after that is in the next list.
-func (c *compaction) repeat(ctx context.Context, changed [][keySize]byte, rest time.Duration) error {
-	for some := range slices.Chunk(changed, copyBytes>>10) {
+// repeat makes these sessions in the copy what they are in the file. One that changes after that is in the next list. A
+// few at a time with rests between is slower than flushes may be: many, and all in a hurry, go without, more at a time.
+func (c *compaction) repeat(ctx context.Context, changed [][keySize]byte, hurry bool) error {
+	slices.SortFunc(changed, func(a, b [keySize]byte) int { return bytes.Compare(a[:], b[:]) })
+	changed = slices.Compact(changed)
+	keys, rest := fewKeys, time.Duration(copyRest)
+	if hurry || len(changed) >= manyKeys {
+		keys, rest = manyKeys, 0
+	}
+	for some := range slices.Chunk(changed, keys) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -110,6 +118,28 @@ func (c *compaction) repeat(ctx context.Context, changed [][keySize]byte, rest t
 			return err
 		}
 		boltfile.Rest(ctx, rest*time.Since(began))
+	}
+	return nil
+}
+
+// catchUp repeats what take gives until that is little. Flushes then wait for the rest; they shall not for much.
+func (c *compaction) catchUp(ctx context.Context, take func() [][keySize]byte) error {
+	least := math.MaxInt
+	for stuck := 0; stuck < catchUpRounds; stuck++ {
+		changed := take()
+		n := len(changed)
+		if err := c.repeat(ctx, changed, false); err != nil {
+			return err
+		}
+		if n <= fewKeys {
+			return nil
+		}
+		if n < least-least/4 {
+			least, stuck = n, 0
+		}
+	}
+	if least > manyKeys {
+		return ErrBehind
 	}
 	return nil
 }

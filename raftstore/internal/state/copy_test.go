@@ -59,7 +59,7 @@ func TestCopyFollows(t *testing.T) {
 	}
 	repeat := func(changed [][keySize]byte) {
 		t.Helper()
-		if err := c.repeat(t.Context(), changed, 0); err != nil {
+		if err := c.repeat(t.Context(), changed, true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,4 +92,51 @@ func TestCopyFollows(t *testing.T) {
 		t.Errorf("the copy has %d sessions, the file %d", len(got), len(want))
 	}
 	m.journal = nil
+}
+
+// What has changed meanwhile is caught up with: in few transactions when it is much, and not at all when it becomes no less.
+func TestCatchUp(t *testing.T) {
+	m := newMachine(t, never)
+	to, err := openFile(filepath.Join(t.TempDir(), "copy.db"), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	c := &compaction{m: m, from: m.db, to: to}
+	list := func(n int) (keys [][keySize]byte) {
+		for i := range n {
+			keys = append(keys, sessionKey(uint64(i), 1), sessionKey(uint64(i), 1))
+		}
+		return keys
+	}
+	transactions := func() (n int) {
+		if err := to.View(func(tx *bbolt.Tx) error { n = tx.ID(); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for name, tt := range map[string]struct {
+		lists        []int // each key twice; the last again and again
+		rounds       int
+		transactions int
+		want         error
+	}{
+		"nothing":              {[]int{0}, 1, 0, nil},
+		"little":               {[]int{100}, 1, 1, nil},
+		"less and less":        {[]int{3 * manyKeys, manyKeys, 600, 100}, 4, 3 + 1 + 3 + 1, nil},
+		"always much":          {[]int{3 * manyKeys}, catchUpRounds, 3 * catchUpRounds, ErrBehind},
+		"more and more":        {[]int{2 * manyKeys, 4 * manyKeys}, catchUpRounds, 2 + 4*(catchUpRounds-1), ErrBehind},
+		"not little, not much": {[]int{manyKeys / 4}, catchUpRounds, manyKeys / 4 / fewKeys * catchUpRounds, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, rounds := transactions(), 0
+			err := c.catchUp(t.Context(), func() [][keySize]byte {
+				rounds++
+				return list(tt.lists[min(rounds, len(tt.lists))-1])
+			})
+			if n := transactions() - before; err != tt.want || rounds != tt.rounds || n != tt.transactions {
+				t.Errorf("%v, %d rounds, %d transactions", err, rounds, n)
+			}
+		})
+	}
 }
