@@ -12,8 +12,10 @@ func compactCommand() *command {
 		summary: "make this node's files as small as what is in them",
 		about: `Files keep the size that they had at their largest, and reuse the room. After a peak this gives it
 back: the state file and the log are copied without what is free in them, while the node goes on
-serving. It needs disk space for what is left, and takes disk time, so the nodes of a cluster are
-compacted one by one, the leader last. The node goes on with it if dc_admin is interrupted.`,
+serving. It needs disk space for what is left, and takes a minute or more for each million of
+sessions, as it leaves most of the disk to the requests. The nodes of a cluster are compacted one by
+one, the leader last; none joins or leaves through this one meanwhile. The node goes on with it if
+dc_admin is interrupted.`,
 		run: compact,
 	}
 }
