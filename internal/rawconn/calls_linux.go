@@ -15,6 +15,7 @@ func read(fd uintptr, b []byte) (int, syscall.Errno) {
 	for {
 		n, _, err := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_DONTWAIT, 0, 0)
 		if err != syscall.EINTR {
+			hasRead(fd)
 			return int(n), err
 		}
 	}
@@ -22,6 +23,7 @@ func read(fd uintptr, b []byte) (int, syscall.Errno) {
 
 // write does not raise SIGPIPE, which the runtime would have to ignore.
 func write(fd uintptr, b []byte) (int, syscall.Errno) {
+	willWrite()
 	for {
 		n, _, err := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT, 0, 0)
 		if err != syscall.EINTR {
