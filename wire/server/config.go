@@ -45,7 +45,7 @@ type Config struct {
 	MessageTimeout time.Duration
 	// WriteTimeout is how long a peer may take to accept an answer. Default 10 s.
 	WriteTimeout time.Duration
-	// IdleTimeout drops a connection that has had no request open for so long. Default 0: never.
+	// IdleTimeout drops a connection that has had no request open for so long, give or take a half. Default 0: never.
 	IdleTimeout time.Duration
 }
 
