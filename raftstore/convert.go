@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
 // While a log is converted there are, in this order,
@@ -150,7 +152,7 @@ func (c *conversion) rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(c.dir)
+	return files.SyncDir(c.dir)
 }
 
 func (c *conversion) remove(path string) error {
@@ -160,7 +162,7 @@ func (c *conversion) remove(path string) error {
 	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
-	return syncDir(c.dir)
+	return files.SyncDir(c.dir)
 }
 
 // own gives the copy to the owner of the log: it may be root that converts.

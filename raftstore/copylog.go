@@ -12,6 +12,7 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/snapstore"
 	"github.com/distcache/distcache/raftstore/internal/walfile"
 )
@@ -32,7 +33,7 @@ func (c *conversion) copy(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, done(), syncDir(c.dir)) }()
+	defer func() { err = errors.Join(err, done(), files.SyncDir(c.dir)) }()
 	if err := c.copyVotes(src, dst, there); err != nil {
 		return err
 	}

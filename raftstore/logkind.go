@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/boltlog"
+	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/walfile"
 )
 
@@ -92,7 +93,7 @@ func openLog(dir string, kind LogKind, log *slog.Logger, covered func() uint64) 
 	}
 	f, err := openLogFile(filepath.Join(dir, kind.file()), kind, log, covered)
 	if err == nil && !own {
-		if err = syncDir(dir); err != nil {
+		if err = files.SyncDir(dir); err != nil {
 			err = errors.Join(err, f.Close())
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/internal/ratelog"
+	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
@@ -284,7 +285,7 @@ func (s *Store) discard() error {
 			return fmt.Errorf("discard the node's state: %w", err)
 		}
 	}
-	if err := syncDir(s.cfg.Dir); err != nil {
+	if err := files.SyncDir(s.cfg.Dir); err != nil {
 		return fmt.Errorf("discard the node's state: %w", err)
 	}
 	return s.remember(func(id *identity) { id.Discard = false })

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
 // A step is a point that a Compact has reached.
@@ -59,27 +60,27 @@ func (l *Log) compact(ctx context.Context, piece int64, reached func(step) error
 // replace puts a copy of the log in its place.
 func (l *Log) replace(ctx context.Context, piece int64, reached func(step) error) error {
 	name := l.path + copySuffix
-	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := files.Remove(name); err != nil {
 		return err
 	}
 	// It is opened under the name that it will have, which is the one for errors.
 	to, err := openStore(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, l.path, func() error { return nil })
 	if err != nil {
-		return errors.Join(err, remove(name))
+		return errors.Join(err, files.Remove(name))
 	}
 	l.follow(true)
 	old := l.store
 	c := &copier{log: l, from: old, to: to, piece: piece, reached: reached}
 	if err := c.run(ctx); err != nil {
 		l.follow(false)
-		return errors.Join(err, to.Close(), remove(name))
+		return errors.Join(err, to.Close(), files.Remove(name))
 	}
 	err = l.swap(ctx, name, to, reached)
 	l.changes = nil
 	swapped := l.store == to
 	l.writing.Unlock()
 	if !swapped {
-		return errors.Join(err, to.Close(), remove(name))
+		return errors.Join(err, to.Close(), files.Remove(name))
 	}
 	if err == nil {
 		err = reached(atSwapped)
@@ -116,25 +117,10 @@ func (l *Log) swap(ctx context.Context, name string, to *store, reached func(ste
 	l.mu.Unlock()
 	err := reached(atRenamed)
 	if err == nil {
-		err = syncDir(filepath.Dir(l.path))
+		err = files.SyncDir(filepath.Dir(l.path))
 	}
 	if err != nil {
 		l.refused = fmt.Errorf("the log was compacted, and the directory could not be synced: %w", err)
 	}
 	return l.refused
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func remove(name string) error {
-	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
 // copySuffix is added to the log's name for the copy that Compact makes.
@@ -58,7 +60,7 @@ func Open(path string) (*Log, error) {
 		return nil, err
 	}
 	// The lock is ours, so nobody is at work on it.
-	if err := os.Remove(path + copySuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := files.Remove(path + copySuffix); err != nil {
 		return nil, errors.Join(fmt.Errorf("left over from compacting the log: %w", err), s.Close())
 	}
 	l := &Log{path: path, store: s, holds: holds}

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
 const (
@@ -58,14 +60,14 @@ func Open(dir string, live Live) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dir: dir, live: live}
-	if err := os.Remove(s.path(incomingFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := files.Remove(s.path(incomingFile)); err != nil {
 		return nil, err
 	}
 	if err := s.load(); err != nil {
 		return nil, err
 	}
 	if s.newest == nil || !s.newest.Received { // left by a crash before the record was written
-		if err := os.Remove(s.path(receivedFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := files.Remove(s.path(receivedFile)); err != nil {
 			return nil, err
 		}
 	}
@@ -137,10 +139,7 @@ func (s *Store) Installed(applied uint64) error {
 	if err := s.save(&r); err != nil {
 		return err
 	}
-	if err := os.Remove(s.path(receivedFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return files.Remove(s.path(receivedFile))
 }
 
 // save replaces the record. Called with mu held.
@@ -170,13 +169,7 @@ func (s *Store) save(r *record) error {
 	return err
 }
 
-func (s *Store) sync() error {
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+func (s *Store) sync() error { return files.SyncDir(s.dir) }
 
 // List gives the newest snapshot's record.
 func (s *Store) List() ([]*raft.SnapshotMeta, error) {

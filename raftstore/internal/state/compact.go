@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
 var (
@@ -93,7 +94,7 @@ func (c *compaction) end() {
 
 // run makes the copy, and puts it in its place while no flush can change either.
 func (c *compaction) run(ctx context.Context) (err error) {
-	if err := errors.Join(ctx.Err(), removeFile(c.path)); err != nil {
+	if err := errors.Join(ctx.Err(), files.Remove(c.path)); err != nil {
 		return err
 	}
 	if c.to, err = openFile(c.path, true); err != nil {
@@ -104,7 +105,7 @@ func (c *compaction) run(ctx context.Context) (err error) {
 		c.m.journal = nil
 		c.m.flushMu.Unlock()
 		if err != nil {
-			err = errors.Join(err, c.to.Close(), removeFile(c.path))
+			err = errors.Join(err, c.to.Close(), files.Remove(c.path))
 		}
 	}()
 	if err := c.copySessions(ctx); err != nil {
@@ -131,7 +132,7 @@ func (c *compaction) swap(ctx context.Context) error {
 	if err := c.rename(ctx); err != nil {
 		return err
 	}
-	err := syncDir(filepath.Dir(m.path))
+	err := files.SyncDir(filepath.Dir(m.path))
 	if err == nil {
 		return nil
 	}
@@ -207,11 +208,4 @@ func (m *Machine) stopCompacting() {
 func fileSize(db *bbolt.DB) (size int64) {
 	_ = db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil })
 	return size
-}
-
-func removeFile(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }

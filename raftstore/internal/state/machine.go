@@ -12,6 +12,7 @@ import (
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -77,7 +78,7 @@ type Machine struct {
 
 // Open opens the state file at path, or creates it, reads it, and starts the flusher.
 func Open(path string, opts Options) (*Machine, error) {
-	if err := removeFile(path + compactSuffix); err != nil { // a crash has left it
+	if err := files.Remove(path + compactSuffix); err != nil { // a crash has left it
 		return nil, err
 	}
 	c, fresh, err := read(path)

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
 // Stream flushes the state and gives the file's bytes from one read transaction, and their number: a whole state file at
@@ -128,7 +129,7 @@ func (m *Machine) replace(received string) error {
 	if err := os.Rename(received, m.path); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(m.path)); err != nil {
+	if err := files.SyncDir(filepath.Dir(m.path)); err != nil {
 		return err
 	}
 	db, err := openFile(m.path, false)
@@ -149,12 +150,4 @@ func writeSynced(path string, r io.Reader) error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
