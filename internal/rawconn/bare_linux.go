@@ -25,14 +25,14 @@ type Bare struct {
 	file       *os.File // fd, once somebody had to wait
 	waiting    *stream  // file's
 	failed     error    // why there is no waiting
-	until      time.Time
+	readUntil  time.Time
 	writeUntil time.Time
 }
 
 var _ net.Conn = (*Bare)(nil)
 
-// Hold makes Close leave the descriptor open, so that it remains what a Poller watches, until Release. Meanwhile Close only ends the
-// traffic: then the Poller tells, and ReadNow finds the end. It is false when the connection has been closed.
+// Hold makes Close leave the descriptor open, so that it remains what a Poller watches, until Release. Meanwhile Close
+// only ends the traffic: then the Poller tells, and ReadNow finds the end. It is false when the connection has been closed.
 func (b *Bare) Hold() (fd int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -147,7 +147,7 @@ func (b *Bare) watch() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.file.SetReadDeadline(b.until), b.file.SetWriteDeadline(b.writeUntil)); err != nil {
+	if err := errors.Join(b.file.SetReadDeadline(b.readUntil), b.file.SetWriteDeadline(b.writeUntil)); err != nil {
 		return err
 	}
 	b.waiting = newStream(raw)
@@ -162,20 +162,14 @@ func (b *Bare) RemoteAddr() net.Addr { return nil }
 
 // SetDeadline implements net.Conn.
 func (b *Bare) SetDeadline(t time.Time) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.until, b.writeUntil = t, t
-	if b.file == nil {
-		return nil
-	}
-	return b.file.SetDeadline(t)
+	return errors.Join(b.SetReadDeadline(t), b.SetWriteDeadline(t))
 }
 
 // SetReadDeadline implements net.Conn.
 func (b *Bare) SetReadDeadline(t time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.until = t
+	b.readUntil = t
 	if b.file == nil {
 		return nil
 	}

@@ -27,7 +27,7 @@ func Wrap(nc net.Conn) net.Conn {
 	return nc
 }
 
-// Of makes a Conn of a connection that is none yet. It returns nil when there is something between the connection and its
+// Of makes a Conn of a connection, unless it is one. It returns nil when there is something between the connection and its
 // descriptor, as TLS is. Deadlines and Close are those of nc.
 func Of(nc net.Conn) *Conn {
 	var raw syscall.RawConn

@@ -17,15 +17,12 @@ import (
 type Poller struct {
 	file   *os.File
 	raw    syscall.RawConn
-	events [64]event
+	events [64]unix.EpollEvent
 	found  int
 	try    func(fd uintptr) bool
-	one    event // for Add
+	one    unix.EpollEvent // for control
 	closed atomic.Bool
 }
-
-// event is the kernel's struct epoll_event. It is made of unix.EpollEvent so that it is right on every architecture.
-type event unix.EpollEvent
 
 // NewPoller makes a Poller that watches nothing.
 func NewPoller() (*Poller, error) {
@@ -64,7 +61,7 @@ func (p *Poller) Remove(fd int) error { return p.control(unix.EPOLL_CTL_DEL, fd)
 
 func (p *Poller) control(how, fd int) error {
 	var errno syscall.Errno
-	p.one = event{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(fd)}
+	p.one = unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(fd)}
 	err := p.raw.Control(func(ep uintptr) {
 		_, _, errno = syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, ep, uintptr(how), uintptr(fd), uintptr(unsafe.Pointer(&p.one)), 0, 0)
 	})

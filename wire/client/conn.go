@@ -75,6 +75,7 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 	if cfg.WriteTimeout <= 0 {
 		cfg.WriteTimeout = DefaultWriteTimeout
 	}
+	nc = rawconn.Wrap(nc)
 	c := &Conn{
 		nc:           nc,
 		raw:          rawconn.Of(nc),
@@ -83,9 +84,6 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 		slots:        make(chan struct{}, cfg.MaxInFlight),
 		done:         make(chan struct{}),
 		pending:      make(map[uint32]*call),
-	}
-	if c.raw != nil {
-		c.nc = c.raw
 	}
 	c.lastHeard.Store(time.Now().UnixNano())
 	c.running.Go(c.read)

@@ -310,7 +310,7 @@ func (c *conn) end(why error) {
 
 	c.mu.Lock()
 	linger = linger || why == errStopping && (c.open > 0 || c.outLen() > 0)
-	for c.broken == nil && (c.open > 0 || c.outLen() > 0 || c.writing) {
+	for c.unfinished() {
 		if c.outLen() > 0 && !c.writing {
 			c.flush()
 			continue
@@ -328,6 +328,11 @@ func (c *conn) end(why error) {
 	if linger {
 		c.linger()
 	}
+}
+
+// unfinished tells whether there are answers still to come, or to be written. The caller holds mu.
+func (c *conn) unfinished() bool {
+	return c.broken == nil && (c.open > 0 || c.outLen() > 0 || c.writing)
 }
 
 // linger lets the peer read what was written before the connection is closed.

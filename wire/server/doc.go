@@ -21,8 +21,8 @@
 // answers of the others, so there is no writing goroutine. Requests for one session id are carried out one after the
 // other, in the order in which they came.
 //
-// On unix sockets of Linux a Starter's connections have no goroutine at first: one for all of them accepts them and begins what each
-// asks first. Those that ask more are then served as above.
+// On unix sockets of Linux a Starter's connections have no goroutine at first: one for all of them accepts them and
+// begins what each asks first. Those that ask more are then served as above.
 //
 // A peer's bytes are hostile. What breaks the protocol ends the connection it came on and no other, and each wait for
 // a peer, each queue and each size has a bound in [Config].

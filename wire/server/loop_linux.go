@@ -13,10 +13,10 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A loop serves a unix socket for a [Starter]: what a web server's processes open for one request and close again, thousands of
-// times a second. One goroutine accepts, carries out the first request of a connection, and closes it, with
-// none for each connection: that halves what it costs. All that is not so simple (a second request, one that comes in pieces,
-// a broken one) it hands over to a worker, which serves the connection from there as any other.
+// A loop serves a unix socket for a [Starter]: what a web server's processes open for one request and close again,
+// thousands of times a second. One goroutine accepts, carries out the first request of a connection, and closes it, with
+// none for each connection: that halves what it costs. All that is not so simple (a second request, one that comes in
+// pieces, a broken one) it hands over to a worker, which serves the connection from there as any other.
 type loop struct {
 	*net.UnixListener
 	s      *Server
@@ -173,8 +173,7 @@ func (lo *loop) accept() error {
 
 // sitOut has no connections accepted for a while.
 func (lo *loop) sitOut(err error) error {
-	lo.pause = min(max(2*lo.pause, 5*time.Millisecond), time.Second)
-	lo.s.tooMany.Warn("cannot accept a connection", "listener", lo.Addr().String(), "error", err)
+	lo.pause = lo.s.longer(lo.pause, lo, err)
 	lo.resume = time.Now().Add(lo.pause)
 	return errors.Join(lo.poller.Remove(lo.fd), lo.poller.SetDeadline(lo.resume))
 }
@@ -238,7 +237,7 @@ func (lo *loop) request(g *guest, got []byte) bool {
 func (c *conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.writing && (c.broken != nil || c.open == 0 && c.out == nil)
+	return !c.unfinished()
 }
 
 func (c *conn) isBroken() bool {

@@ -123,8 +123,7 @@ func (a *acceptor) run() {
 			a.ended <- nil
 			return
 		case passing(err):
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			a.s.tooMany.Warn("cannot accept a connection", "listener", a.l.Addr().String(), "error", err)
+			pause = a.s.longer(pause, a.l, err)
 			select {
 			case <-time.After(pause):
 			case <-a.s.stopped:
@@ -134,6 +133,12 @@ func (a *acceptor) run() {
 			return
 		}
 	}
+}
+
+// longer is the pause after a passing error of Accept, which it logs, when the last was so long.
+func (s *Server) longer(pause time.Duration, l net.Listener, err error) time.Duration {
+	s.tooMany.Warn("cannot accept a connection", "listener", l.Addr().String(), "error", err)
+	return min(max(2*pause, 5*time.Millisecond), time.Second)
 }
 
 // passing tells whether an error of Accept may be gone the next time.
