@@ -44,11 +44,12 @@ func (p *Proxy) failed(u *upstream, err error) {
 // connected takes a new link to a server.
 func (p *Proxy) connected(u *upstream, l *link) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	u.link, u.state, u.since, u.doubt = l, Waiting, time.Now(), time.Now()
 	u.log.Info("server is there")
-	p.choose()
+	moved := p.choose()
 	p.note(u)
+	p.mu.Unlock()
+	p.sendAll(moved)
 }
 
 // note takes down that a server has been tried.
@@ -70,9 +71,9 @@ func (p *Proxy) note(u *upstream) {
 // none waits for the goroutine that watches.
 func (p *Proxy) lost(l *link) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	u := l.u
 	if u.link != l {
+		p.mu.Unlock()
 		return
 	}
 	u.link, u.state, u.since, u.err = nil, Down, time.Now(), l.conn.Err()
@@ -87,7 +88,9 @@ func (p *Proxy) lost(l *link) {
 			}
 		}
 	}
-	p.choose()
+	moved := p.choose()
+	p.mu.Unlock()
+	p.sendAll(moved)
 }
 
 // replace puts another link to the same server in the place of one that is done with.
