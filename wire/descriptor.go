@@ -102,6 +102,11 @@ func (a Address) dialDescriptor() (net.Conn, error) {
 
 // listening tells whether the descriptor is a socket that accepts connections; it must be a socket.
 func (a Address) listening() (bool, error) {
+	taken.Lock()
+	defer taken.Unlock()
+	if taken.numbers[a.read] {
+		return false, errTaken(a.read, a)
+	}
 	v, err := unix.GetsockoptInt(a.read, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	switch {
 	case errors.Is(err, unix.ENOTSOCK):
@@ -112,10 +117,21 @@ func (a Address) listening() (bool, error) {
 	return v != 0, nil
 }
 
-// takeOver moves a descriptor to a number of our own that no child inherits, and frees the old one; a standard
-// descriptor becomes /dev/null, so that no file opened later gets its number. (As number 1 or 2 a lost peer would also
-// raise SIGPIPE.)
+// taken are the descriptors that have been taken over.
+var taken struct {
+	sync.Mutex
+	numbers map[int]bool
+}
+
+// takeOver moves a descriptor to a number of our own that no child inherits. The old one becomes /dev/null, so that no file
+// opened later gets its number: whoever dials the address again must not get that file in its place. (As number 1 or 2 a lost
+// peer would also raise SIGPIPE.)
 func takeOver(fd int, a Address) (*os.File, error) {
+	taken.Lock()
+	defer taken.Unlock()
+	if taken.numbers[fd] {
+		return nil, errTaken(fd, a)
+	}
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return nil, &addressError{a.String(), fmt.Sprintf("descriptor %d: %v", fd, err)}
@@ -124,13 +140,35 @@ func takeOver(fd int, a Address) (*os.File, error) {
 		unix.Close(own)
 		return nil, os.NewSyscallError("setnonblock", err)
 	}
-	if fd > 2 {
-		unix.Close(fd)
-	} else if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
-		unix.Dup2(int(null.Fd()), fd)
-		null.Close()
+	if err := discard(fd); err != nil {
+		unix.Close(own)
+		return nil, err
 	}
+	if taken.numbers == nil {
+		taken.numbers = make(map[int]bool)
+	}
+	taken.numbers[fd] = true
 	return os.NewFile(uintptr(own), a.String()), nil
+}
+
+// discard makes a descriptor /dev/null.
+func discard(fd int) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	if err := unix.Dup2(int(null.Fd()), fd); err != nil {
+		return os.NewSyscallError("dup2", err)
+	}
+	if fd > 2 {
+		unix.CloseOnExec(fd)
+	}
+	return nil
+}
+
+func errTaken(fd int, a Address) error {
+	return &addressError{a.String(), fmt.Sprintf("descriptor %d has been taken over already, which can be done once", fd)}
 }
 
 // A pairConn is a connection of two descriptors, or of one that is no socket.

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/distcache/distcache/wire"
 )
 
 // handOver gives a descriptor of its own for f's file, as one that was inherited.
@@ -170,6 +172,40 @@ func TestBadDescriptors(t *testing.T) {
 		if _, err := parse(t, s).Dial(ctx); err == nil {
 			t.Errorf("%s: dialled", s)
 		}
+	}
+}
+
+// An address that has been used stays used: what is opened later is not taken in its place.
+func TestDescriptorIsTakenOnce(t *testing.T) {
+	ctx := context.Background()
+	client, theirs := connected(t)
+	single := parse(t, "FD:"+handOver(t, theirs.(*net.TCPConn)))
+	server, err := single.Dial(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	talk(t, client, server)
+
+	_, address := pipes(t)
+	pair := parse(t, address)
+	both, err := pair.Dial(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer both.Close()
+
+	for range 20 { // one of them would get each number that is free
+		another, other := connected(t)
+		for _, a := range []wire.Address{single, pair} {
+			if nc, err := a.Dial(ctx); !strings.Contains(errString(err), "taken over already") {
+				t.Fatalf("%v, dialled again: %v, %v", a, nc, err)
+			}
+			if l, err := a.Listen(ctx); !strings.Contains(errString(err), "taken over already") {
+				t.Fatalf("%v, listened on after that: %v, %v", a, l, err)
+			}
+		}
+		talk(t, another, other)
 	}
 }
 
