@@ -43,6 +43,7 @@ type node struct {
 	raft      *raft.Raft
 	logs      *watchedLog
 	late      *parallel.Log // over logs
+	members   *memberLog    // over late
 	files     logFiles      // of the log
 	state     *state.Machine
 	batcher   *batcher
@@ -99,18 +100,20 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	undo = append(undo, n.logs.close)
 	n.late = parallel.New(n.logs, n.mayBeLate)
 	undo = append(undo, func() { n.late.Close() })
-	cached, err := raft.NewLogCache(logCacheEntries, n.late)
+	n.members = &memberLog{Log: n.late, self: raft.ServerID(cfg.Name)}
+	cached, err := raft.NewLogCache(logCacheEntries, n.members)
 	if err != nil {
 		return nil, err
 	}
 	n.transport = newTransport(cfg, layer, n.late.Wait)
-	n.raft, err = raft.NewRaft(raftConfig(cfg), fsm{n.state, fail}, cached, votes{n.logs, n.late}, snapshots, n.transport)
+	n.raft, err = raft.NewRaft(raftConfig(cfg), memberFSM{fsm{n.state, fail}, n.members}, cached, votes{n.logs, n.late}, snapshots, n.transport)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
 		}
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
+	n.members.lone.Store(n.members.onlyVoter(n.servers())) // which nobody changes yet: other nodes' Raft is let in later
 	n.logs.started.Store(true)
 
 	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp }, fail)

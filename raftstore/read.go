@@ -130,15 +130,7 @@ func (n *node) confirm(ctx context.Context) error {
 }
 
 // alone tells whether this node is the only voter: then nobody else can have been elected.
-func (n *node) alone() bool {
-	servers := n.servers()
-	for _, s := range servers {
-		if s.Suffrage == raft.Voter && s.ID != raft.ServerID(n.cfg.Name) {
-			return false
-		}
-	}
-	return len(servers) > 0
-}
+func (n *node) alone() bool { return n.members.lone.Load() }
 
 // stillLeads makes sure that this node is still the leader.
 //

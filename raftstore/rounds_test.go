@@ -42,7 +42,7 @@ func leading(t *testing.T) *node {
 		t.Cleanup(func() { r.Shutdown().Error() })
 		go func() {
 			if <-r.LeaderCh() {
-				leads <- &node{cfg: cfg, raft: r, stop: make(chan struct{})}
+				leads <- &node{cfg: cfg, raft: r, members: &memberLog{}, stop: make(chan struct{})}
 			}
 		}()
 	}
