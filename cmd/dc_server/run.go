@@ -71,7 +71,7 @@ type service struct {
 	failed   chan error // of a listener's Serve
 	serving  bool
 	stopping atomic.Bool
-	end      context.CancelFunc // of the progress lines; nil without any
+	progress *reporter // nil without -progress
 	wg       sync.WaitGroup
 }
 
@@ -137,13 +137,7 @@ func (s *service) serve(stdout io.Writer) {
 		s.wg.Go(func() { s.ended("dc_admin", l, s.admin.Serve(l)) })
 	}
 	if s.opts.progress > 0 {
-		ctx, cancel := context.WithCancel(context.Background())
-		s.end = cancel
-		s.wg.Go(func() {
-			if err := s.server.ReportProgress(ctx, stdout, s.opts.progress); err != nil {
-				s.log.Warn("no more progress lines", "error", err)
-			}
-		})
+		s.progress = report(s.server, stdout, s.opts.progress, s.log)
 	}
 }
 
@@ -203,9 +197,7 @@ func (s *service) stop() error {
 		cancel()
 		s.server.Close()
 	}
-	if s.end != nil {
-		s.end()
-	}
+	s.progress.stop()
 	if s.admin != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
 		if err := s.admin.Shutdown(ctx); err != nil {
