@@ -56,8 +56,7 @@ func (o *options) flags() *config.Set {
 	set.Millis(&o.idle, 0, mostIdle, "idle", "drop clients that have had no request open for so long; 0 is never")
 
 	set.Group("Servers")
-	set.Addresses(&o.servers, "server", "a dc_server to ask; may be repeated, in order of preference; needed")
-	set.Addresses(&o.servers, "connect", "the same as -server")
+	set.Addresses(&o.servers, "server", "a dc_server to ask; may be repeated, in order of preference; needed", "connect")
 	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry", "the longest wait between two attempts to connect to a server")
 
 	set.Group("Operation")

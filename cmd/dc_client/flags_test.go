@@ -69,6 +69,30 @@ func TestFromEnvironmentAndFile(t *testing.T) {
 	}
 }
 
+// The first source that names servers has all of them, under whichever of the two names.
+func TestServersFromOneSource(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dc_client.conf")
+	if err := os.WriteFile(path, []byte("connect IP:file:1\nserver IP:file:2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ args, env, want string }{
+		{"-server IP:a:1 -connect IP:b:2", "IP:env:1", "IP:a:1 IP:b:2"},
+		{"-connect IP:a:1 -connect IP:b:2", "IP:env:1", "IP:a:1 IP:b:2"},
+		{"-config " + path, "IP:env:1", "IP:env:1"},
+		{"-config " + path, "", "IP:file:1 IP:file:2"},
+		{"-server IP:a:1 -config " + path, "", "IP:a:1"},
+	} {
+		t.Setenv("DC_CLIENT_CONNECT", test.env)
+		got, err := parse(strings.Fields(test.args), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if joined(got.servers) != test.want {
+			t.Errorf("%s with %q in the environment: servers are %v, want %s", test.args, test.env, got.servers, test.want)
+		}
+	}
+}
+
 func TestBadFlags(t *testing.T) {
 	const ok = "-server IP:a:1 "
 	for args, want := range map[string]string{

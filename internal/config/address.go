@@ -19,12 +19,17 @@ func (s *Set) Address(p *wire.Address, deflt, name, usage string) (err error) {
 	return nil
 }
 
-// Addresses adds a flag that takes an address and may be repeated. In the environment and in a file it takes several,
-// with commas or white space between them; on the command line a path may so contain either.
-func (s *Set) Addresses(p *[]wire.Address, name, usage string) {
-	s.Func(name, "ADDR", takesAddress, "", usage, func(text string) error {
+// Addresses adds a flag that takes an address and may be repeated, under one name or several. In the environment and in a
+// file it takes several, with commas or white space between them; on the command line a path may so contain either.
+func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string) {
+	var from source // of those in p
+	add := func(text string) error {
+		if len(*p) > 0 && from != s.source { // under another name
+			return nil
+		}
+		from = s.source
 		words := []string{text}
-		if !s.words {
+		if s.source != commandLine {
 			words = Words(text)
 		}
 		for _, word := range words {
@@ -35,5 +40,9 @@ func (s *Set) Addresses(p *[]wire.Address, name, usage string) {
 			*p = append(*p, a)
 		}
 		return nil
-	})
+	}
+	s.Func(name, "ADDR", takesAddress, "", usage, add)
+	for _, alias := range aliases {
+		s.Func(alias, "ADDR", takesAddress, "", "the same as -"+name, add)
+	}
 }

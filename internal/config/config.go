@@ -85,8 +85,17 @@ type Set struct {
 	flags   *flag.FlagSet
 	groups  []*group
 	file    string
-	words   bool // what is being read are the words of a command line, each as it is meant
+	source  source // of what is being read
 }
+
+// A source is where settings come from.
+type source int
+
+const (
+	commandLine source = iota // the words are as they are meant
+	environment
+	file
+)
 
 type group struct {
 	title string
@@ -134,6 +143,7 @@ func (s *Set) Parse(args []string, stdout io.Writer) (operands []string, err err
 	case err != nil:
 		return nil, &UsageError{err}
 	}
+	s.source = environment
 	err = ff.Parse(s.flags, nil,
 		ff.WithEnvVarPrefix(s.program),
 		ff.WithConfigFileVia(&s.file),
@@ -154,8 +164,7 @@ func NoOperands(operands []string) error {
 
 // arguments reads the command line. A question for usage or the version beats any mistake beside it.
 func (s *Set) arguments(args []string) (operands []string, ask string, first error) {
-	s.words = true
-	defer func() { s.words = false }()
+	s.source = commandLine
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]

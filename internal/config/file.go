@@ -20,6 +20,7 @@ func (e *lineError) Unwrap() error { return e.err }
 // readFile reads a file of settings, a line each: a flag's name, white space or "=" or both, its value to the end of
 // the line. Empty lines and those that start with "#" are skipped. A name alone is a flag without a value.
 func (s *Set) readFile(r io.Reader, set func(name, value string) error) error {
+	s.source = file
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
