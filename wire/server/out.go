@@ -36,7 +36,7 @@ func (c *conn) append(uid uint32, op wire.Op, status wire.Status, data []byte) {
 		return
 	}
 	if c.out == nil {
-		c.out = getBuffer()
+		c.out = getAnswers()
 	}
 	var one [1]byte
 	if op != wire.OpGet || status != wire.OK {
@@ -56,7 +56,7 @@ func (c *conn) append(uid uint32, op wire.Op, status wire.Status, data []byte) {
 // drop gives back the memory of answers that have been written, or never will be.
 func (s *Server) drop(out *[]byte) {
 	s.counters.untaken.Add(-int64(len(*out)))
-	putBuffer(out)
+	putAnswers(out)
 }
 
 // share is how many bytes of answers may wait on one connection when there are too many in all.

@@ -111,23 +111,30 @@ func (p *workers) close() {
 	p.idle = nil
 }
 
-// Buffers of requests and of answers. The small ones grow as needed; large ones are left to the garbage collector.
+// Buffers grow as needed; large ones are left to the garbage collector. Those of requests and of answers are kept apart: a
+// burst makes its answers' grow to many times what a request needs, and requests wait, hundreds on a connection.
 const (
 	smallBuffer = 1 << 10
 	largeBuffer = 1 << 18
 )
 
-var buffers = sync.Pool{New: func() any {
+var requestBuffers, answerBuffers = sync.Pool{New: newBuffer}, sync.Pool{New: newBuffer}
+
+func newBuffer() any {
 	b := make([]byte, 0, smallBuffer)
 	return &b
-}}
+}
 
-func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
+func getBuffer() *[]byte  { return requestBuffers.Get().(*[]byte) }
+func getAnswers() *[]byte { return answerBuffers.Get().(*[]byte) }
 
-func putBuffer(b *[]byte) {
+func putBuffer(b *[]byte)  { put(&requestBuffers, b) }
+func putAnswers(b *[]byte) { put(&answerBuffers, b) }
+
+func put(pool *sync.Pool, b *[]byte) {
 	if cap(*b) > largeBuffer {
 		return
 	}
 	*b = (*b)[:0]
-	buffers.Put(b)
+	pool.Put(b)
 }
