@@ -98,7 +98,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 func onlyItsFlags(cmd *command, set *config.Set) error {
 	for _, other := range commands() {
 		for _, name := range other.flags {
-			if other.name != cmd.name && set.Given(name) {
+			if other.name != cmd.name && set.OnCommandLine(name) {
 				return config.Usagef("-%s goes with %s only", name, other.name)
 			}
 		}

@@ -44,6 +44,15 @@ func TestMistakes(t *testing.T) {
 	})
 }
 
+// What the environment has for one command does not keep others from working.
+func TestEnvironmentOfAnotherCommand(t *testing.T) {
+	t.Setenv("DC_ADMIN_DATA", "/var/lib/distcache")
+	t.Setenv("DC_ADMIN_TO", "wal")
+	t.Setenv("DC_ADMIN_DISCARD", "true")
+	serve(t, &fakeNode{status: aFollower})
+	says(t, "status")
+}
+
 func TestHelp(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
 	golden(t, "help", helps(t, "-h"))

@@ -145,9 +145,9 @@ func (o *options) finish(set *config.Set) error {
 		false: {"duration", "mix", "size", "pipeline", "json", "report"},
 	}
 	for _, name := range only[o.bench] {
-		if set.Given(name) && o.bench {
+		if set.OnCommandLine(name) && o.bench {
 			return config.Usagef("-%s is for checking, and does not go with -bench", name)
-		} else if set.Given(name) {
+		} else if set.OnCommandLine(name) {
 			return config.Usagef("-%s goes with -bench only", name)
 		}
 	}

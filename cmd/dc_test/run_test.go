@@ -263,6 +263,18 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// What the environment has for checking does not keep -bench from working, nor the other way about.
+func TestEnvironmentOfTheOtherMode(t *testing.T) {
+	t.Setenv("DC_TEST_CONNECT", "UNIX:/nobody/listens")
+	t.Setenv("DC_TEST_OPS", "1")
+	t.Setenv("DC_TEST_MIX", "add=1")
+	for _, args := range [][]string{nil, {"-bench"}} {
+		if status, _, errs := call(t.Context(), args...); status != 1 || !strings.HasPrefix(errs, "dc_test: connect to ") {
+			t.Errorf("%q: status %d\n%s", args, status, errs)
+		}
+	}
+}
+
 func TestUnreachableServer(t *testing.T) {
 	for _, more := range []string{"-persistent", "-persistent=false", "-bench"} {
 		status, _, errs := call(t.Context(), "-connect", "UNIX:/nobody/listens", more)

@@ -86,6 +86,7 @@ type Set struct {
 	groups  []*group
 	file    string
 	source  source // of what is being read
+	typed   map[string]bool
 }
 
 // A source is where settings come from.
@@ -128,6 +129,10 @@ func (s *Set) Given(name string) (given bool) {
 	return given
 }
 
+// OnCommandLine tells whether a flag was set there. It is for after Parse, and for tools of several commands: what is in the
+// environment or a file for one of them is no mistake when another is called.
+func (s *Set) OnCommandLine(name string) bool { return s.typed[name] }
+
 // Parse sets the flags from args, the environment and the file, and returns the operands: the words of args that are
 // not flags. Flags and operands may be mixed; after "--" all are operands. The error is a [UsageError], or [ErrDone]
 // when usage or the version was asked for and has been printed to stdout.
@@ -164,7 +169,7 @@ func NoOperands(operands []string) error {
 
 // arguments reads the command line. A question for usage or the version beats any mistake beside it.
 func (s *Set) arguments(args []string) (operands []string, ask string, first error) {
-	s.source = commandLine
+	s.source, s.typed = commandLine, make(map[string]bool)
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -193,6 +198,7 @@ func (s *Set) arguments(args []string) (operands []string, ask string, first err
 		default:
 			err = s.flags.Set(name, val)
 		}
+		s.typed[name] = true
 		if first == nil {
 			first = err
 		}
