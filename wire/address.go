@@ -225,21 +225,32 @@ func (a Address) Listen(ctx context.Context) (net.Listener, error) {
 	return lc.Listen(ctx, a.network, net.JoinHostPort(a.host, strconv.Itoa(int(a.port))))
 }
 
-// Dial connects there. Every address of a host's name is tried. A descriptor can be dialled once.
-func (a Address) Dial(ctx context.Context) (net.Conn, error) {
+// CheckDial says why nobody can connect to such an address, whoever listens: it names no host, or no port.
+func (a Address) CheckDial() error {
 	switch {
 	case a.network == "":
-		return nil, &addressError{"", "there is none"}
-	case a.network == "unix":
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", a.path)
-	case a.network == "fd":
-		return a.dialDescriptor()
+		return &addressError{"", "there is none"}
+	case a.network == "unix" || a.network == "fd":
+		return nil
 	case a.host == "":
-		return nil, &addressError{a.String(), "it names no host to connect to; it is for listening"}
+		return &addressError{a.String(), "it names no host to connect to; it is for listening"}
 	case a.port == 0:
-		return nil, &addressError{a.String(), "port 0 is none to connect to"}
+		return &addressError{a.String(), "port 0 is none to connect to"}
+	}
+	return nil
+}
+
+// Dial connects there. Every address of a host's name is tried. A descriptor can be dialled once.
+func (a Address) Dial(ctx context.Context) (net.Conn, error) {
+	if err := a.CheckDial(); err != nil {
+		return nil, err
 	}
 	var d net.Dialer
+	switch a.network {
+	case "unix":
+		return d.DialContext(ctx, "unix", a.path)
+	case "fd":
+		return a.dialDescriptor()
+	}
 	return d.DialContext(ctx, a.network, net.JoinHostPort(a.host, strconv.Itoa(int(a.port))))
 }

@@ -83,6 +83,9 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		if s := a.String(); a.Path() == "" && strings.Count(s, ":") < 2 && !strings.HasPrefix(s, "FD:") {
 			return nil, config.Usagef("-server %s names no host to connect to: it takes IP:HOST:PORT", s)
 		}
+		if err := a.CheckDial(); err != nil {
+			return nil, config.Usagef("-server: %w", err)
+		}
 	}
 	if len(opts.listen) == 0 {
 		at, err := wire.ParseAddress(defaultListen)

@@ -101,6 +101,7 @@ func TestBadFlags(t *testing.T) {
 		"-server IP:9001":       "-server IP:9001 names no host to connect to: it takes IP:HOST:PORT",
 		"-server IP::9001":      "-server IP:9001 names no host to connect to: it takes IP:HOST:PORT",
 		ok + "-connect IPv4:9":  "-server IPv4:9 names no host to connect to: it takes IP:HOST:PORT",
+		"-server IP:cache:0":    `-server: address "IP:cache:0": port 0 is none to connect to`,
 		ok + "-retry 0":         `-retry takes a number of milliseconds from 1 to 3600000, not "0"`,
 		ok + "-retry 3600001":   `-retry takes a number of milliseconds from 1 to 3600000, not "3600001"`,
 		ok + "-idle -1":         `-idle takes a number of milliseconds from 0 to 31536000000, not "-1"`,

@@ -74,6 +74,9 @@ func (o *options) flags() *config.Set {
 func (o *options) setServer(name string) func(string) error {
 	return func(text string) error {
 		a, err := wire.ParseAddress(text)
+		if err == nil {
+			err = a.CheckDial()
+		}
 		if err != nil {
 			return err
 		}

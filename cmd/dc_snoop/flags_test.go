@@ -80,14 +80,15 @@ func TestIntervalForms(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	const id = "-id takes the beginning of a session id, in pairs of hex digits: "
 	for args, want := range map[string]string{
-		"":                          "-listen is needed: where clients connect, such as -listen UNIX:/tmp/scache",
-		"-listen IP:9001":           "-server is needed: where they are passed on to, such as -server IP:localhost:9001",
-		"-listen IP:9001 -server 1": `-server takes an address such as IP:localhost:9001 or UNIX:/path: address "1": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
-		needed + "word":             `unexpected argument "word": settings are given as -flag value`,
-		needed + "-op PUT":          `-op takes operations: add, get, remove or have: there is no operation "PUT"`,
-		needed + "-id 303":          id + `"303" has an odd number of digits`,
-		needed + "-id xy":           id + `"xy" is not hex`,
-		needed + "-id ..":           id + "there are no digits",
+		"":                                "-listen is needed: where clients connect, such as -listen UNIX:/tmp/scache",
+		"-listen IP:9001":                 "-server is needed: where they are passed on to, such as -server IP:localhost:9001",
+		"-listen UNIX:/a -server IP:9001": `-server takes an address such as IP:localhost:9001 or UNIX:/path: address "IP:9001": it names no host to connect to; it is for listening`,
+		"-listen IP:9001 -server 1":       `-server takes an address such as IP:localhost:9001 or UNIX:/path: address "1": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
+		needed + "word":                   `unexpected argument "word": settings are given as -flag value`,
+		needed + "-op PUT":                `-op takes operations: add, get, remove or have: there is no operation "PUT"`,
+		needed + "-id 303":                id + `"303" has an odd number of digits`,
+		needed + "-id xy":                 id + `"xy" is not hex`,
+		needed + "-id ..":                 id + "there are no digits",
 		needed + "-id " + strings.Repeat("00", 65):                    id + "65 bytes are longer than any id, which has at most 64",
 		needed + "-interval 5":                                        "-interval needs -stats",
 		needed + "-stats -interval -1s":                               `-interval takes a number of seconds, or a duration such as 1m30s; 0 is never: not "-1s"`,

@@ -72,6 +72,9 @@ func newOptions() (*options, *config.Set) {
 		"the server to test; with commas between them, or repeated, several, over which the workers are spread",
 		func(word string) error {
 			a, err := wire.ParseAddress(word)
+			if err == nil {
+				err = a.CheckDial()
+			}
 			o.connect = append(o.connect, a)
 			return err
 		})

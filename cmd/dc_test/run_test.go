@@ -229,6 +229,7 @@ func TestMistakes(t *testing.T) {
 	for args, says := range map[string]string{
 		"":                       "-connect takes an address",
 		"-connect x":             "-connect takes an address",
+		"-connect IP:9001":       "it names no host to connect to; it is for listening",
 		"-sessions x":            "-sessions takes a whole number",
 		"-sessions 0":            "-sessions takes a number above 0",
 		"-workers 0":             "-workers takes a number above 0",
