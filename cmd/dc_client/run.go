@@ -53,7 +53,8 @@ type service struct {
 	admin    *adminServer
 	clients  []net.Listener
 	admins   []net.Listener
-	failed   chan error // of a listener's Serve
+	failed   chan error   // of a listener's Serve; nil when no more clients can come
+	letIn    atomic.Int32 // listeners that clients can still come by
 	stopping atomic.Bool
 	wg       sync.WaitGroup
 }
@@ -87,8 +88,16 @@ func (s *service) start(ctx context.Context) error {
 		s.log.Warn("no server is there yet: requests are answered DISCONNECTED until one is")
 	}
 	cancel()
+	s.letIn.Store(int32(len(s.clients)))
 	for _, l := range s.clients {
-		s.wg.Go(func() { s.ended("clients", l, s.server.Serve(l)) })
+		s.wg.Go(func() {
+			err := s.server.Serve(l)
+			s.ended("clients", l, err)
+			if last := s.letIn.Add(-1) == 0; last && err == nil && !s.stopping.Load() {
+				s.log.Info("the clients that there were have gone, and no others can come")
+				s.failed <- nil
+			}
+		})
 	}
 	for _, l := range s.admins {
 		s.wg.Go(func() { s.ended("questions of status", l, s.admin.serve(l)) })
@@ -132,7 +141,7 @@ func (s *service) ended(who string, l net.Listener, err error) {
 	}
 }
 
-// wait returns when there is a reason to stop: nil for one that was asked for.
+// wait returns when there is a reason to stop: nil for one that was asked for, or is no failure.
 func (s *service) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
