@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/distcache/distcache/wire"
@@ -77,6 +78,18 @@ func (c *conn) flushNow() error {
 	defer c.mu.Unlock()
 	c.flush()
 	return c.broken
+}
+
+// flushTogether is flushNow for a worker. While other requests of the connection are with workers, it lets those that can
+// run finish first: a store often has the answers to many at the same moment, and then they go out in one write.
+func (c *conn) flushTogether() {
+	c.mu.Lock()
+	others := c.open > c.outOpen
+	c.mu.Unlock()
+	if others {
+		runtime.Gosched()
+	}
+	c.flushNow()
 }
 
 // flush writes answers until there are none, unless somebody else is doing so. The caller holds mu, which is let go

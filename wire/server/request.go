@@ -82,7 +82,7 @@ func (r *request) run() {
 		status, data = r.c.s.call(&r.ctx, r.op, r.id, r.data, r.timeout)
 	}
 	r.finish(status, data)
-	r.c.flushNow()
+	r.c.flushTogether()
 }
 
 // finish appends the answer to those to be written, and lets the next request for the same id go on.
