@@ -39,6 +39,7 @@ const localAddress = "local"
 // one, and gets a new one when it gives up its state to join a cluster.
 type node struct {
 	cfg       Config
+	instance  string // of its name
 	log       *slog.Logger
 	raft      *raft.Raft
 	logs      *watchedLog
@@ -69,7 +70,7 @@ type node struct {
 // openNode opens the files in cfg.Dir and starts Raft on them. layer is nil for a node without a peer port. fail is
 // called when the node can't go on.
 func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail func(error)) (_ *node, err error) {
-	n := &node{cfg: cfg, log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{}),
+	n := &node{cfg: cfg, instance: id.Instance, log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{}),
 		trimAsked: make(chan chan<- error)}
 	var undo []func()
 	defer func() {

@@ -25,7 +25,7 @@ import (
 //	opGet        id                                                            the session data
 //	opHave       id                                                            nothing
 //	opTerm       nothing                                                       u64 current term, the node's name
-//	opIndex      nothing                                                       u64 read index
+//	opIndex      vouch                                                         u64 read index
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
 //
@@ -272,8 +272,8 @@ func (p *peers) live(address string) *client.Conn {
 }
 
 // readIndex asks the leader how far a node must have come to answer the reads that wait for this.
-func (p *peers) readIndex(ctx context.Context, leader string) (uint64, error) {
-	body, err := p.do(ctx, leader, opIndex, nil)
+func (p *peers) readIndex(ctx context.Context, leader string, v vouch) (uint64, error) {
+	body, err := p.do(ctx, leader, opIndex, v.append(nil))
 	if err != nil {
 		return 0, err
 	}

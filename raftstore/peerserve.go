@@ -72,7 +72,15 @@ func (p *peerServer) handle(m *wire.Message) {
 		name := p.s.cfg.Name
 		body := binary.BigEndian.AppendUint64(nil, p.s.node.Load().raft.CurrentTerm())
 		p.answer(m, byte(wire.OK), append(body, name...))
-	case opGet, opHave, opIndex:
+	case opIndex:
+		if v, ok := parseVouch(m.Payload); ok {
+			if index, ok := p.s.node.Load().vouched(v); ok {
+				p.answer(m, byte(wire.OK), binary.BigEndian.AppendUint64(nil, index))
+				return
+			}
+		}
+		go p.read(m)
+	case opGet, opHave:
 		go p.read(m)
 	default:
 		go p.member(m)

@@ -18,18 +18,18 @@ type termOf func(ctx context.Context, server raft.Server, answered func(uint64, 
 // Questions are what a node asks others for the sake of reads.
 type questions struct {
 	term  termOf
-	index func(ctx context.Context, leader string) (uint64, error)
+	index func(ctx context.Context, leader string, v vouch) (uint64, error)
 }
 
 // askIndex asks the leader for its read index.
-func (n *node) askIndex(ctx context.Context, ask func(context.Context, string) (uint64, error)) (uint64, error) {
+func (n *node) askIndex(ctx context.Context, ask func(context.Context, string, vouch) (uint64, error)) (uint64, error) {
 	address, ok := n.leaderAddress()
 	if !ok {
 		return 0, errRetry
 	}
 	bounded, cancel := context.WithTimeout(ctx, 2*roundPatience)
 	defer cancel()
-	index, err := ask(bounded, address)
+	index, err := ask(bounded, address, n.vouch())
 	if err != nil {
 		return 0, cmp.Or(ctx.Err(), errRetry)
 	}

@@ -1,0 +1,69 @@
+package raftstore
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/hashicorp/raft"
+)
+
+// A vouch is what a follower says of itself when it asks for a read index: the term it is in, its name, and which instance
+// of that name it is.
+//
+// It took note of the term after the reads arrived that wait for the answer. So its word is as good as what it would answer
+// to a question of the leader's (see stillLeads), and where it makes a majority together with the leader, as in a cluster
+// of three, the leader need not ask anybody.
+type vouch struct {
+	term     uint64
+	name     string
+	instance string
+}
+
+// vouch is this node's own, as of now.
+func (n *node) vouch() vouch {
+	return vouch{term: n.raft.CurrentTerm(), name: n.cfg.Name, instance: n.instance}
+}
+
+// append gives a vouch as it is sent: u64 term, u8 length of the name, name, instance.
+func (v vouch) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, v.term)
+	dst = append(dst, byte(len(v.name)))
+	dst = append(dst, v.name...)
+	return append(dst, v.instance...)
+}
+
+func parseVouch(b []byte) (vouch, bool) {
+	if len(b) < 9 || len(b) < 9+int(b[8]) {
+		return vouch{}, false
+	}
+	name := b[9 : 9+int(b[8])]
+	return vouch{term: binary.BigEndian.Uint64(b), name: string(name), instance: string(b[9+len(name):])}, true
+}
+
+// vouched is the read index for who vouches so, if no more is needed for it.
+func (n *node) vouched(v vouch) (index uint64, ok bool) {
+	term := n.serving.Load()
+	if !n.leads() || v.term != term || v.name == n.cfg.Name || v.instance == "" || n.state.Node(v.name) != v.instance {
+		return 0, false
+	}
+	if !majority(n.servers(), n.cfg.Name, v.name) {
+		return 0, false
+	}
+	index, _ = n.state.Applied()
+	return index, n.leads() && n.serving.Load() == term
+}
+
+// majority tells whether these are more than half of the voters.
+func majority(servers []raft.Server, names ...string) bool {
+	voters, these := 0, 0
+	for _, s := range servers {
+		if s.Suffrage != raft.Voter {
+			continue
+		}
+		voters++
+		if slices.Contains(names, string(s.ID)) {
+			these++
+		}
+	}
+	return these > voters/2
+}
