@@ -28,28 +28,40 @@ func (o *Options) openLog(program string, stderr io.Writer, owner *account) (out
 	case o.logFile != "":
 		return openLogFile(o.logFile, o.logging, owner)
 	case !o.detach:
-		return stream{o.logging.Logger(stderr)}, nil
+		q := newBacklog(o.logging.Logger(stderr))
+		return stream{o.logging.Logger(q.to(stderr)), q}, nil
 	}
 	w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_INFO, program)
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: there is no syslog on this machine, and the log is lost: -log-file PATH keeps it\n", program)
-		return stream{slog.New(slog.DiscardHandler)}, nil
+		return stream{slog.New(slog.DiscardHandler), newBacklog(nil)}, nil
 	}
 	return syslogOutput{newSyslogger(w, o.logging), w}, nil
 }
 
+// newBacklog makes a backlog that says in a log, which is to be written without it, what it has left out.
+func newBacklog(log *slog.Logger) *backlog {
+	return &backlog{missed: func(lines uint64) {
+		log.Warn("log lines were left out: what takes the log was stuck", "lines", lines)
+	}}
+}
+
 // A stream is a log that was there already.
-type stream struct{ log *slog.Logger }
+type stream struct {
+	log     *slog.Logger
+	backlog *backlog
+}
 
 func (s stream) logger() *slog.Logger { return s.log }
 func (s stream) reopen() error        { return nil }
 func (s stream) crashes() error       { return nil }
-func (s stream) Close() error         { return nil }
+func (s stream) Close() error         { s.backlog.wait(); return nil }
 
 // A logFile is appended to until it is opened anew.
 type logFile struct {
 	path    string
 	logging *config.Logging
+	backlog *backlog
 
 	mu sync.Mutex
 	f  *os.File
@@ -57,6 +69,7 @@ type logFile struct {
 
 func openLogFile(path string, logging *config.Logging, owner *account) (*logFile, error) {
 	l := &logFile{path: path, logging: logging}
+	l.backlog = newBacklog(logging.Logger(l))
 	if err := l.reopen(); err != nil {
 		return nil, fmt.Errorf("-log-file: %w", err)
 	}
@@ -99,8 +112,8 @@ func (l *logFile) Write(b []byte) (int, error) {
 	return l.f.Write(b)
 }
 
-func (l *logFile) logger() *slog.Logger { return l.logging.Logger(l) }
-func (l *logFile) Close() error         { return l.f.Close() }
+func (l *logFile) logger() *slog.Logger { return l.logging.Logger(l.backlog.to(l)) }
+func (l *logFile) Close() error         { l.backlog.wait(); return l.f.Close() }
 
 // crashes has Go tell of a crash in the file.
 func (l *logFile) crashes() error {
@@ -133,8 +146,9 @@ type syslogger interface {
 // newSyslogger logs to syslog, which knows the time and the level by itself.
 func newSyslogger(w syslogger, logging *config.Logging) *slog.Logger {
 	var h severities
+	q := newBacklog(logging.Logger(severity(w.Warning)))
 	for i, say := range []severity{w.Debug, w.Info, w.Warning, w.Err} {
-		h[i] = logging.Logger(say).Handler()
+		h[i] = logging.Logger(q.to(say)).Handler()
 	}
 	return slog.New(h)
 }

@@ -31,7 +31,7 @@ func Main(program string, run func(ctx context.Context, args []string, stdout, s
 	if errors.As(err, &told) {
 		return int(told)
 	}
-	return config.Exit(program, err, os.Stderr)
+	return config.Exit(program, err, new(backlog).to(os.Stderr)) // which may be stuck
 }
 
 // A Process is this one, while it is a daemon. Its methods are called in the order Listen, DropPrivileges, Ready,

@@ -1,0 +1,109 @@
+package daemon
+
+import (
+	"bytes"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	// logPatience is how long who logs waits for the line to be written.
+	logPatience = 100 * time.Millisecond
+	// maxBacklog is how many bytes of lines may wait for an output that is stuck.
+	maxBacklog = 1 << 20
+)
+
+// A backlog takes lines to where the log goes, in order. Who writes a line waits until it is there, so that it is not lost
+// in a crash; but only for a moment, and not at all once the output is stuck, as a pipe is whose reader has stopped: the
+// log must not hold up those who serve clients. What comes meanwhile waits here, as far as there is room.
+type backlog struct {
+	missed func(lines uint64) // tells the output how many found no room
+
+	mu      sync.Mutex
+	lines   []logLine
+	size    int
+	missing uint64
+	written chan struct{} // closed when there are no more lines; nil when there are none
+	stuck   bool
+}
+
+type logLine struct {
+	to   io.Writer
+	text []byte
+}
+
+// to returns a writer of whole lines that go to w.
+func (q *backlog) to(w io.Writer) io.Writer { return backlogWriter{q, w} }
+
+type backlogWriter struct {
+	q *backlog
+	w io.Writer
+}
+
+func (b backlogWriter) Write(line []byte) (int, error) {
+	b.q.put(logLine{b.w, bytes.Clone(line)})
+	return len(line), nil
+}
+
+func (q *backlog) put(line logLine) {
+	q.mu.Lock()
+	if q.size+len(line.text) > maxBacklog {
+		q.missing++
+		q.mu.Unlock()
+		return
+	}
+	q.lines = append(q.lines, line)
+	q.size += len(line.text)
+	if q.written == nil {
+		q.written = make(chan struct{})
+		go q.run()
+	}
+	stuck := q.stuck
+	q.mu.Unlock()
+	if !stuck {
+		q.wait()
+	}
+}
+
+// wait waits until all has been written, or for as long as that may take.
+func (q *backlog) wait() {
+	q.mu.Lock()
+	written := q.written
+	q.mu.Unlock()
+	if written == nil {
+		return
+	}
+	late := time.NewTimer(logPatience)
+	defer late.Stop()
+	select {
+	case <-written:
+		return
+	case <-late.C:
+	}
+	q.mu.Lock()
+	q.stuck = q.written == written
+	q.mu.Unlock()
+}
+
+// run writes until there are no more lines.
+func (q *backlog) run() {
+	for {
+		q.mu.Lock()
+		lines, missing := q.lines, q.missing
+		q.lines, q.size, q.missing = nil, 0, 0
+		if len(lines) == 0 && missing == 0 {
+			close(q.written)
+			q.written, q.stuck = nil, false
+			q.mu.Unlock()
+			return
+		}
+		q.mu.Unlock()
+		for _, line := range lines {
+			_, _ = line.to.Write(line.text) // there is nobody to tell
+		}
+		if missing > 0 {
+			q.missed(missing)
+		}
+	}
+}
