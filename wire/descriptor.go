@@ -1,47 +1,16 @@
 package wire
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// listenUnix listens on a unix socket, in the place of one that is dead.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", path)
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return l, err
-	}
-	info, statErr := os.Lstat(path)
-	switch {
-	case statErr != nil:
-		return nil, err
-	case info.Mode().Type() != os.ModeSocket:
-		return nil, fmt.Errorf("%w: %s is there and no socket", err, path)
-	}
-	var d net.Dialer
-	nc, dialErr := d.DialContext(ctx, "unix", path)
-	if dialErr == nil {
-		nc.Close()
-		return nil, fmt.Errorf("%w: another process listens there", err)
-	}
-	if !errors.Is(dialErr, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("%w: and it can't be told whether another process listens there: %w", err, dialErr)
-	}
-	if err := os.Remove(path); err != nil {
-		return nil, fmt.Errorf("replacing a socket that nobody listens on: %w", err)
-	}
-	return lc.Listen(ctx, "unix", path)
-}
 
 func (a Address) listenDescriptor() (net.Listener, error) {
 	if a.pair {

@@ -1,0 +1,61 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// listenUnix listens on a unix socket, in the place of one that is dead.
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	defer lockDirectory(ctx, filepath.Dir(path))()
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", path)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	info, statErr := os.Lstat(path)
+	switch {
+	case statErr != nil:
+		return nil, err
+	case info.Mode().Type() != os.ModeSocket:
+		return nil, fmt.Errorf("%w: %s is there and no socket", err, path)
+	}
+	var d net.Dialer
+	nc, dialErr := d.DialContext(ctx, "unix", path)
+	if dialErr == nil {
+		nc.Close()
+		return nil, fmt.Errorf("%w: another process listens there", err)
+	}
+	if !errors.Is(dialErr, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("%w: and it can't be told whether another process listens there: %w", err, dialErr)
+	}
+	if err := os.Remove(path); err != nil {
+		return nil, fmt.Errorf("replacing a socket that nobody listens on: %w", err)
+	}
+	return lc.Listen(ctx, "unix", path)
+}
+
+// lockDirectory keeps others who listen in the directory from doing so at the same time, until unlock: one could take for dead
+// a socket that another has just made, and replace it. Where that is not possible, or takes long, it does without.
+func lockDirectory(ctx context.Context, path string) (unlock func()) {
+	const patience, pause = time.Second, 5 * time.Millisecond
+	dir, err := os.Open(path)
+	if err != nil {
+		return func() {}
+	}
+	for until := time.Now().Add(patience); ; {
+		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) || ctx.Err() != nil || time.Now().After(until) {
+			return func() { dir.Close() }
+		}
+		time.Sleep(pause)
+	}
+}
