@@ -146,7 +146,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen UNIX:/tmp/scache")
 	case opts.server.IsZero():
 		return nil, config.Usagef("-server is needed: where they are passed on to, such as -server IP:localhost:9001")
-	case set.Given("interval") && !opts.snoop.Stats:
+	case set.OnCommandLine("interval") && !opts.snoop.Stats:
 		return nil, config.Usagef("-interval needs -stats")
 	}
 	return opts, nil

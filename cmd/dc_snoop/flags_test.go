@@ -77,6 +77,16 @@ func TestIntervalForms(t *testing.T) {
 	}
 }
 
+// An interval that stands in the environment is for when there is -stats.
+func TestIntervalFromEnvironment(t *testing.T) {
+	t.Setenv("DC_SNOOP_INTERVAL", "5")
+	for _, more := range []string{"", "-stats"} {
+		if got, err := parse(strings.Fields(needed+more), io.Discard); err != nil || got.snoop.Interval != 5*time.Second {
+			t.Errorf("%q: got %+v, %v", more, got, err)
+		}
+	}
+}
+
 func TestBadFlags(t *testing.T) {
 	const id = "-id takes the beginning of a session id, in pairs of hex digits: "
 	for args, want := range map[string]string{
