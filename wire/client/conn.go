@@ -43,7 +43,8 @@ type Conn struct {
 	rules        wire.Rules
 	writeTimeout time.Duration
 	slots        chan struct{} // one element for each request under way
-	lastHeard    atomic.Int64  // unix ns
+	made         time.Time
+	lastHeard    atomic.Int64  // ns after made, so that a step of the clock does no harm
 	heard        atomic.Bool   // any answer at all
 	done         chan struct{} // closed when the connection is lost
 	running      sync.WaitGroup
@@ -84,8 +85,8 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 		slots:        make(chan struct{}, cfg.MaxInFlight),
 		done:         make(chan struct{}),
 		pending:      make(map[uint32]*call),
+		made:         time.Now(),
 	}
-	c.lastHeard.Store(time.Now().UnixNano())
 	c.running.Go(c.read)
 	return c
 }
@@ -194,7 +195,7 @@ func (c *Conn) InFlight() int {
 }
 
 // LastHeard is when the last answer came, or when the Conn was made.
-func (c *Conn) LastHeard() time.Time { return time.Unix(0, c.lastHeard.Load()) }
+func (c *Conn) LastHeard() time.Time { return c.made.Add(time.Duration(c.lastHeard.Load())) }
 
 // Silence is for how long the peer has owed an answer and given none, 0 when it owes nothing. A peer that is frozen or
 // cut off shows by it long before TCP notices. Answers owed to callers who gave up count.

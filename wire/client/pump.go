@@ -137,7 +137,7 @@ func (c *Conn) read() {
 			return
 		}
 		c.heard.Store(true)
-		c.lastHeard.Store(time.Now().UnixNano())
+		c.lastHeard.Store(int64(time.Since(c.made)))
 		k, err := c.answered(&m)
 		if err != nil {
 			c.fail(err)
