@@ -4,6 +4,7 @@ package files
 import (
 	"errors"
 	"os"
+	"path/filepath"
 )
 
 // SyncDir syncs a directory, so that a crash leaves its files with the names that they have now.
@@ -21,4 +22,24 @@ func Remove(path string) error {
 		return err
 	}
 	return nil
+}
+
+// Replace writes a small file, mode 0600, so that a crash leaves the old one or the new one, whole.
+func Replace(path string, data []byte) error {
+	tmp := path + ".new"
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err == nil {
+		err = SyncDir(filepath.Dir(path))
+	}
+	return err
 }

@@ -148,25 +148,11 @@ func (s *Store) save(r *record) error {
 	if err != nil {
 		return err
 	}
-	tmp := s.path(metaFile + ".new")
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := files.Replace(s.path(metaFile), b); err != nil {
 		return err
 	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(tmp, s.path(metaFile))
-	}
-	if err == nil {
-		err = s.sync()
-	}
-	if err == nil {
-		s.newest = r
-	}
-	return err
+	s.newest = r
+	return nil
 }
 
 func (s *Store) sync() error { return files.SyncDir(s.dir) }
