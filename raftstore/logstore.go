@@ -20,9 +20,9 @@ type watchedLog struct {
 	counters *counters
 	fail     func(error)
 
-	began   atomic.Int64 // unix ns of the write under way, 0 when there is none
-	bytes   atomic.Int64 // of entries after the last snapshot when the node started, and of those stored since
-	started atomic.Bool  // Raft has read what was there
+	began   atomic.Pointer[time.Time] // of the write under way, nil when there is none
+	bytes   atomic.Int64              // of entries after the last snapshot when the node started, and of those stored since
+	started atomic.Bool               // Raft has read what was there
 	stop    chan struct{}
 	once    sync.Once
 	done    chan struct{}
@@ -57,8 +57,8 @@ func (w *watchedLog) watch() {
 			return
 		case <-t.C:
 		}
-		if began := w.began.Load(); began != 0 {
-			if d := time.Since(time.Unix(0, began)); d > w.limit {
+		if began := w.began.Load(); began != nil {
+			if d := time.Since(*began); d > w.limit {
 				w.fail(fmt.Errorf("%w: a write to the log has not ended after %s", ErrDisk, d.Round(time.Second)))
 				return
 			}
@@ -69,8 +69,8 @@ func (w *watchedLog) watch() {
 // timed runs a write. Raft makes one at a time.
 func (w *watchedLog) timed(write func() error) error {
 	began := time.Now()
-	w.began.Store(began.UnixNano())
-	defer w.began.Store(0)
+	w.began.Store(&began)
+	defer w.began.Store(nil)
 	if err := write(); err != nil {
 		w.fail(fmt.Errorf("%w: write to the log: %w", ErrDisk, err))
 		return err
