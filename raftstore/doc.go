@@ -17,9 +17,10 @@
 //
 // # How a read goes
 //
-// Get and Have are linearizable unless Config.Reads says otherwise. They are answered by the leader, after a majority of
-// voters has confirmed, since the read arrived, that nobody else has been elected; one round of questions serves all the
-// reads that wait for it. Followers forward theirs.
+// Get and Have are linearizable unless Config.Reads says otherwise. The leader answers after a majority of voters has
+// confirmed, since the read arrived, that nobody else has been elected; one round of questions serves all the reads that
+// wait for it. A follower asks the leader, once for all the reads that wait, how far it must have come: it answers from its
+// own state machine if that is there, else the leader answers.
 //
 // # Files
 //
