@@ -119,10 +119,12 @@ func (r *rounds) next() {
 
 // confirm returns nil when this node may answer a read that arrived before the call, errRetry when it does not lead.
 func (n *node) confirm(ctx context.Context) error {
+	// In this order: the term of a leader that has become the only voter since may have been over before that.
+	alone := n.alone()
 	if !n.leads() {
 		return errRetry
 	}
-	if n.alone() {
+	if alone {
 		return nil
 	}
 	_, err := n.reads.wait(ctx)
