@@ -9,7 +9,7 @@
 // # In the file
 //
 // One bbolt file with two buckets: sessions, keyed by expiry (8 bytes, big-endian ms) and sequence (8 bytes), the value
-// being the id's length, the id and the data; and meta: format, applied index and term, last stamp, last sequence, and
+// being the id's length, the id, the data and a checksum; and meta: format, applied index and term, last stamp, last sequence, and
 // the recorded results of each origin.
 //
 // Apply changes memory only. A flusher writes all that changed since the last flush, with the applied index, in one

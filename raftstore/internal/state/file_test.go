@@ -46,7 +46,7 @@ func TestForeignAndDamagedFiles(t *testing.T) {
 		}, ErrForeign},
 		"a later format": {func(tx *bbolt.Tx) error {
 			b, _ := tx.CreateBucket(metaBucket)
-			return b.Put(formatKey, []byte("distcache state 2"))
+			return b.Put(formatKey, []byte("distcache state 3"))
 		}, ErrForeign},
 		"no sessions bucket": {func(tx *bbolt.Tx) error {
 			b, _ := tx.CreateBucket(metaBucket)
@@ -59,7 +59,8 @@ func TestForeignAndDamagedFiles(t *testing.T) {
 		"malformed result": {ours(func(_, m *bbolt.Bucket) error { return m.Put(originKey(1), []byte("x")) }), boltfile.ErrDamaged},
 		"one id twice": {ours(func(s, _ *bbolt.Bucket) error {
 			k2 := sessionKey(5, 2)
-			return errors.Join(s.Put(key[:], []byte("\x02iddata")), s.Put(k2[:], []byte("\x02iddata")))
+			value := makeValue([]byte("id"), []byte("data"))
+			return errors.Join(s.Put(key[:], recordOf(key, value)), s.Put(k2[:], recordOf(k2, value)))
 		}), boltfile.ErrDamaged},
 		"a bucket for a session": {ours(func(s, _ *bbolt.Bucket) error { _, err := s.CreateBucket(key[:]); return err }), boltfile.ErrDamaged},
 	} {

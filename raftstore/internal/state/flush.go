@@ -179,7 +179,7 @@ func (set *flushSet) commit(db *bbolt.DB) error {
 			}
 		}
 		for _, w := range set.writes {
-			if err := sessions.Put(w.key[:], w.value); err != nil {
+			if err := sessions.Put(w.key[:], recordOf(w.key, w.value)); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,7 @@ type contents struct {
 	applied     uint64
 	appliedTerm uint64
 	stamp, seq  uint64
+	plain       bool // sessions of the file may be without a checksum
 }
 
 // read checks the whole file and gives what it says; fresh when nothing has been written to it yet, or with
@@ -70,7 +71,8 @@ func (l *loader) meta(key, value []byte) (err error) {
 	case bytes.Equal(key, clockKey):
 		l.stamp, l.seq, err = pair(key, value)
 	case bytes.Equal(key, formatKey):
-		l.ours = bytes.Equal(value, formatValue)
+		l.plain = bytes.Equal(value, plainFormat)
+		l.ours = l.plain || bytes.Equal(value, formatValue)
 		if !l.ours {
 			err = fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, value)
 		}
@@ -94,11 +96,13 @@ func pair(key, value []byte) (x, y uint64, err error) {
 	return binary.BigEndian.Uint64(value), binary.BigEndian.Uint64(value[8:]), nil
 }
 
+var errRecord = fmt.Errorf("%w: a session's record is not as it was written", boltfile.ErrDamaged)
+
 // session takes a session. Keys come in the order of expiry, which is a heap as it stands.
 func (l *loader) session(key, value []byte) error {
-	id, _, ok := splitValue(value)
+	id, _, ok := splitRecord(key, value, l.plain)
 	if len(key) != keySize || !ok {
-		return fmt.Errorf("%w: a session's record is malformed", boltfile.ErrDamaged)
+		return errRecord
 	}
 	seq := binary.BigEndian.Uint64(key[8:])
 	if seq == 0 {

@@ -1,0 +1,117 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+)
+
+// writeFile makes a state file of that format with one record.
+func writeFile(t *testing.T, format []byte, key [keySize]byte, record []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "state.db")
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		s, _ := tx.CreateBucket(sessionsBucket)
+		m, _ := tx.CreateBucket(metaBucket)
+		return errors.Join(m.Put(formatKey, format), s.Put(key[:], record))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A disk that has changed a bit of a session is found out, wherever in the record or its key that is.
+func TestChangedRecordIsFound(t *testing.T) {
+	key := sessionKey(1<<40, 7)
+	record := recordOf(key, makeValue([]byte("the id"), []byte("the data")))
+	whole := append(key[:], record...)
+	for bit := range 8 * len(whole) {
+		changed := bytes.Clone(whole)
+		changed[bit/8] ^= 1 << (bit % 8)
+		if _, _, ok := splitRecord(changed[:keySize], changed[keySize:], false); ok {
+			t.Errorf("bit %d of byte %d is changed, and the record is taken", bit%8, bit/8)
+		}
+	}
+	if id, data, ok := splitRecord(key[:], record, false); !ok || string(id) != "the id" || string(data) != "the data" {
+		t.Errorf("the record as it was written: %q, %q, %v", id, data, ok)
+	}
+}
+
+// changeByte changes what is there once in a file, as a disk may.
+func changeByte(t *testing.T, path string, what []byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Count(b, what) != 1 {
+		t.Fatalf("the file has it %d times, not once", bytes.Count(b, what))
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	at := int64(bytes.Index(b, what))
+	if _, err := f.WriteAt([]byte{what[0] ^ 4}, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// At the start the file is refused; while it is open no other data are given than those that were stored.
+func TestChangedDataAreNotServed(t *testing.T) {
+	key := sessionKey(1<<60, 7)
+	id, data := []byte("the id"), []byte("data that are there once")
+	path := writeFile(t, formatValue, key, recordOf(key, makeValue(id, data)))
+	m, err := Open(path, never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok, err := m.Get(id); !ok || err != nil || !bytes.Equal(got, data) {
+		t.Fatalf("before: %q, %v, %v", got, ok, err)
+	}
+	changeByte(t, path, data)
+	if got, ok, err := m.Get(id); !errors.Is(err, boltfile.ErrDamaged) {
+		t.Errorf("after: %q, %v, %v; want %v", got, ok, err, boltfile.ErrDamaged)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := Open(path, never); !errors.Is(err, boltfile.ErrDamaged) {
+		t.Errorf("opened again: %v, want %v", err, boltfile.ErrDamaged)
+		if m != nil {
+			m.Close()
+		}
+	}
+}
+
+// Files from before there were checksums are read as they are; those from after may have no record without one.
+func TestRecordsWithoutChecksum(t *testing.T) {
+	key := sessionKey(1<<60, 7)
+	record := []byte("\x02iddata")
+	m, err := Open(writeFile(t, plainFormat, key, record), never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if got, ok, err := m.Get([]byte("id")); !ok || err != nil || string(got) != "data" {
+		t.Errorf("%q, %v, %v", got, ok, err)
+	}
+	if m, err := Open(writeFile(t, formatValue, key, record), never); !errors.Is(err, boltfile.ErrDamaged) {
+		t.Errorf("in a file of the format with checksums: %v, want %v", err, boltfile.ErrDamaged)
+		if m != nil {
+			m.Close()
+		}
+	}
+}
