@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 	"unicode"
@@ -188,13 +189,26 @@ func explain(err error, at wire.Address, timeout time.Duration) error {
 		return config.Hint(err, "Is dc_server running there? -connect, or %s_CONNECT in the environment, names its admin listener:\n"+
 			"what it was given as -admin, or else UNIX:DIR/admin.sock, where DIR is its data directory.", strings.ToUpper(program))
 	case errors.Is(err, admin.ErrNotAdmin):
-		return config.Hint(fmt.Errorf("%v: %w", at, err),
-			"-connect takes the address that dc_server has as -admin, not those it has as -listen or -peer.")
+		hint := "-connect takes the address that dc_server has as -admin, not those it has as -listen or -peer."
+		if cutOff(err) {
+			hint += "\nIf it is that one, dc_server ended before it answered; its log says why."
+		}
+		return config.Hint(fmt.Errorf("%v: %w", at, err), "%s", hint)
 	case errors.Is(err, context.DeadlineExceeded):
 		return config.Hint(fmt.Errorf("%v: no answer within %v", at, timeout),
 			"A change that was asked for may still take place: \"%s members\" shows how things stand.", program)
 	}
 	return err
+}
+
+// cutOff tells whether the connection ended before there was an answer.
+func cutOff(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // none is what a command without operands makes of them.

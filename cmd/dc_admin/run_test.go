@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -111,6 +113,26 @@ func TestNoAdminListener(t *testing.T) {
 	got := fails(t, run(t.Context(), []string{"status"}, io.Discard))
 	if !strings.Contains(got, "not answered by an admin listener") || !strings.Contains(got, "-connect takes the address that dc_server has as -admin") {
 		t.Errorf("got %s", got)
+	}
+}
+
+// A node that is stopped or killed under a change is no reason to look for another address only.
+func TestNodeEndsBeforeItAnswers(t *testing.T) {
+	listener(t, func(c net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(c))
+		c.Close()
+	})
+	got := fails(t, run(t.Context(), []string{"compact"}, io.Discard))
+	if !strings.Contains(got, "dc_server ended before it answered") {
+		t.Errorf("got %s", got)
+	}
+	listener(t, func(c net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(c))
+		_, _ = io.WriteString(c, "SSH-2.0-none\r\n")
+		c.Close()
+	})
+	if got := fails(t, run(t.Context(), []string{"compact"}, io.Discard)); strings.Contains(got, "ended") {
+		t.Errorf("with another service there: %s", got)
 	}
 }
 
