@@ -21,7 +21,6 @@ type contents struct {
 	applied     uint64
 	appliedTerm uint64
 	stamp, seq  uint64
-	plain       bool // sessions of the file may be without a checksum
 }
 
 // read checks the whole file and gives what it says; fresh when nothing has been written to it yet, or with
@@ -71,8 +70,7 @@ func (l *loader) meta(key, value []byte) (err error) {
 	case bytes.Equal(key, clockKey):
 		l.stamp, l.seq, err = pair(key, value)
 	case bytes.Equal(key, formatKey):
-		l.plain = bytes.Equal(value, plainFormat)
-		l.ours = l.plain || bytes.Equal(value, formatValue)
+		l.ours = bytes.Equal(value, formatValue)
 		if !l.ours {
 			err = fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, value)
 		}
@@ -100,7 +98,7 @@ var errRecord = fmt.Errorf("%w: a session's record is not as it was written", bo
 
 // session takes a session. Keys come in the order of expiry, which is a heap as it stands.
 func (l *loader) session(key, value []byte) error {
-	id, _, ok := splitRecord(key, value, l.plain)
+	id, _, ok := splitRecord(key, value)
 	if len(key) != keySize || !ok {
 		return errRecord
 	}

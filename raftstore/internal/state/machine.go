@@ -315,7 +315,7 @@ func (m *Machine) Get(id []byte) ([]byte, bool, error) {
 		case f.seq == missing:
 			return nil, false, fmt.Errorf("state file %s: %w: a session is missing", m.path, boltfile.ErrDamaged)
 		}
-		value, found, err := readValue(f.db, sessionKey(f.expiry, f.seq), f.plain)
+		value, found, err := readValue(f.db, sessionKey(f.expiry, f.seq))
 		if found {
 			return value, true, nil
 		}
@@ -337,14 +337,13 @@ type finding struct {
 	expiry, seq uint64 // seq is 0 when there is no session
 	data        []byte // nil when it is in the file
 	db          *bbolt.DB
-	plain       bool  // of db
 	err         error // of the machine
 }
 
 func (m *Machine) locate(id []byte) finding {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	f := finding{db: m.db, plain: m.c.plain, err: m.err}
+	f := finding{db: m.db, err: m.err}
 	if r := m.live(id); r != 0 {
 		s := m.c.index.at(r)
 		f.expiry, f.seq = s.expiry, s.seq
@@ -355,10 +354,10 @@ func (m *Machine) locate(id []byte) finding {
 	return f
 }
 
-func readValue(db *bbolt.DB, key [keySize]byte, plain bool) (data []byte, found bool, err error) {
+func readValue(db *bbolt.DB, key [keySize]byte) (data []byte, found bool, err error) {
 	err = db.View(func(tx *bbolt.Tx) error {
 		if v := tx.Bucket(sessionsBucket).Get(key[:]); v != nil {
-			_, d, ok := splitRecord(key[:], v, plain)
+			_, d, ok := splitRecord(key[:], v)
 			if !ok {
 				return errRecord
 			}

@@ -12,8 +12,8 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
 
-// writeFile makes a state file of that format with one record.
-func writeFile(t *testing.T, format []byte, key [keySize]byte, record []byte) string {
+// writeFile makes a state file with one record.
+func writeFile(t *testing.T, key [keySize]byte, record []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "state.db")
 	db, err := bbolt.Open(path, 0o600, nil)
@@ -23,7 +23,7 @@ func writeFile(t *testing.T, format []byte, key [keySize]byte, record []byte) st
 	err = db.Update(func(tx *bbolt.Tx) error {
 		s, _ := tx.CreateBucket(sessionsBucket)
 		m, _ := tx.CreateBucket(metaBucket)
-		return errors.Join(m.Put(formatKey, format), s.Put(key[:], record))
+		return errors.Join(m.Put(formatKey, formatValue), s.Put(key[:], record))
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
@@ -39,11 +39,11 @@ func TestChangedRecordIsFound(t *testing.T) {
 	for bit := range 8 * len(whole) {
 		changed := bytes.Clone(whole)
 		changed[bit/8] ^= 1 << (bit % 8)
-		if _, _, ok := splitRecord(changed[:keySize], changed[keySize:], false); ok {
+		if _, _, ok := splitRecord(changed[:keySize], changed[keySize:]); ok {
 			t.Errorf("bit %d of byte %d is changed, and the record is taken", bit%8, bit/8)
 		}
 	}
-	if id, data, ok := splitRecord(key[:], record, false); !ok || string(id) != "the id" || string(data) != "the data" {
+	if id, data, ok := splitRecord(key[:], record); !ok || string(id) != "the id" || string(data) != "the data" {
 		t.Errorf("the record as it was written: %q, %q, %v", id, data, ok)
 	}
 }
@@ -73,7 +73,7 @@ func changeByte(t *testing.T, path string, what []byte) {
 func TestChangedDataAreNotServed(t *testing.T) {
 	key := sessionKey(1<<60, 7)
 	id, data := []byte("the id"), []byte("data that are there once")
-	path := writeFile(t, formatValue, key, recordOf(key, makeValue(id, data)))
+	path := writeFile(t, key, recordOf(key, makeValue(id, data)))
 	m, err := Open(path, never)
 	if err != nil {
 		t.Fatal(err)
@@ -90,26 +90,6 @@ func TestChangedDataAreNotServed(t *testing.T) {
 	}
 	if m, err := Open(path, never); !errors.Is(err, boltfile.ErrDamaged) {
 		t.Errorf("opened again: %v, want %v", err, boltfile.ErrDamaged)
-		if m != nil {
-			m.Close()
-		}
-	}
-}
-
-// Files from before there were checksums are read as they are; those from after may have no record without one.
-func TestRecordsWithoutChecksum(t *testing.T) {
-	key := sessionKey(1<<60, 7)
-	record := []byte("\x02iddata")
-	m, err := Open(writeFile(t, plainFormat, key, record), never)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	if got, ok, err := m.Get([]byte("id")); !ok || err != nil || string(got) != "data" {
-		t.Errorf("%q, %v, %v", got, ok, err)
-	}
-	if m, err := Open(writeFile(t, formatValue, key, record), never); !errors.Is(err, boltfile.ErrDamaged) {
-		t.Errorf("in a file of the format with checksums: %v, want %v", err, boltfile.ErrDamaged)
 		if m != nil {
 			m.Close()
 		}
