@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/parallel"
 )
 
@@ -79,13 +80,23 @@ func (w *watchedLog) timed(write func() error) error {
 	return nil
 }
 
-// GetLog reads an entry. Raft reads all those after the last snapshot when it starts: they count as grown.
+// GetLog reads an entry, and ends the node when the disk has changed it: a leader would pass it on. Raft reads all those after the last snapshot when it starts: they count as grown.
 func (w *watchedLog) GetLog(index uint64, l *raft.Log) error {
-	err := w.LogStore.GetLog(index, l)
-	if err == nil && !w.started.Load() {
+	if err := w.LogStore.GetLog(index, l); err != nil {
+		return err
+	}
+	if l.Type == raft.LogCommand && !entry.Intact(l.Data) {
+		err := fmt.Errorf("%w: log entry %d is not as it was written", ErrDisk, index)
+		if w.started.Load() {
+			w.fail(err)
+			select {} // Raft would panic; it does when it starts, and startRaft knows of that
+		}
+		return err
+	}
+	if !w.started.Load() {
 		w.bytes.Add(int64(len(l.Data)))
 	}
-	return err
+	return nil
 }
 
 // StoreLog stores one entry.

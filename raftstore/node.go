@@ -107,7 +107,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		return nil, err
 	}
 	n.transport = newTransport(cfg, layer, n.late.Wait)
-	n.raft, err = raft.NewRaft(raftConfig(cfg), memberFSM{fsm{n.state, fail}, n.members}, cached, votes{n.logs, n.late}, snapshots, n.transport)
+	err = n.startRaft(memberFSM{fsm{n.state, fail}, n.members}, cached, snapshots)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
@@ -155,6 +155,21 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 	}
 	n.files = files
 	return nil
+}
+
+// startRaft starts Raft, which panics when it can't read its log.
+func (n *node) startRaft(m raft.FSM, log raft.LogStore, snapshots raft.SnapshotStore) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			cause, ok := p.(error)
+			if !ok || !errors.Is(cause, ErrDisk) {
+				panic(p)
+			}
+			err = cause
+		}
+	}()
+	n.raft, err = raft.NewRaft(raftConfig(n.cfg), m, log, votes{n.logs, n.late}, snapshots, n.transport)
+	return err
 }
 
 // mayBeLate tells whether entries may come to this node's disk later than to those of others: see package parallel.

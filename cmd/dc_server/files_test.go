@@ -46,6 +46,7 @@ func TestBadFiles(t *testing.T) {
 	cut := func(n int) func([]byte) []byte { return func(b []byte) []byte { return b[:n] } }
 	zero := func(b []byte) []byte { return make([]byte, len(b)) }
 	text := func([]byte) []byte { return []byte("hello") }
+	changed := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("secretsecret"), []byte("secretsecreT")) }
 	swap := func(to, from string) func(string) error {
 		return func(dir string) error {
 			b, err := os.ReadFile(filepath.Join(dir, from))
@@ -65,6 +66,8 @@ func TestBadFiles(t *testing.T) {
 		"state of another kind": {swap("state.db", "raft.db"), "not a distcache state file"},
 		"log cut short":         {file("raft.db", cut(5000)), "raft.db: file is damaged"},
 		"log zeroed":            {file("raft.db", zero), "raft.db: file is damaged"},
+		"sessions changed":      {file("state.db", changed), "a session's record is not as it was written"},
+		"log entries changed":   {file("raft.db", changed), "is not as it was written"},
 		"log emptied":           {file("raft.db", cut(0)), "its votes are lost"},
 		"log missing":           {func(dir string) error { return os.Remove(filepath.Join(dir, "raft.db")) }, "its votes are lost"},
 		"identity cut short":    {file("node.json", cut(30)), "node.json is not readable"},

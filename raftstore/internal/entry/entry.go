@@ -1,14 +1,15 @@
 // Package entry is the format of a Raft log entry of raftstore: a batch of operations with everything that applying
 // them needs, so that no replica has to look at a clock or at its own settings.
 //
-// Version 1, integers big-endian:
+// Version 2, integers big-endian:
 //
 //	offset size field
-//	0      1    version   1
+//	0      1    version   2
 //	1      8    stamp     the leader's clock, ms since 1970; never less than that of an earlier entry once applied
 //	9      8    capacity  most sessions to keep, 0: no limit
 //	17     4    count     operations that follow
-//	21     …    operations
+//	21     4    sum       CRC-32C of all the rest of the entry: what a disk has changed is not applied
+//	25     …    operations
 //
 //	an operation:
 //	0      1    kind      1 ADD, 2 REMOVE, 3 NODE
@@ -27,15 +28,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/distcache/distcache/wire"
 )
 
 // FormatVersion is the version that this package writes, and the only one it reads.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // HeaderSize is the number of bytes before the first operation.
-const HeaderSize = 21
+const HeaderSize = sumAt + 4
+
+const sumAt = 21
 
 const opHeaderSize = 22
 
@@ -86,6 +90,18 @@ func Seal(b []byte, h Header) {
 	binary.BigEndian.PutUint64(b[1:], h.Stamp)
 	binary.BigEndian.PutUint64(b[9:], h.Capacity)
 	binary.BigEndian.PutUint32(b[17:], uint32(h.Count))
+	binary.BigEndian.PutUint32(b[sumAt:], sum(b))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sum(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[:sumAt], castagnoli), castagnoli, b[HeaderSize:])
+}
+
+// Intact tells whether an entry is as Seal left it.
+func Intact(b []byte) bool {
+	return len(b) >= HeaderSize && b[0] == FormatVersion && sum(b) == binary.BigEndian.Uint32(b[sumAt:])
 }
 
 // AppendOp appends one operation.
@@ -117,6 +133,9 @@ func ParseHeader(b []byte) (h Header, ops []byte, err error) {
 	}
 	if len(b) < HeaderSize {
 		return h, nil, fmt.Errorf("%w: header cut off at %d bytes", ErrFormat, len(b))
+	}
+	if !Intact(b) {
+		return h, nil, fmt.Errorf("%w: it is not as it was written", ErrFormat)
 	}
 	h = Header{
 		Stamp:    binary.BigEndian.Uint64(b[1:]),

@@ -2,6 +2,7 @@ package entry
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"reflect"
@@ -17,6 +18,14 @@ func build(h Header, ops ...Op) []byte {
 	}
 	h.Count = len(ops)
 	Seal(b, h)
+	return b
+}
+
+// resum gives an entry the sum of what is in it now.
+func resum(b []byte) []byte {
+	if len(b) >= HeaderSize {
+		binary.BigEndian.PutUint32(b[sumAt:], sum(b))
+	}
 	return b
 }
 
@@ -95,7 +104,7 @@ func TestMalformed(t *testing.T) {
 	const at = HeaderSize // of the operation
 	for name, change := range map[string]func(b []byte) []byte{
 		"version 0":           func(b []byte) []byte { b[0] = 0; return b },
-		"version 2":           func(b []byte) []byte { b[0] = 2; return b },
+		"version 1":           func(b []byte) []byte { b[0] = 1; return b },
 		"one operation more":  func(b []byte) []byte { b[20]++; return b },
 		"one operation less":  func(b []byte) []byte { b[20]--; return b },
 		"absurd count":        func(b []byte) []byte { b[17] = 0xff; return b },
@@ -112,7 +121,7 @@ func TestMalformed(t *testing.T) {
 		"data of 4 GiB":       func(b []byte) []byte { copy(b[at+28:], []byte{255, 255, 255, 255}); return b },
 		"data over the rest":  func(b []byte) []byte { b[at+30] = 0x7f; return b },
 	} {
-		b := change(build(Header{}, Op{Kind: Add, Identity: Identity{1, 2, 1}, Timeout: 1, ID: []byte("id"), Data: []byte("data")}))
+		b := resum(change(build(Header{}, Op{Kind: Add, Identity: Identity{1, 2, 1}, Timeout: 1, ID: []byte("id"), Data: []byte("data")})))
 		if _, _, err := decode(b); !errors.Is(err, ErrFormat) {
 			t.Errorf("%s: %v, want ErrFormat", name, err)
 		}
@@ -120,8 +129,23 @@ func TestMalformed(t *testing.T) {
 	// The count is what a decoder allocates by: it has to be held against the bytes that are there.
 	b := build(Header{}, samples[0])
 	b[18] = 1
-	if h, _, err := ParseHeader(b); !errors.Is(err, ErrFormat) {
+	if h, _, err := ParseHeader(resum(b)); !errors.Is(err, ErrFormat) {
 		t.Errorf("%d operations in %d bytes: %v", h.Count, len(b), err)
+	}
+}
+
+// What a disk has changed is found, wherever that is.
+func TestChangedBit(t *testing.T) {
+	b := build(Header{Stamp: 5, Capacity: 6}, samples[0], samples[1])
+	for bit := range 8 * len(b) {
+		b[bit/8] ^= 1 << (bit % 8)
+		if _, _, err := decode(b); !errors.Is(err, ErrFormat) || Intact(b) {
+			t.Errorf("bit %d of byte %d is changed: %v, intact: %v", bit%8, bit/8, err, Intact(b))
+		}
+		b[bit/8] ^= 1 << (bit % 8)
+	}
+	if !Intact(b) || Intact(b[:HeaderSize-1]) || Intact(nil) {
+		t.Errorf("intact: %v, a part of it: %v, nothing: %v", Intact(b), Intact(b[:HeaderSize-1]), Intact(nil))
 	}
 }
 
@@ -148,6 +172,7 @@ func FuzzEntry(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		b = resum(bytes.Clone(b))
 		h, ops, err := decode(b)
 		if err != nil {
 			if !errors.Is(err, ErrFormat) {

@@ -236,8 +236,14 @@ func TestMalformedEntryStops(t *testing.T) {
 	for name, change := range map[string]func([]byte) []byte{
 		"cut":      func(b []byte) []byte { return b[:len(b)-1] },
 		"trailing": func(b []byte) []byte { return append(b, 1) },
-		"version":  func(b []byte) []byte { b[0] = 9; return b },
-		"empty":    func([]byte) []byte { return nil },
+		"changed":  func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
+		"cut before it was sealed": func(b []byte) []byte {
+			b = b[:len(b)-1]
+			entry.Seal(b, entry.Header{Stamp: at(1).Stamp, Count: 2})
+			return b
+		},
+		"version": func(b []byte) []byte { b[0] = 9; return b },
+		"empty":   func([]byte) []byte { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			failed := make(chan error, 10)
