@@ -39,7 +39,8 @@ type batch struct {
 }
 
 // A batcher gathers operations into log entries on the leader. Whatever arrives while earlier entries are under way
-// goes into the next one.
+// goes into the next one. Beside another entry only one that is worth it is sent, of a sixteenth of the bound: an
+// entry costs the nodes as much as a dozen operations, and small ones would take the time from each other.
 type batcher struct {
 	raft     *raft.Raft
 	counters *counters
@@ -116,11 +117,12 @@ func (b *batcher) submit(op *entry.Op, w waiter) {
 		w.finish(0, errRetry)
 		return
 	}
-	first := b.open()
+	b.open()
 	b.cur.buf = entry.AppendOp(b.cur.buf, op)
 	b.cur.waiters = append(b.cur.waiters, w)
+	ready := b.ready()
 	b.mu.Unlock()
-	if first {
+	if ready {
 		b.nudge()
 	}
 }
@@ -144,13 +146,11 @@ func (b *batcher) propose(w waiter) {
 	b.nudge()
 }
 
-// open makes a current batch unless there is one, and tells whether it did. Called with mu held.
-func (b *batcher) open() bool {
-	if b.cur != nil {
-		return false
+// open makes a current batch unless there is one. Called with mu held.
+func (b *batcher) open() {
+	if b.cur == nil {
+		b.cur = &batch{buf: entry.Begin(make([]byte, 0, 4096))}
 	}
-	b.cur = &batch{buf: entry.Begin(make([]byte, 0, 4096))}
-	return true
 }
 
 func (b *batcher) nudge() {
@@ -193,13 +193,18 @@ func (b *batcher) next() (x *batch, closed bool) {
 	switch {
 	case len(b.full) > 0:
 		x, b.full = b.full[0], b.full[1:]
-	case b.cur != nil:
+	case b.cur != nil && b.ready():
 		x, b.cur = b.cur, nil
 	default:
 		return nil, false
 	}
 	b.flying++
 	return x, false
+}
+
+// ready tells whether the current batch may be sent now. Called with mu held.
+func (b *batcher) ready() bool {
+	return b.flying == 0 || b.flying < b.inFlight && len(b.cur.buf) >= b.limit/16
 }
 
 // await tells a batch's waiters what became of it.

@@ -133,6 +133,41 @@ func TestBatchesAreBounded(t *testing.T) {
 	shut(t, r, b)
 }
 
+// Beside an entry that is under way a small one is not sent before it has grown.
+func TestSmallBatchesWait(t *testing.T) {
+	g := &gate{entered: make(chan raft.Log, 100), let: make(chan struct{})}
+	r := lonely(t, g)
+	const limit = 16 * 200
+	b := newBatcher(r, small(limit, 2), noClock, nofail(t))
+	defer shut(t, r, b)
+	var c count
+	b.submit(removal("the first"), c.waiter())
+	<-g.entered // and stays
+	b.submit(removal("the second"), c.waiter())
+	b.submit(removal("the third"), c.waiter())
+	if x, _ := b.next(); x != nil {
+		t.Fatalf("%d operations are sent beside an entry that is under way", len(x.waiters))
+	}
+	n := 3
+	for ; n < limit/16/entry.Size(1, 0)+4; n++ {
+		b.submit(removal("the others"), c.waiter())
+	}
+	for flying := 0; flying < 2; {
+		b.mu.Lock()
+		flying = b.flying
+		b.mu.Unlock()
+	}
+	close(g.let)
+	c.all.Wait()
+	h, _, err := entry.ParseHeader((<-g.entered).Data)
+	if err != nil || h.Count < 3 {
+		t.Errorf("the second entry has %d operations, %v", h.Count, err)
+	}
+	if c.ok != n {
+		t.Errorf("%d of %d carried out", c.ok, n)
+	}
+}
+
 // What does not fit into the queue is turned away at once, and what is in it is carried out when its turn comes.
 func TestQueueIsBounded(t *testing.T) {
 	g := &gate{let: make(chan struct{})}
