@@ -49,7 +49,7 @@ type Config struct {
 
 // NewServer makes a server on free loopback ports without starting it.
 func NewServer(cfg Config, name string) (*Server, error) {
-	ports, err := freeAddresses(2)
+	ports, err := FreeAddresses(2)
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +85,9 @@ func NewCluster(cfg Config, n int, flags ...string) ([]*Server, error) {
 	return list, nil
 }
 
-// freeAddresses finds loopback addresses that nothing listens on. They lie below the range from which the kernel takes
+// FreeAddresses finds loopback addresses that nothing listens on, each of them once. They lie below the range from which the kernel takes
 // the ports of outgoing connections, so that none of those can be in the way later.
-func freeAddresses(n int) ([]string, error) {
+func FreeAddresses(n int) ([]string, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	var list []string

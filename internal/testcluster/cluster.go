@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -94,12 +94,11 @@ func (c *Cluster) logger(name string) *slog.Logger {
 // FreeAddress finds a loopback address that nothing listens on.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := procs.FreeAddresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return free[0]
 }
 
 // Start opens the node's store.
