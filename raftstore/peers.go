@@ -22,8 +22,8 @@ import (
 //	op           request                                                       answer, after its code
 //	opAdd        identity, then an ADD's payload                               nothing
 //	opRemove     identity, id                                                  nothing
-//	opGet        id                                                            the session data
-//	opHave       id                                                            nothing
+//	opGet        vouch, id                                                     the session data
+//	opHave       vouch, id                                                     nothing
 //	opTerm       nothing                                                       u64 current term, the node's name
 //	opIndex      vouch                                                         u64 read index
 //	opHello      JSON hello                                                    JSON hello

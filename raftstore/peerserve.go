@@ -73,7 +73,7 @@ func (p *peerServer) handle(m *wire.Message) {
 		body := binary.BigEndian.AppendUint64(nil, p.s.node.Load().raft.CurrentTerm())
 		p.answer(m, byte(wire.OK), append(body, name...))
 	case opIndex:
-		if v, ok := parseVouch(m.Payload); ok {
+		if v, rest, ok := parseVouch(m.Payload); ok && len(rest) == 0 {
 			if index, ok := p.s.node.Load().vouched(v); ok {
 				p.answer(m, byte(wire.OK), binary.BigEndian.AppendUint64(nil, index))
 				return
@@ -138,19 +138,27 @@ func (p *peerServer) write(m *wire.Message) {
 }
 
 func (p *peerServer) read(m *wire.Message) {
-	ctx, cancel := context.WithTimeout(p.ctx, peerCallTimeout)
-	defer cancel()
 	n := p.s.node.Load()
-	var data []byte
+	v, id, ok := parseVouch(m.Payload)
+	if !ok {
+		p.answer(m, codeFailed, []byte("malformed request"))
+		return
+	}
+	index, ok := n.vouched(v)
 	var err error
-	switch m.Op {
-	case opGet:
-		data, err = n.get(ctx, m.Payload)
-	case opHave:
-		err = n.have(ctx, m.Payload)
-	case opIndex:
-		var index uint64
+	if !ok {
+		ctx, cancel := context.WithTimeout(p.ctx, peerCallTimeout)
 		index, err = n.readIndex(ctx)
+		cancel()
+	}
+	var data []byte
+	switch {
+	case err != nil:
+	case m.Op == opGet:
+		data, err = n.getLocal(id)
+	case m.Op == opHave:
+		err = n.haveLocal(id)
+	default:
 		data = binary.BigEndian.AppendUint64(nil, index)
 	}
 	p.answer(m, codeOf(err), data)

@@ -193,20 +193,10 @@ func (n *node) readIndex(ctx context.Context) (uint64, error) {
 	return index, nil
 }
 
-// get reads a session on the leader.
-func (n *node) get(ctx context.Context, id []byte) ([]byte, error) {
-	if err := n.mayRead(ctx); err != nil {
-		return nil, err
-	}
-	return n.getLocal(id)
-}
-
-// have looks for a session on the leader.
-func (n *node) have(ctx context.Context, id []byte) error {
-	if err := n.mayRead(ctx); err != nil {
-		return err
-	}
-	return n.haveLocal(id)
+// lags tells whether this node has log entries that it has not applied, as it has while others write.
+func (n *node) lags() bool {
+	applied, _ := n.state.Applied()
+	return applied < n.raft.LastIndex()
 }
 
 func (n *node) mayRead(ctx context.Context) error {

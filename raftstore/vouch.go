@@ -7,8 +7,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A vouch is what a follower says of itself when it asks for a read index: the term it is in, its name, and which instance
-// of that name it is.
+// A vouch is what a follower says of itself when it asks for a read index, or has the leader read: the term it is in, its
+// name, and which instance of that name it is.
 //
 // It took note of the term after the reads arrived that wait for the answer. So its word is as good as what it would answer
 // to a question of the leader's (see stillLeads), and where it makes a majority together with the leader, as in a cluster
@@ -24,20 +24,33 @@ func (n *node) vouch() vouch {
 	return vouch{term: n.raft.CurrentTerm(), name: n.cfg.Name, instance: n.instance}
 }
 
-// append gives a vouch as it is sent: u64 term, u8 length of the name, name, instance.
+// append gives a vouch as it is sent: u64 term; name and instance, each behind its length in one byte.
 func (v vouch) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, v.term)
 	dst = append(dst, byte(len(v.name)))
 	dst = append(dst, v.name...)
+	dst = append(dst, byte(len(v.instance)))
 	return append(dst, v.instance...)
 }
 
-func parseVouch(b []byte) (vouch, bool) {
-	if len(b) < 9 || len(b) < 9+int(b[8]) {
-		return vouch{}, false
+// parseVouch reads a vouch, and gives what follows it.
+func parseVouch(b []byte) (v vouch, rest []byte, ok bool) {
+	if len(b) < 8 {
+		return v, nil, false
 	}
-	name := b[9 : 9+int(b[8])]
-	return vouch{term: binary.BigEndian.Uint64(b), name: string(name), instance: string(b[9+len(name):])}, true
+	v.term = binary.BigEndian.Uint64(b)
+	if v.name, rest, ok = cutString(b[8:]); ok {
+		v.instance, rest, ok = cutString(rest)
+	}
+	return v, rest, ok
+}
+
+func cutString(b []byte) (s string, rest []byte, ok bool) {
+	if len(b) < 1 || len(b) < 1+int(b[0]) {
+		return "", nil, false
+	}
+	n := 1 + int(b[0])
+	return string(b[1:n]), b[n:], true
 }
 
 // vouched is the read index for who vouches so, if no more is needed for it.

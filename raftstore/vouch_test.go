@@ -100,23 +100,24 @@ func TestVouched(t *testing.T) {
 
 func TestParseVouch(t *testing.T) {
 	v := vouch{term: 1 << 40, name: "n1", instance: "0123"}
-	b := v.append([]byte("x"))[1:]
-	if got, ok := parseVouch(b); !ok || got != v {
-		t.Errorf("%x is %v, %v", b, got, ok)
+	b := append(v.append([]byte("x"))[1:], "id"...)
+	if got, rest, ok := parseVouch(b); !ok || got != v || string(rest) != "id" {
+		t.Errorf("%x is %v, %q, %v", b, got, rest, ok)
 	}
-	for _, b := range [][]byte{nil, b[:8], b[:9], b[:10], append(bytes.Repeat([]byte{0}, 8), 255)} {
-		if v, ok := parseVouch(b); ok {
-			t.Errorf("%x is %v", b, v)
+	for n := range len(b) - len("id") {
+		if v, _, ok := parseVouch(b[:n]); ok {
+			t.Errorf("%x is %v", b[:n], v)
 		}
 	}
 }
 
 func FuzzParseVouch(f *testing.F) {
 	f.Add(vouch{term: 3, name: "n1", instance: "0123"}.append(nil))
+	f.Add(append(vouch{term: 3, name: "n1"}.append(nil), "id"...))
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 1, 9, 'n'})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if v, ok := parseVouch(b); ok && !bytes.Equal(v.append(nil), b) {
-			t.Errorf("%x is %v", b, v)
+		if v, rest, ok := parseVouch(b); ok && !bytes.Equal(append(v.append(nil), rest...), b) {
+			t.Errorf("%x is %v, %x", b, v, rest)
 		}
 	})
 }

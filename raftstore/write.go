@@ -151,19 +151,24 @@ func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(*nod
 			}
 			return local(n)
 		}
-		index, err := n.indexes.wait(ctx)
-		if err != nil {
-			return err
-		}
-		if applied, _ := n.state.Applied(); applied >= index {
-			return local(n)
+		if !n.lags() {
+			index, err := n.indexes.wait(ctx)
+			if err != nil {
+				return err
+			}
+			if applied, _ := n.state.Applied(); applied >= index {
+				return local(n)
+			}
 		}
 		// What was committed last comes with the leader's next word, in some milliseconds: asking is quicker.
 		address, ok := n.leaderAddress()
 		if !ok {
 			return errRetry
 		}
-		body, err := s.peers.do(ctx, address, op, id)
+		payload := getBuffer()
+		defer putBuffer(payload)
+		*payload = append(n.vouch().append((*payload)[:0]), id...)
+		body, err := s.peers.do(ctx, address, op, *payload)
 		answered(body)
 		return err
 	})

@@ -3,6 +3,7 @@ package peernet
 import (
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 
 	"github.com/distcache/distcache/wire"
@@ -44,6 +45,9 @@ func (w *Writer) Send(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.queue(m) {
+		w.mu.Unlock()
+		runtime.Gosched() // others that can run may add to the write
+		w.mu.Lock()
 		w.write()
 	}
 	return w.err
