@@ -19,8 +19,8 @@ const (
 	memberCallTimeout  = 60 * time.Second // for a change of membership
 )
 
-// servePeer answers the requests of another node on one connection. Writes are answered by the batcher; everything else
-// runs in a goroutine of its own.
+// servePeer answers the requests of another node on one connection. Writes are answered by the batcher, what is known
+// at once by the goroutine that reads; everything else runs in one of its own.
 func (s *Store) servePeer(nc net.Conn) {
 	defer nc.Close()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -72,16 +72,8 @@ func (p *peerServer) handle(m *wire.Message) {
 		name := p.s.cfg.Name
 		body := binary.BigEndian.AppendUint64(nil, p.s.node.Load().raft.CurrentTerm())
 		p.answer(m, byte(wire.OK), append(body, name...))
-	case opIndex:
-		if v, rest, ok := parseVouch(m.Payload); ok && len(rest) == 0 {
-			if index, ok := p.s.node.Load().vouched(v); ok {
-				p.answer(m, byte(wire.OK), binary.BigEndian.AppendUint64(nil, index))
-				return
-			}
-		}
-		go p.read(m)
-	case opGet, opHave:
-		go p.read(m)
+	case opGet, opHave, opIndex:
+		p.read(m)
 	default:
 		go p.member(m)
 	}
@@ -137,6 +129,7 @@ func (p *peerServer) write(m *wire.Message) {
 	}))
 }
 
+// read answers a question for a read index at once where the vouch that comes with it is enough. All else may take a while.
 func (p *peerServer) read(m *wire.Message) {
 	n := p.s.node.Load()
 	v, id, ok := parseVouch(m.Payload)
@@ -144,21 +137,47 @@ func (p *peerServer) read(m *wire.Message) {
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return
 	}
-	index, ok := n.vouched(v)
-	var err error
-	if !ok {
-		ctx, cancel := context.WithTimeout(p.ctx, peerCallTimeout)
-		index, err = n.readIndex(ctx)
-		cancel()
+	vouched := func() bool {
+		index, ok := n.vouched(v)
+		if ok {
+			p.readAt(m, n, id, index)
+		}
+		return ok
 	}
-	var data []byte
 	switch {
-	case err != nil:
-	case m.Op == opGet:
+	case m.Op != opIndex:
+		go func() {
+			if !vouched() {
+				p.readLater(m, n, id)
+			}
+		}()
+	case !vouched():
+		go p.readLater(m, n, id)
+	}
+}
+
+// readLater answers a read when this node has made sure that it leads.
+func (p *peerServer) readLater(m *wire.Message, n *node, id []byte) {
+	ctx, cancel := context.WithTimeout(p.ctx, peerCallTimeout)
+	defer cancel()
+	index, err := n.readIndex(ctx)
+	if err != nil {
+		p.answer(m, codeOf(err), nil)
+		return
+	}
+	p.readAt(m, n, id, index)
+}
+
+// readAt answers a read that may be answered now, with this read index.
+func (p *peerServer) readAt(m *wire.Message, n *node, id []byte, index uint64) {
+	var data []byte
+	var err error
+	switch m.Op {
+	case opGet:
 		data, err = n.getLocal(id)
-	case m.Op == opHave:
+	case opHave:
 		err = n.haveLocal(id)
-	default:
+	case opIndex:
 		data = binary.BigEndian.AppendUint64(nil, index)
 	}
 	p.answer(m, codeOf(err), data)
