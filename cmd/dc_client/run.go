@@ -53,8 +53,7 @@ type service struct {
 	admin    *adminServer
 	clients  []net.Listener
 	admins   []net.Listener
-	failed   chan error   // of a listener's Serve; nil when no more clients can come
-	letIn    atomic.Int32 // listeners that clients can still come by
+	failed   chan error // of a listener's Serve; nil when no more clients can come
 	stopping atomic.Bool
 	wg       sync.WaitGroup
 }
@@ -88,17 +87,7 @@ func (s *service) start(ctx context.Context) error {
 		s.log.Warn("no server is there yet: requests are answered DISCONNECTED until one is")
 	}
 	cancel()
-	s.letIn.Store(int32(len(s.clients)))
-	for _, l := range s.clients {
-		s.wg.Go(func() {
-			err := s.server.Serve(l)
-			s.ended("clients", l, err)
-			if last := s.letIn.Add(-1) == 0; last && err == nil && !s.stopping.Load() {
-				s.log.Info("the clients that there were have gone, and no others can come")
-				s.failed <- nil
-			}
-		})
-	}
+	daemon.Serve(&s.wg, s.clients, s.server.Serve, func(l net.Listener, err error) { s.ended("clients", l, err) }, s.deserted)
 	for _, l := range s.admins {
 		s.wg.Go(func() { s.ended("questions of status", l, s.admin.serve(l)) })
 	}
@@ -138,6 +127,14 @@ func (s *service) open() (err error) {
 func (s *service) ended(who string, l net.Listener, err error) {
 	if err != nil && !s.stopping.Load() {
 		s.failed <- fmt.Errorf("listener for %s on %v: %w", who, l.Addr(), err)
+	}
+}
+
+// deserted stops the service when no more clients can come.
+func (s *service) deserted() {
+	if !s.stopping.Load() {
+		s.log.Info("the clients that there were have gone, and no others can come")
+		s.failed <- nil
 	}
 }
 

@@ -68,8 +68,7 @@ type service struct {
 	admin    *admin.Server
 	clients  []net.Listener
 	admins   []net.Listener
-	failed   chan error   // of a listener's Serve; nil when no more clients can come
-	letIn    atomic.Int32 // listeners that clients can still come by
+	failed   chan error // of a listener's Serve; nil when no more clients can come
 	serving  bool
 	stopping atomic.Bool
 	progress *reporter // nil without -progress
@@ -131,17 +130,7 @@ func (s *service) open(open opener) (err error) {
 // serve sets going all that runs until stop.
 func (s *service) serve(stdout io.Writer) {
 	s.serving = true
-	s.letIn.Store(int32(len(s.clients)))
-	for _, l := range s.clients {
-		s.wg.Go(func() {
-			err := s.server.Serve(l)
-			s.ended("clients", l, err)
-			if last := s.letIn.Add(-1) == 0; last && err == nil && s.opts.peer == "" && !s.stopping.Load() {
-				s.log.Info("the clients that there were have gone, and no others can come")
-				s.failed <- nil
-			}
-		})
-	}
+	daemon.Serve(&s.wg, s.clients, s.server.Serve, func(l net.Listener, err error) { s.ended("clients", l, err) }, s.deserted)
 	for _, l := range s.admins {
 		s.wg.Go(func() { s.ended("dc_admin", l, s.admin.Serve(l)) })
 	}
@@ -153,6 +142,14 @@ func (s *service) serve(stdout io.Writer) {
 func (s *service) ended(who string, l net.Listener, err error) {
 	if err != nil && !s.stopping.Load() {
 		s.failed <- fmt.Errorf("listener for %s on %v: %w", who, l.Addr(), err)
+	}
+}
+
+// deserted stops the service when no more clients can come, unless other nodes need it.
+func (s *service) deserted() {
+	if s.opts.peer == "" && !s.stopping.Load() {
+		s.log.Info("the clients that there were have gone, and no others can come")
+		s.failed <- nil
 	}
 }
 
