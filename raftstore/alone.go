@@ -35,7 +35,7 @@ func (l *memberLog) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log
 
 // StoreLogs stores entries.
 func (l *memberLog) StoreLogs(es []*raft.Log) error {
-	only, changes := l.lone.Load(), false
+	var only, changes bool
 	for _, e := range es {
 		if e.Type == raft.LogConfiguration {
 			only, changes = l.onlyVoter(raft.DecodeConfiguration(e.Data).Servers), true

@@ -80,7 +80,8 @@ func (w *watchedLog) timed(write func() error) error {
 	return nil
 }
 
-// GetLog reads an entry, and ends the node when the disk has changed it: a leader would pass it on. Raft reads all those after the last snapshot when it starts: they count as grown.
+// GetLog reads an entry, and ends the node when the disk has changed it: a leader would pass it on. Raft reads all those
+// after the last snapshot when it starts: they count as grown.
 func (w *watchedLog) GetLog(index uint64, l *raft.Log) error {
 	if err := w.LogStore.GetLog(index, l); err != nil {
 		return err

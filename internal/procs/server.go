@@ -85,8 +85,8 @@ func NewCluster(cfg Config, n int, flags ...string) ([]*Server, error) {
 	return list, nil
 }
 
-// FreeAddresses finds loopback addresses that nothing listens on, each of them once. They lie below the range from which the kernel takes
-// the ports of outgoing connections, so that none of those can be in the way later.
+// FreeAddresses finds loopback addresses that nothing listens on, each of them once. They lie below the range from which
+// the kernel takes the ports of outgoing connections, so that none of those can be in the way later.
 func FreeAddresses(n int) ([]string, error) {
 	ports.Lock()
 	defer ports.Unlock()
