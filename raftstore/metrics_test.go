@@ -25,11 +25,11 @@ func TestMetricsCountWhatANodeDoes(t *testing.T) {
 	if m.BatchOperations.Sum < n || m.BatchOperations.Count() == 0 {
 		t.Errorf("%v operations in %d batches", m.BatchOperations.Sum, m.BatchOperations.Count())
 	}
-	// Adding one by one makes a batch of one each.
-	if m.BatchOperations.Buckets[1] < n {
-		t.Errorf("batches of one: %d", m.BatchOperations.Buckets[1])
+	// Adding one by one makes a batch of each, which what the cluster notes of itself may join.
+	if batches := m.BatchOperations.Count() - m.BatchOperations.Buckets[0]; batches < n {
+		t.Errorf("%d batches of an operation or more: %+v", batches, m.BatchOperations)
 	}
-	if m.BatchBytes.Sum == 0 || m.BatchSeconds.Sum <= 0 || m.BatchSeconds.Count() != m.BatchOperations.Count() {
+	if m.BatchBytes.Sum == 0 || m.BatchSeconds.Sum <= 0 || m.BatchSeconds.Count() < n {
 		t.Errorf("batches: %+v, %+v", m.BatchBytes, m.BatchSeconds)
 	}
 	if m.LogWriteSeconds.Count() == 0 || m.LogWriteSeconds.Sum <= 0 || float64(m.LogWriteBytes) < m.BatchBytes.Sum {
