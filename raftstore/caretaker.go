@@ -95,7 +95,9 @@ func (s *Store) tellAddress() {
 // askMembers has the leader do something, found through any other member.
 func (s *Store) askMembers(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	err = ErrNoLeader
-	for _, m := range s.node.Load().servers() {
+	n := s.node.Load()
+	req.Cluster = n.clusterName()
+	for _, m := range n.servers() {
 		if m.ID == raft.ServerID(s.cfg.Name) {
 			continue
 		}
@@ -125,6 +127,9 @@ func (s *Store) takeCare(n *node, before uint64) {
 			if h, err = s.greet(s.ctx, string(m.Address)); err != nil || h.Name != name || h.Phase == phaseNew {
 				continue
 			}
+		}
+		if h.Belongs != "" && h.Belongs != n.clusterName() {
+			continue
 		}
 		if known == "" {
 			if !s.registerSoon(name, h.Instance) {

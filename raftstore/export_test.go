@@ -1,5 +1,11 @@
 package raftstore
 
+import (
+	"context"
+
+	"github.com/distcache/distcache/raftstore/internal/entry"
+)
+
 // Vouched tells whether this node, as the leader, gives a read index on another's word, without asking further.
 func (s *Store) Vouched(by *Store) bool {
 	_, ok := s.node.Load().vouched(by.node.Load().vouch())
@@ -8,3 +14,25 @@ func (s *Store) Vouched(by *Store) bool {
 
 // Alone tells whether this node knows itself to be the only voter, so that it reads without asking anybody.
 func (s *Store) Alone() bool { return s.node.Load().alone() }
+
+// ErrRetry is what a request to a node that is not the leader comes to.
+var ErrRetry = errRetry
+
+// Cluster is the name of the cluster, once this node knows it.
+func (s *Store) Cluster() string { return s.clusterName() }
+
+// AddThere and GetThere ask the node at an address, as if it were this one's leader.
+func (s *Store) AddThere(ctx context.Context, address string, id, data []byte) error {
+	op := &entry.Op{Kind: entry.Add, Identity: s.origin.identity(s.origin.begin()), Timeout: 60_000, ID: id, Data: data}
+	return s.forward(ctx, s.node.Load(), address, op)
+}
+
+func (s *Store) GetThere(ctx context.Context, address string, id []byte) ([]byte, error) {
+	return s.readThere(ctx, s.node.Load(), address, opGet, id)
+}
+
+// IndexThere asks for a read index.
+func (s *Store) IndexThere(ctx context.Context, address string) (uint64, error) {
+	n := s.node.Load()
+	return s.peers.readIndex(ctx, address, n.vouch().append(n.appendCluster(nil)))
+}

@@ -19,7 +19,8 @@ type hello struct {
 	Instance string            `json:"instance"`
 	Phase    phase             `json:"phase"`
 	Founders map[string]string `json:"founders,omitempty"`
-	Cluster  string            `json:"cluster,omitempty"` // Config.Cluster, in short
+	Cluster  string            `json:"cluster,omitempty"`    // Config.Cluster, in short
+	Belongs  string            `json:"belongs_to,omitempty"` // the cluster's name
 	Status   Status            `json:"status"`
 }
 
@@ -28,7 +29,8 @@ type memberRequest struct {
 	Name     string `json:"name"`
 	Instance string `json:"instance,omitempty"`
 	Address  string `json:"address,omitempty"`
-	Dry      bool   `json:"dry,omitempty"` // only say whether it would be done
+	Dry      bool   `json:"dry,omitempty"`     // only say whether it would be done
+	Cluster  string `json:"cluster,omitempty"` // the name of the asker's own, unless it asks to be taken in
 }
 
 type memberAnswer struct {
@@ -67,6 +69,10 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 	if s.frozen.Load() || !n.leads() {
 		return out, errRetry
 	}
+	if op != opJoin && req.Cluster != "" && req.Cluster != n.clusterName() {
+		s.badPeers.Warn("peer port: a node of another cluster takes this one for its leader", "node", req.Name, "request", memberOpName(op))
+		return out, errRetry
+	}
 	// Whatever is being decided is committed, or not, before anything else is said or done.
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
@@ -91,8 +97,9 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 }
 
 // isMember tells a node whether it still belongs to the cluster. It must be sure: a node that does not stops for good.
+// One that does not know which cluster that is gets no answer.
 func (s *Store) isMember(ctx context.Context, n *node, req memberRequest) (out memberAnswer, err error) {
-	if err := n.confirm(ctx); err != nil {
+	if err := n.confirm(ctx); err != nil || req.Cluster == "" {
 		return out, errRetry
 	}
 	_, in := n.member(req.Name)
@@ -108,6 +115,10 @@ func memberOpName(op wire.Op) string {
 		return "move"
 	case opDrop:
 		return "remove"
+	case opTransfer:
+		return "transfer"
+	case opMember:
+		return "ask whether it is a member"
 	}
 	return "other"
 }
@@ -115,7 +126,8 @@ func memberOpName(op wire.Op) string {
 // hello is what this node says of itself.
 func (s *Store) hello() hello {
 	id := s.identity()
-	return hello{Name: id.Name, Instance: id.Instance, Phase: id.Phase, Founders: id.Founders, Cluster: s.cfg.clusterID(), Status: s.Status()}
+	return hello{Name: id.Name, Instance: id.Instance, Phase: id.Phase, Founders: id.Founders, Cluster: s.cfg.clusterID(),
+		Belongs: s.clusterName(), Status: s.Status()}
 }
 
 // greet asks the node at an address who it is.
@@ -124,6 +136,13 @@ func (s *Store) greet(ctx context.Context, address string) (h hello, err error) 
 	defer cancel()
 	err = s.peers.call(ctx, address, opHello, struct{}{}, &h)
 	return h, err
+}
+
+// greetMember asks a member who it is, and tells whether that is the node which the cluster knows.
+func (s *Store) greetMember(ctx context.Context, n *node, m raft.Server) (h hello, ok bool) {
+	h, err := s.greet(ctx, string(m.Address))
+	known := n.state.Node(string(m.ID))
+	return h, err == nil && h.Name == string(m.ID) && (known == "" || h.Instance == known)
 }
 
 // admit takes a new node into the cluster as a nonvoter; the caretaker makes it a voter when it has caught up. A node
@@ -247,7 +266,7 @@ func (s *Store) enoughWithout(ctx context.Context, n *node, name string) error {
 			up++
 			continue
 		}
-		if h, err := s.greet(ctx, string(m.Address)); err == nil && h.Name == string(m.ID) {
+		if _, ok := s.greetMember(ctx, n, m); ok {
 			up++
 		} else {
 			down = append(down, string(m.ID))
@@ -309,8 +328,8 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 			problem = refuse("%s is not a voter yet", m.ID)
 			continue
 		}
-		h, err := s.greet(ctx, string(m.Address))
-		if err != nil || h.Name != string(m.ID) {
+		h, ok := s.greetMember(ctx, n, m)
+		if !ok {
 			problem = refuse("%s does not answer at %s", m.ID, m.Address)
 			continue
 		}
@@ -345,6 +364,7 @@ func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (o
 	for {
 		n := s.node.Load()
 		news := n.news()
+		req.Cluster = n.clusterName()
 		if n.leads() {
 			out, err = s.leaderDoes(ctx, op, req)
 		} else if address, ok := n.leaderAddress(); ok {

@@ -53,6 +53,8 @@ type node struct {
 	layer     *peernet.Layer // nil without a peer port
 	transport raft.Transport
 
+	// cluster is the number of the cluster that the node belongs to, see clusterNumber.
+	cluster atomic.Uint64
 	// serving is the term in which this node leads and has applied an entry of its own, 0 otherwise.
 	serving atomic.Uint64
 	// changed is closed and replaced when the leader, or what this node knows of it, changes.
@@ -118,7 +120,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	n.logs.started.Store(true)
 
 	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp }, fail)
-	n.reads = newRounds(func(ctx context.Context) (uint64, error) { return 0, n.stillLeads(ctx, ask.term) })
+	n.reads = newRounds(func(ctx context.Context) (uint64, error) { return 0, n.stillLeads(ctx, n.askTerm(ask.term)) })
 	n.indexes = newRounds(func(ctx context.Context) (uint64, error) { return n.askIndex(ctx, ask.index) })
 	n.observed = make(chan raft.Observation, 16)
 	n.observer = raft.NewObserver(n.observed, false, func(o *raft.Observation) bool {

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire"
@@ -20,12 +18,12 @@ import (
 // What nodes say to each other on a connection of wire frames of wire.ClassPeer. Integers are big-endian.
 //
 //	op           request                                                       answer, after its code
-//	opAdd        identity, then an ADD's payload                               nothing
-//	opRemove     identity, id                                                  nothing
-//	opGet        vouch, id                                                     the session data
-//	opHave       vouch, id                                                     nothing
-//	opTerm       nothing                                                       u64 current term, the node's name
-//	opIndex      vouch                                                         u64 read index
+//	opAdd        u64 cluster, identity, then an ADD's payload                  nothing
+//	opRemove     u64 cluster, identity, id                                     nothing
+//	opGet        u64 cluster, vouch, id                                        the session data
+//	opHave       u64 cluster, vouch, id                                        nothing
+//	opTerm       nothing                                                       vouch
+//	opIndex      u64 cluster, vouch                                            u64 read index
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
 //
@@ -228,27 +226,31 @@ func (p *peers) call(ctx context.Context, address string, op wire.Op, in, out an
 	return json.Unmarshal(body, out)
 }
 
-// termOf asks a voter for its term, and makes sure that it is that voter which answers.
-func (p *peers) termOf(ctx context.Context, s raft.Server, answered func(uint64, error)) (forget func()) {
+// termOf asks the node at an address for its term.
+func (p *peers) termOf(ctx context.Context, address string, answered func(vouch, error)) (forget func()) {
 	parse := func(answer []byte, err error) {
-		switch {
-		case err != nil:
-			answered(0, err)
-		case len(answer) < 9 || string(answer[9:]) != string(s.ID):
-			answered(0, fmt.Errorf("the node at %s is not %s", s.Address, s.ID))
-		default:
-			answered(binary.BigEndian.Uint64(answer[1:]), nil)
+		var v vouch
+		if err == nil {
+			var rest []byte
+			var ok bool
+			if len(answer) > 0 {
+				v, rest, ok = parseVouch(answer[1:])
+			}
+			if !ok || len(rest) > 0 {
+				err = wire.ErrCorrupt
+			}
 		}
+		answered(v, err)
 	}
-	if conn := p.live(string(s.Address)); conn != nil {
+	if conn := p.live(address); conn != nil {
 		if uid, err := conn.Start(opTerm, nil, parse); err == nil {
 			return func() { conn.Cancel(uid) }
 		}
 	}
 	go func() {
-		conn, err := p.get(ctx, string(s.Address))
+		conn, err := p.get(ctx, address)
 		if err != nil {
-			answered(0, err)
+			answered(vouch{}, err)
 			return
 		}
 		parse(conn.Do(ctx, opTerm, nil))
@@ -272,8 +274,8 @@ func (p *peers) live(address string) *client.Conn {
 }
 
 // readIndex asks the leader how far a node must have come to answer the reads that wait for this.
-func (p *peers) readIndex(ctx context.Context, leader string, v vouch) (uint64, error) {
-	body, err := p.do(ctx, leader, opIndex, v.append(nil))
+func (p *peers) readIndex(ctx context.Context, leader string, question []byte) (uint64, error) {
+	body, err := p.do(ctx, leader, opIndex, question)
 	if err != nil {
 		return 0, err
 	}

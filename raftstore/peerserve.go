@@ -26,10 +26,11 @@ func (s *Store) servePeer(nc net.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p := &peerServer{
-		s:     s,
-		ctx:   ctx,
-		slots: make(chan struct{}, peerInFlight),
-		out:   peernet.NewWriter(nc, func() { nc.SetWriteDeadline(time.Now().Add(peerMessageTimeout)) }),
+		s:      s,
+		remote: nc.RemoteAddr().String(),
+		ctx:    ctx,
+		slots:  make(chan struct{}, peerInFlight),
+		out:    peernet.NewWriter(nc, func() { nc.SetWriteDeadline(time.Now().Add(peerMessageTimeout)) }),
 	}
 	r := wire.NewReader(nc, peerRequests)
 	for {
@@ -41,7 +42,7 @@ func (s *Store) servePeer(nc net.Conn) {
 		}
 		m := new(wire.Message)
 		if err := r.Read(m); err != nil {
-			s.badPeers.Warn("peer port: connection dropped", "remote", nc.RemoteAddr().String(), "error", err)
+			s.badPeers.Warn("peer port: connection dropped", "remote", p.remote, "error", err)
 			return
 		}
 		if err := nc.SetReadDeadline(time.Time{}); err != nil {
@@ -58,25 +59,47 @@ func (s *Store) servePeer(nc net.Conn) {
 
 // A peerServer answers on one connection. A slot is taken for each request under way.
 type peerServer struct {
-	s     *Store
-	ctx   context.Context
-	slots chan struct{}
-	out   *peernet.Writer
+	s      *Store
+	remote string
+	ctx    context.Context
+	slots  chan struct{}
+	out    *peernet.Writer
 }
 
 func (p *peerServer) handle(m *wire.Message) {
+	n := p.s.node.Load()
 	switch m.Op {
 	case opAdd, opRemove:
-		p.write(m)
+		if payload, ok := p.forLeader(m, n); ok {
+			p.write(m, n, payload)
+		}
 	case opTerm:
-		name := p.s.cfg.Name
-		body := binary.BigEndian.AppendUint64(nil, p.s.node.Load().raft.CurrentTerm())
-		p.answer(m, byte(wire.OK), append(body, name...))
+		p.answer(m, byte(wire.OK), n.vouch().append(nil))
 	case opGet, opHave, opIndex:
-		p.read(m)
+		if payload, ok := p.forLeader(m, n); ok {
+			p.read(m, n, payload)
+		}
 	default:
 		go p.member(m)
 	}
+}
+
+// forLeader answers a request that this node can't: it does not lead, or leads another cluster than is meant.
+func (p *peerServer) forLeader(m *wire.Message, n *node) (payload []byte, ok bool) {
+	cluster, payload, ok := cutCluster(m.Payload)
+	if !ok {
+		p.answer(m, codeFailed, []byte("malformed request"))
+		return nil, false
+	}
+	ok = n.leads() && !p.s.frozen.Load()
+	if ok && !n.leadsCluster(cluster) {
+		p.s.badPeers.Warn("peer port: a node of another cluster takes this one for its leader", "remote", p.remote)
+		ok = false
+	}
+	if !ok {
+		p.answer(m, codeRetry, nil)
+	}
+	return payload, ok
 }
 
 // answer sends an answer. An error is the connection's, and its reader finds it too.
@@ -97,9 +120,8 @@ func response(m *wire.Message, code byte, body []byte) *wire.Message {
 }
 
 // write submits a forwarded ADD or REMOVE under the identity it came with.
-func (p *peerServer) write(m *wire.Message) {
-	n := p.s.node.Load()
-	id, rest, ok := parseIdentity(m.Payload)
+func (p *peerServer) write(m *wire.Message, n *node, payload []byte) {
+	id, rest, ok := parseIdentity(payload)
 	if !ok {
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return
@@ -116,10 +138,6 @@ func (p *peerServer) write(m *wire.Message) {
 		p.answer(m, codeOf(err), nil)
 		return
 	}
-	if !n.leads() || p.s.frozen.Load() {
-		p.answer(m, codeRetry, nil)
-		return
-	}
 	n.batcher.submit(&op, waiterFunc(func(st wire.Status, err error) {
 		if err != nil {
 			p.answerLater(m, codeRetry)
@@ -130,9 +148,8 @@ func (p *peerServer) write(m *wire.Message) {
 }
 
 // read answers a question for a read index at once where the vouch that comes with it is enough. All else may take a while.
-func (p *peerServer) read(m *wire.Message) {
-	n := p.s.node.Load()
-	v, id, ok := parseVouch(m.Payload)
+func (p *peerServer) read(m *wire.Message, n *node, payload []byte) {
+	v, id, ok := parseVouch(payload)
 	if !ok {
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -17,19 +18,32 @@ type termOf func(ctx context.Context, server raft.Server, answered func(uint64, 
 
 // Questions are what a node asks others for the sake of reads.
 type questions struct {
-	term  termOf
-	index func(ctx context.Context, leader string, v vouch) (uint64, error)
+	term  func(ctx context.Context, address string, answered func(vouch, error)) (forget func())
+	index func(ctx context.Context, leader string, question []byte) (uint64, error)
+}
+
+// askTerm makes sure that it is the voter itself which says its term. At its address there may be another node of that
+// name by now, which knows nothing of the votes of the one before.
+func (n *node) askTerm(ask func(context.Context, string, func(vouch, error)) func()) termOf {
+	return func(ctx context.Context, s raft.Server, answered func(uint64, error)) func() {
+		return ask(ctx, string(s.Address), func(v vouch, err error) {
+			if err == nil && !n.knows(v, string(s.ID)) {
+				err = fmt.Errorf("the node at %s is not the %s that this cluster knows", s.Address, s.ID)
+			}
+			answered(v.term, err)
+		})
+	}
 }
 
 // askIndex asks the leader for its read index.
-func (n *node) askIndex(ctx context.Context, ask func(context.Context, string, vouch) (uint64, error)) (uint64, error) {
+func (n *node) askIndex(ctx context.Context, ask func(context.Context, string, []byte) (uint64, error)) (uint64, error) {
 	address, ok := n.leaderAddress()
 	if !ok {
 		return 0, errRetry
 	}
 	bounded, cancel := context.WithTimeout(ctx, 2*roundPatience)
 	defer cancel()
-	index, err := ask(bounded, address, n.vouch())
+	index, err := ask(bounded, address, n.vouch().append(n.appendCluster(nil)))
 	if err != nil {
 		return 0, cmp.Or(ctx.Err(), errRetry)
 	}

@@ -174,17 +174,6 @@ func (s *Store) startNode() error {
 	return nil
 }
 
-// clusterKey is where the cluster's own name is registered, beside those of its nodes: none of them can be called that.
-const clusterKey = "/cluster"
-
-// clusterName is what this node's state says of its cluster, empty when it has not come to that yet.
-func (s *Store) clusterName() string {
-	if n := s.node.Load(); n != nil {
-		return n.state.Node(clusterKey)
-	}
-	return ""
-}
-
 // address is this node's as its cluster knows it.
 func (s *Store) address() raft.ServerAddress {
 	if s.mux == nil {

@@ -7,10 +7,10 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A vouch is what a follower says of itself when it asks for a read index, or has the leader read: the term it is in, its
-// name, and which instance of that name it is.
+// A vouch is what a voter says of itself when the leader asks for its term, and what a follower says unasked when it asks
+// for a read index, or has the leader read: the term it is in, its name, and which instance of that name it is.
 //
-// It took note of the term after the reads arrived that wait for the answer. So its word is as good as what it would answer
+// A follower took note of the term after the reads arrived that wait for the answer. So its word is as good as what it would answer
 // to a question of the leader's (see stillLeads), and where it makes a majority together with the leader, as in a cluster
 // of three, the leader need not ask anybody.
 type vouch struct {
@@ -56,7 +56,7 @@ func cutString(b []byte) (s string, rest []byte, ok bool) {
 // vouched is the read index for who vouches so, if no more is needed for it.
 func (n *node) vouched(v vouch) (index uint64, ok bool) {
 	term := n.serving.Load()
-	if !n.leads() || v.term != term || v.name == n.cfg.Name || v.instance == "" || n.state.Node(v.name) != v.instance {
+	if !n.leads() || v.term != term || v.name == n.cfg.Name || !n.knows(v, v.name) {
 		return 0, false
 	}
 	if !majority(n.servers(), n.cfg.Name, v.name) {
@@ -64,6 +64,11 @@ func (n *node) vouched(v vouch) (index uint64, ok bool) {
 	}
 	index, _ = n.state.Applied()
 	return index, n.leads() && n.serving.Load() == term
+}
+
+// knows tells whether it is the member of this name that says so, and no other node of the same name.
+func (n *node) knows(v vouch, name string) bool {
+	return v.name == name && v.instance != "" && v.instance == n.state.Node(name)
 }
 
 // majority tells whether these are more than half of the voters.

@@ -44,18 +44,24 @@ func (s *Store) write(ctx context.Context, op entry.Op) error {
 		if !ok {
 			return errRetry
 		}
-		payload := getBuffer()
-		defer putBuffer(payload)
-		*payload = appendIdentity((*payload)[:0], op.Identity)
-		if op.Kind == entry.Add {
-			*payload = wire.AppendAdd(*payload, op.ID, op.Data, time.Duration(op.Timeout)*time.Millisecond)
-			_, err := s.peers.do(ctx, address, opAdd, *payload)
-			return err
-		}
-		*payload = append(*payload, op.ID...)
-		_, err := s.peers.do(ctx, address, opRemove, *payload)
-		return err
+		return s.forward(ctx, n, address, &op)
 	})
+}
+
+// forward has the leader at an address carry out an operation.
+func (s *Store) forward(ctx context.Context, n *node, address string, op *entry.Op) error {
+	payload := getBuffer()
+	defer putBuffer(payload)
+	*payload = appendIdentity(n.appendCluster((*payload)[:0]), op.Identity)
+	kind := opRemove
+	if op.Kind == entry.Add {
+		kind = opAdd
+		*payload = wire.AppendAdd(*payload, op.ID, op.Data, time.Duration(op.Timeout)*time.Millisecond)
+	} else {
+		*payload = append(*payload, op.ID...)
+	}
+	_, err := s.peers.do(ctx, address, kind, *payload)
+	return err
 }
 
 // retry calls f with the present node until it returns something else than errRetry, or ctx is done: then it is
@@ -165,13 +171,18 @@ func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(*nod
 		if !ok {
 			return errRetry
 		}
-		payload := getBuffer()
-		defer putBuffer(payload)
-		*payload = append(n.vouch().append((*payload)[:0]), id...)
-		body, err := s.peers.do(ctx, address, op, *payload)
+		body, err := s.readThere(ctx, n, address, op, id)
 		answered(body)
 		return err
 	})
+}
+
+// readThere has the leader at an address answer a read.
+func (s *Store) readThere(ctx context.Context, n *node, address string, op wire.Op, id []byte) ([]byte, error) {
+	payload := getBuffer()
+	defer putBuffer(payload)
+	*payload = append(n.vouch().append(n.appendCluster((*payload)[:0])), id...)
+	return s.peers.do(ctx, address, op, *payload)
 }
 
 // Prompt tells the listener which operations are answered without waiting: reads on a node that is its cluster's only
