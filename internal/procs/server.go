@@ -5,7 +5,6 @@ package procs
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -84,33 +83,6 @@ func NewCluster(cfg Config, n int, flags ...string) ([]*Server, error) {
 	}
 	return list, nil
 }
-
-// FreeAddresses finds loopback addresses that nothing listens on, each of them once. They lie below the range from which
-// the kernel takes the ports of outgoing connections, so that none of those can be in the way later.
-func FreeAddresses(n int) ([]string, error) {
-	ports.Lock()
-	defer ports.Unlock()
-	var list []string
-	for range 10000 {
-		if len(list) == n {
-			return list, nil
-		}
-		ports.next = 20000 + (ports.next-20000+1)%12000
-		a := fmt.Sprintf("127.0.0.1:%d", ports.next)
-		l, err := net.Listen("tcp", a)
-		if err != nil {
-			continue
-		}
-		l.Close()
-		list = append(list, a)
-	}
-	return nil, errors.New("no free ports on the loopback")
-}
-
-var ports = struct {
-	sync.Mutex
-	next int
-}{next: 20000 + os.Getpid()*16%12000}
 
 // Flags sets what the server is started with, besides its name, data directory and client address.
 func (s *Server) Flags(flags ...string) { s.flags = flags }
