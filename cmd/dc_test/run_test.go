@@ -180,7 +180,7 @@ type interrupting struct {
 }
 
 func (i interrupting) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
-	if i.Len() == 100 {
+	if i.Len() >= 100 { // several may come at once
 		i.enough()
 	}
 	return i.Memory.Add(ctx, id, data, timeout)
