@@ -9,8 +9,8 @@
 // # In the file
 //
 // One bbolt file with two buckets: sessions, keyed by expiry (8 bytes, big-endian ms) and sequence (8 bytes), the value
-// being the id's length, the id, the data and a checksum; and meta: format, applied index and term, last stamp, last sequence, and
-// the recorded results of each origin.
+// being the id's length, the id and the data; and meta: format, applied index and term, last stamp, last sequence, the
+// members' instances, and the recorded results of each origin. Each record but the format has a checksum.
 //
 // Apply changes memory only. A flusher writes all that changed since the last flush, with the applied index, in one
 // synced transaction. The Raft log is the write-ahead log of it all: after a crash the file holds a consistent state at

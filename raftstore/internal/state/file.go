@@ -23,7 +23,7 @@ var (
 	appliedKey = []byte("applied") // index, term
 	clockKey   = []byte("clock")   // last stamp, last sequence
 
-	formatValue = []byte("distcache state 2")
+	formatValue = []byte("distcache state 3")
 )
 
 const keySize = 16
@@ -56,8 +56,8 @@ func openFile(path string, fresh bool) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// A session's record in the file is its id's length in one byte, the id, the data, and the CRC-32C of the key and of all
-// that: bbolt does not notice what a disk has changed within a page.
+// Every record in the file but the format ends with the CRC-32C of its key and of all before: bbolt does not notice what a
+// disk has changed within a page. A session's record is its id's length in one byte, the id, the data, and that sum.
 const sumSize = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -82,15 +82,29 @@ func sumOf(key, value []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
 }
 
+// putMeta stores a record of the meta bucket.
+func putMeta(meta *bbolt.Bucket, key, value []byte) error {
+	return meta.Put(key, binary.BigEndian.AppendUint32(value[:len(value):len(value)], sumOf(key, value)))
+}
+
+// cutSum takes the sum off a record; not ok when the record is not as it was written.
+func cutSum(key, v []byte) (value []byte, ok bool) {
+	end := len(v) - sumSize
+	if end < 0 || sumOf(key, v[:end]) != binary.BigEndian.Uint32(v[end:]) {
+		return nil, false
+	}
+	return v[:end], true
+}
+
 // splitRecord takes a record apart; not ok when it is not as it was written.
 func splitRecord(key, v []byte) (id, data []byte, ok bool) {
-	end := len(v) - sumSize
-	if end < 1 || sumOf(key, v[:end]) != binary.BigEndian.Uint32(v[end:]) {
+	v, ok = cutSum(key, v)
+	if !ok || len(v) < 1 {
 		return nil, nil, false
 	}
 	n := int(v[0])
-	if n == 0 || n > wire.MaxID || end <= 1+n {
+	if n == 0 || n > wire.MaxID || len(v) <= 1+n {
 		return nil, nil, false
 	}
-	return v[1 : 1+n], v[1+n : end], true
+	return v[1 : 1+n], v[1+n:], true
 }

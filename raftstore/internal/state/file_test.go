@@ -46,7 +46,7 @@ func TestForeignAndDamagedFiles(t *testing.T) {
 		}, ErrForeign},
 		"a later format": {func(tx *bbolt.Tx) error {
 			b, _ := tx.CreateBucket(metaBucket)
-			return b.Put(formatKey, []byte("distcache state 3"))
+			return b.Put(formatKey, []byte("distcache state 4"))
 		}, ErrForeign},
 		"no sessions bucket": {func(tx *bbolt.Tx) error {
 			b, _ := tx.CreateBucket(metaBucket)
@@ -54,9 +54,9 @@ func TestForeignAndDamagedFiles(t *testing.T) {
 		}, ErrForeign},
 		"short key":        {ours(func(s, _ *bbolt.Bucket) error { return s.Put([]byte("k"), []byte("\x01id")) }), boltfile.ErrDamaged},
 		"id over value":    {ours(func(s, _ *bbolt.Bucket) error { return s.Put(key[:], []byte("\x09id")) }), boltfile.ErrDamaged},
-		"short applied":    {ours(func(_, m *bbolt.Bucket) error { return m.Put(appliedKey, []byte("x")) }), boltfile.ErrDamaged},
-		"short clock":      {ours(func(_, m *bbolt.Bucket) error { return m.Put(clockKey, []byte("x")) }), boltfile.ErrDamaged},
-		"malformed result": {ours(func(_, m *bbolt.Bucket) error { return m.Put(originKey(1), []byte("x")) }), boltfile.ErrDamaged},
+		"short applied":    {ours(func(_, m *bbolt.Bucket) error { return putMeta(m, appliedKey, []byte("x")) }), boltfile.ErrDamaged},
+		"short clock":      {ours(func(_, m *bbolt.Bucket) error { return putMeta(m, clockKey, []byte("x")) }), boltfile.ErrDamaged},
+		"malformed result": {ours(func(_, m *bbolt.Bucket) error { return putMeta(m, originKey(1), []byte("x")) }), boltfile.ErrDamaged},
 		"one id twice": {ours(func(s, _ *bbolt.Bucket) error {
 			k2 := sessionKey(5, 2)
 			value := makeValue([]byte("id"), []byte("data"))

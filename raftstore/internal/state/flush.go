@@ -194,17 +194,17 @@ func (set *flushSet) commitMeta(meta *bbolt.Bucket) error {
 		}
 	}
 	for id, value := range set.origins {
-		if err := meta.Put(originKey(id), value); err != nil {
+		if err := putMeta(meta, originKey(id), value); err != nil {
 			return err
 		}
 	}
 	for name, instance := range set.nodes {
-		if err := meta.Put(nodeKey(name), []byte(instance)); err != nil {
+		if err := putMeta(meta, nodeKey(name), []byte(instance)); err != nil {
 			return err
 		}
 	}
-	if err := meta.Put(clockKey, set.clock[:]); err != nil {
+	if err := putMeta(meta, clockKey, set.clock[:]); err != nil {
 		return err
 	}
-	return meta.Put(appliedKey, set.applied[:])
+	return putMeta(meta, appliedKey, set.applied[:])
 }

@@ -35,6 +35,9 @@ func read(path string) (c contents, fresh bool, err error) {
 	if err == nil && l.buckets > 0 && !(l.ours && l.sessions) {
 		err = fmt.Errorf("%s: %w", path, ErrForeign)
 	}
+	if err == nil && l.changed {
+		err = fmt.Errorf("%s: %w: a record about the file itself is not as it was written", path, boltfile.ErrDamaged)
+	}
 	if err != nil {
 		return l.contents, l.buckets == 0, fmt.Errorf("state file: %w", err)
 	}
@@ -47,6 +50,7 @@ type loader struct {
 	buckets  int
 	ours     bool // the format is one that is known; the bucket that says so comes first
 	sessions bool // there is a bucket for them
+	changed  bool // a meta record's sum is not right
 	builder  *builder
 }
 
@@ -64,16 +68,21 @@ func (l *loader) visit(bucket, key, value []byte) error {
 }
 
 func (l *loader) meta(key, value []byte) (err error) {
-	switch {
-	case bytes.Equal(key, appliedKey):
-		l.applied, l.appliedTerm, err = pair(key, value)
-	case bytes.Equal(key, clockKey):
-		l.stamp, l.seq, err = pair(key, value)
-	case bytes.Equal(key, formatKey):
+	if bytes.Equal(key, formatKey) {
 		l.ours = bytes.Equal(value, formatValue)
 		if !l.ours {
 			err = fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, value)
 		}
+		return err
+	}
+	value, ok := cutSum(key, value)
+	switch {
+	case !ok: // or of another program's: the format may be still to come
+		l.changed = true
+	case bytes.Equal(key, appliedKey):
+		l.applied, l.appliedTerm, err = pair(key, value)
+	case bytes.Equal(key, clockKey):
+		l.stamp, l.seq, err = pair(key, value)
 	case len(key) == originKeySize && key[0] == 'o':
 		o, ok := decodeOrigin(value)
 		if !ok {
