@@ -3,13 +3,19 @@ package loadtest
 import (
 	"context"
 	"net"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
+
+// patience is how long the tests wait for something that must come to be.
+const patience = time.Minute
 
 func newMemory(t *testing.T) *server.Memory {
 	m := server.NewMemory(0)
@@ -21,7 +27,11 @@ func newMemory(t *testing.T) *server.Memory {
 func serve(t *testing.T, store Store, at string) (address wire.Address, stop func()) {
 	t.Helper()
 	if at == "" {
-		at = "127.0.0.1:0"
+		free, err := procs.FreeAddresses(1) // which stays its own while nobody listens on it
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = free[0]
 	}
 	l, err := net.Listen("tcp", at)
 	if err != nil {
@@ -46,10 +56,50 @@ func address1(t *testing.T, s string) wire.Address {
 	return a
 }
 
+// measured runs a benchmark, whose duration counts for nothing, until what it has taken down is enough.
+func measured(t *testing.T, cfg BenchConfig, enough func(*Result) bool) *Result {
+	t.Helper()
+	return measuredBy(t, cfg, (*bench).start, enough)
+}
+
+// measuredBy is measured with workers of a kind.
+func measuredBy(t *testing.T, cfg BenchConfig, start func(*bench, context.Context, *sync.WaitGroup), enough func(*Result) bool) *Result {
+	t.Helper()
+	cfg.Duration = time.Hour
+	if cfg.RequestTimeout == 0 {
+		cfg.RequestTimeout = patience
+	}
+	b, err := newBench(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			<-tick.C
+			var r Result
+			if r.fill(b.recorders, time.Second); enough(&r) {
+				cancel()
+			}
+		}
+	})
+	return b.measure(ctx, func(ctx context.Context, wg *sync.WaitGroup) { start(b, ctx, wg) })
+}
+
+// fourKinds tells whether there are good answers to each kind of request.
+func fourKinds(r *Result) bool {
+	return len(r.Ops) == 4 && !slices.ContainsFunc(r.Ops, func(o OpResult) bool { return o.Good == 0 })
+}
+
 // until waits for something that will be.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

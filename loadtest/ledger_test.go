@@ -13,7 +13,7 @@ import (
 
 func newLedger(t *testing.T, addresses ...wire.Address) *Ledger {
 	t.Helper()
-	l, err := NewLedger(LedgerConfig{Addresses: addresses, Writers: 4, RequestTimeout: 2 * time.Second})
+	l, err := NewLedger(LedgerConfig{Addresses: addresses, Writers: 4, RequestTimeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func newLedger(t *testing.T, addresses ...wire.Address) *Ledger {
 // runLedger runs it until enough is done, or something is found wrong.
 func runLedger(t *testing.T, l *Ledger, done func(Counts) bool) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	out := make(chan error, 1)
 	go func() { out <- l.Run(ctx) }()
