@@ -40,7 +40,7 @@ func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 	if err := n.trimNow(); err != nil {
 		return c, fmt.Errorf("trim the log: %w", err)
 	}
-	if log, ok := n.files.(shrinker); ok {
+	if log, ok := n.files.logFiles.(shrinker); ok {
 		if _, _, err := log.Compact(ctx); err != nil {
 			return c, fmt.Errorf("compact the log: %w", err)
 		}

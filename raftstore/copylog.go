@@ -103,7 +103,7 @@ func (c *conversion) verify(ctx context.Context) (err error) {
 }
 
 // open opens the log and its copy, which done closes.
-func (c *conversion) open() (src, dst logFiles, done func() error, err error) {
+func (c *conversion) open() (src, dst *summedLog, done func() error, err error) {
 	none := func() uint64 { return 0 }
 	src, err = openLogFile(c.path(c.From, ""), c.From, slog.New(slog.DiscardHandler), none)
 	if err != nil {

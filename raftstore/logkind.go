@@ -72,7 +72,7 @@ type logFiles interface {
 
 // openLog opens the log in the data directory, or makes one of that kind. covered is the index up to which a snapshot
 // replaces it.
-func openLog(dir string, kind LogKind, log *slog.Logger, covered func() uint64) (logFiles, error) {
+func openLog(dir string, kind LogKind, log *slog.Logger, covered func() uint64) (*summedLog, error) {
 	if err := finishConversion(dir); err != nil {
 		return nil, fmt.Errorf("raft log: %w", err)
 	}
@@ -118,11 +118,18 @@ func exists(path string) (bool, error) {
 }
 
 // openLogFile opens the log at path, or makes one.
-func openLogFile(path string, kind LogKind, log *slog.Logger, covered func() uint64) (logFiles, error) {
+func openLogFile(path string, kind LogKind, log *slog.Logger, covered func() uint64) (*summedLog, error) {
+	var f logFiles
+	var err error
 	if kind == LogWAL {
-		return walfile.Open(path, walfile.Options{Logger: raftLogger(log), Covered: covered})
+		f, err = walfile.Open(path, walfile.Options{Logger: raftLogger(log), Covered: covered})
+	} else {
+		f, err = boltlog.Open(path)
 	}
-	return boltlog.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &summedLog{f}, nil
 }
 
 // logSize is the size of the log's file or files.

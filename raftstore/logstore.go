@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -8,7 +9,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/parallel"
 )
 
@@ -84,11 +84,7 @@ func (w *watchedLog) timed(write func() error) error {
 // after the last snapshot when it starts: they count as grown.
 func (w *watchedLog) GetLog(index uint64, l *raft.Log) error {
 	if err := w.LogStore.GetLog(index, l); err != nil {
-		return err
-	}
-	if l.Type == raft.LogCommand && !entry.Intact(l.Data) {
-		err := fmt.Errorf("%w: log entry %d is not as it was written", ErrDisk, index)
-		if w.started.Load() {
+		if errors.Is(err, ErrDisk) && w.started.Load() {
 			w.fail(err)
 			select {} // Raft would panic; it does when it starts, and startRaft knows of that
 		}

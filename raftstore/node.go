@@ -45,7 +45,7 @@ type node struct {
 	logs      *watchedLog
 	late      *parallel.Log // over logs
 	members   *memberLog    // over late
-	files     logFiles      // of the log
+	files     *summedLog    // of the log
 	state     *state.Machine
 	batcher   *batcher
 	reads     *rounds        // of a leader: does it still lead?

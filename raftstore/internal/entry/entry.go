@@ -99,8 +99,8 @@ func sum(b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(b[:sumAt], castagnoli), castagnoli, b[HeaderSize:])
 }
 
-// Intact tells whether an entry is as Seal left it.
-func Intact(b []byte) bool {
+// intact tells whether an entry is as Seal left it.
+func intact(b []byte) bool {
 	return len(b) >= HeaderSize && b[0] == FormatVersion && sum(b) == binary.BigEndian.Uint32(b[sumAt:])
 }
 
@@ -134,7 +134,7 @@ func ParseHeader(b []byte) (h Header, ops []byte, err error) {
 	if len(b) < HeaderSize {
 		return h, nil, fmt.Errorf("%w: header cut off at %d bytes", ErrFormat, len(b))
 	}
-	if !Intact(b) {
+	if !intact(b) {
 		return h, nil, fmt.Errorf("%w: it is not as it was written", ErrFormat)
 	}
 	h = Header{

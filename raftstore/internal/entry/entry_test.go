@@ -139,13 +139,13 @@ func TestChangedBit(t *testing.T) {
 	b := build(Header{Stamp: 5, Capacity: 6}, samples[0], samples[1])
 	for bit := range 8 * len(b) {
 		b[bit/8] ^= 1 << (bit % 8)
-		if _, _, err := decode(b); !errors.Is(err, ErrFormat) || Intact(b) {
-			t.Errorf("bit %d of byte %d is changed: %v, intact: %v", bit%8, bit/8, err, Intact(b))
+		if _, _, err := decode(b); !errors.Is(err, ErrFormat) || intact(b) {
+			t.Errorf("bit %d of byte %d is changed: %v, intact: %v", bit%8, bit/8, err, intact(b))
 		}
 		b[bit/8] ^= 1 << (bit % 8)
 	}
-	if !Intact(b) || Intact(b[:HeaderSize-1]) || Intact(nil) {
-		t.Errorf("intact: %v, a part of it: %v, nothing: %v", Intact(b), Intact(b[:HeaderSize-1]), Intact(nil))
+	if !intact(b) || intact(b[:HeaderSize-1]) || intact(nil) {
+		t.Errorf("intact: %v, a part of it: %v, nothing: %v", intact(b), intact(b[:HeaderSize-1]), intact(nil))
 	}
 }
 
