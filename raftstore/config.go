@@ -194,8 +194,11 @@ func (c Config) validateCluster(bad func(string, string, ...any) error) error {
 		if err := checkAddress(n.Address); err != nil {
 			return bad("Cluster", "node %s: %v", n.Name, err)
 		}
-		if names[n.Name] || addresses[n.Address] {
-			return bad("Cluster", "node %s at %s is there twice", n.Name, n.Address)
+		if names[n.Name] {
+			return bad("Cluster", "two nodes are called %s", n.Name)
+		}
+		if addresses[n.Address] {
+			return bad("Cluster", "two nodes have the address %s", n.Address)
 		}
 		names[n.Name], addresses[n.Address] = true, true
 		list = append(list, n.Name)

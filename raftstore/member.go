@@ -40,6 +40,8 @@ type memberAnswer struct {
 const (
 	helloTimeout  = time.Second
 	changeTimeout = 10 * time.Second // for Raft to commit a change of membership
+	// leaderPatience is for how many times Config.Heartbeat a change waits for a leader. A new one takes a few.
+	leaderPatience = 20
 )
 
 func refuse(format string, args ...any) error {
@@ -276,7 +278,7 @@ func (s *Store) enoughWithout(ctx context.Context, n *node, name string) error {
 		return refuse("%s is the only voter", name)
 	}
 	if up <= voters/2 {
-		return refuse("without %s only %d of %d voters are up (%s is not): there would be no majority",
+		return refuse("without %s only %d of %d voters are up, and %s not: there would be no majority",
 			name, up, voters, strings.Join(down, ", "))
 	}
 	return nil
@@ -359,8 +361,10 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 	}
 }
 
-// askLeader has the leader do something, whoever that is, trying until it answers or ctx is done.
+// askLeader has the leader do something, whoever that is, trying until it answers, there has been none for long, or ctx
+// is done.
 func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+	seen := time.Now() // when there last was a leader
 	for {
 		n := s.node.Load()
 		news := n.news()
@@ -374,6 +378,11 @@ func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (o
 		}
 		if err == nil || errors.Is(err, ErrRefused) {
 			return out, err
+		}
+		if _, ok := n.leaderAddress(); ok || n.raft.State() == raft.Leader {
+			seen = time.Now()
+		} else if time.Since(seen) > leaderPatience*s.cfg.Heartbeat {
+			return out, ErrNoLeader
 		}
 		if pause(ctx, s.ended, news) {
 			if errors.Is(err, errRetry) {

@@ -1,6 +1,7 @@
 package raftstore_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -291,4 +292,30 @@ func TestAddressOfAnotherCluster(t *testing.T) {
 	}
 	missing(t, b1.Store, 1)
 	b1.Voters("b1", "b2")
+}
+
+// Without a leader a change is given up long before its caller would.
+func TestChangesWithoutALeader(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.Heartbeat = 100 * time.Millisecond })
+	left := c.Leader()
+	for _, n := range c.Followers() {
+		n.Stop()
+	}
+	testcluster.Eventually(t, func() error {
+		if role := left.Status().Role; role == raftstore.RoleLeader {
+			return errors.New("it still leads")
+		}
+		return nil
+	})
+	for name, change := range map[string]func(context.Context) error{
+		"remove":   func(ctx context.Context) error { return left.RemoveNode(ctx, "nobody") },
+		"transfer": func(ctx context.Context) error { return left.Transfer(ctx, "") },
+		"leave":    left.Leave,
+	} {
+		ctx := ctxFor(t, 2*time.Minute)
+		if err := change(ctx); !errors.Is(err, raftstore.ErrNoLeader) || ctx.Err() != nil {
+			t.Errorf("%s: %v; its time was up: %v", name, err, ctx.Err())
+		}
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ func aNode(t *testing.T) (string, *raftstore.Store) {
 
 func TestConvertLog(t *testing.T) {
 	dir, s := aNode(t)
-	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil))
+	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil, io.Discard))
 	want := "dc_admin: data directory is in use by another process: " + dir + "\nA log is converted while its dc_server is stopped.\n"
 	if got != want {
 		t.Errorf("while it runs: %s", got)
@@ -60,7 +61,7 @@ func TestConvertLog(t *testing.T) {
 
 func TestConvertLogNowhere(t *testing.T) {
 	dir := t.TempDir()
-	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil))
+	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil, io.Discard))
 	if want := "dc_admin: data directory does not fit: " + dir + " is no node's: it has no node.json\n"; got != want {
 		t.Errorf("got %s", got)
 	}
@@ -71,7 +72,7 @@ func TestConvertLogGivenUp(t *testing.T) {
 	s.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	got := fails(t, run(ctx, []string{"convert-log", "-data", dir, "-to", "wal"}, nil))
+	got := fails(t, run(ctx, []string{"convert-log", "-data", dir, "-to", "wal"}, nil, io.Discard))
 	if want := "dc_admin: interrupted\nNothing is lost: the log is still of kind bolt.\n"; got != want {
 		t.Errorf("got %s", got)
 	}

@@ -44,6 +44,8 @@ type fakeNode struct {
 	err     error
 	asked   string
 
+	noLeader bool // changes fail for that
+
 	compacted raftstore.Compacted
 }
 
@@ -62,6 +64,9 @@ func (f *fakeNode) Compact(context.Context) (raftstore.Compacted, error) {
 
 func (f *fakeNode) note(format string, args ...any) error {
 	f.asked = fmt.Sprintf(format, args...)
+	if f.noLeader {
+		return raftstore.ErrNoLeader
+	}
 	return f.err
 }
 
@@ -91,7 +96,7 @@ func serve(t *testing.T, node admin.Node) {
 func says(t *testing.T, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := run(t.Context(), args, &out); err != nil {
+	if err := run(t.Context(), args, &out, io.Discard); err != nil {
 		t.Fatalf("%q: %v", args, err)
 	}
 	return out.String()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"testing"
 )
 
@@ -33,7 +34,7 @@ func (ownSessions) Hint() string  { return "With -discard it gives them up." }
 func TestJoinRefused(t *testing.T) {
 	serve(t, &fakeNode{err: ownSessions{}})
 	want := "dc_admin: this node has 3 sessions of its own\nWith -discard it gives them up.\n"
-	if got := fails(t, run(t.Context(), []string{"join", "a:1"}, nil)); got != want {
+	if got := fails(t, run(t.Context(), []string{"join", "a:1"}, nil, io.Discard)); got != want {
 		t.Errorf("got %s", got)
 	}
 }

@@ -17,6 +17,7 @@ func leave(ctx context.Context, c *call) error {
 	if err := c.none("leave"); err != nil {
 		return err
 	}
+	c.awaitsLeader(ctx)
 	if err := c.node.Leave(ctx); err != nil {
 		return err
 	}

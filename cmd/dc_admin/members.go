@@ -13,7 +13,7 @@ func membersCommand() *command {
 		name:    "members",
 		summary: "the nodes of the cluster",
 		about: `Lists the cluster's nodes as this one sees them. LAG is how many log entries a node is behind
-the leader. A node that did not answer has dashes, and the reason below the table.`,
+the newest. A node that did not answer has dashes, and the reason below the table.`,
 		timeout: readTimeout,
 		run:     members,
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"reflect"
 	"testing"
 
@@ -32,5 +33,5 @@ func TestMembersJSON(t *testing.T) {
 
 func TestMembersOfMemory(t *testing.T) {
 	serve(t, admin.Memory{Name: "n1", Sessions: func() int { return 0 }})
-	golden(t, "members-memory", fails(t, run(t.Context(), []string{"members"}, nil)))
+	golden(t, "members-memory", fails(t, run(t.Context(), []string{"members"}, nil, io.Discard)))
 }

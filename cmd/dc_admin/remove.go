@@ -23,6 +23,7 @@ func remove(ctx context.Context, c *call) error {
 	if len(c.operands) != 1 || c.operands[0] == "" {
 		return config.Usagef("remove takes the name of one node, as \"%s members\" shows it", program)
 	}
+	c.awaitsLeader(ctx)
 	if err := c.node.RemoveNode(ctx, c.operands[0]); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -52,6 +53,7 @@ type call struct {
 	to       string
 	json     bool
 	out      io.Writer
+	notes    io.Writer // for people, beside the result
 }
 
 // options are dc_admin's flags.
@@ -64,7 +66,7 @@ type options struct {
 	to      string
 }
 
-func run(ctx context.Context, args []string, stdout io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, set, err := newOptions()
 	if err != nil {
 		return err
@@ -91,8 +93,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	client := admin.NewClient(opts.connect.Dial)
 	defer client.Close()
-	err = cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.data, opts.to, opts.json, stdout})
-	return explain(err, opts.connect, timeout)
+	err = cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.data, opts.to, opts.json, stdout, stderr})
+	return explain(err, opts.connect, timeout, cmd.timeout != readTimeout)
 }
 
 // onlyItsFlags refuses what another command takes.
@@ -170,8 +172,8 @@ func names() string {
 	return strings.Join(names, ", ")
 }
 
-// explain adds to what went wrong what to do next.
-func explain(err error, at wire.Address, timeout time.Duration) error {
+// explain adds to what went wrong what to do next, which differs for a change of the cluster.
+func explain(err error, at wire.Address, timeout time.Duration, change bool) error {
 	var said *admin.Error
 	switch {
 	case err == nil:
@@ -195,7 +197,11 @@ func explain(err error, at wire.Address, timeout time.Duration) error {
 		}
 		return config.Hint(fmt.Errorf("%v: %w", at, err), "%s", hint)
 	case errors.Is(err, context.DeadlineExceeded):
-		return config.Hint(fmt.Errorf("%v: no answer within %v", at, timeout),
+		late := fmt.Errorf("%v: no answer within %v", at, timeout)
+		if !change {
+			return late
+		}
+		return config.Hint(late,
 			"A change that was asked for may still take place: \"%s members\" shows how things stand.", program)
 	}
 	return err
@@ -209,6 +215,17 @@ func cutOff(err error) bool {
 		}
 	}
 	return false
+}
+
+// awaitsLeader tells at once that a change will have to wait, and what for: the node gives it up after some seconds.
+func (c *call) awaitsLeader(ctx context.Context) {
+	s, err := c.node.Status(ctx)
+	if err != nil || s.Role != raftstore.RoleCandidate {
+		return // the change itself will tell
+	}
+	if members, err := c.node.Members(ctx); err == nil {
+		fmt.Fprintf(c.notes, "%s: waiting for the cluster to have a leader: %s\n", program, clean(admin.Votes(members)))
+	}
 }
 
 // none is what a command without operands makes of them.

@@ -20,7 +20,7 @@ func mistakes(t *testing.T, lines map[string]string) {
 	t.Helper()
 	t.Setenv("DC_ADMIN_CONNECT", "UNIX:"+filepath.Join(t.TempDir(), "nobody"))
 	for line, want := range lines {
-		err := run(t.Context(), strings.Fields(line), io.Discard)
+		err := run(t.Context(), strings.Fields(line), io.Discard, io.Discard)
 		want = "dc_admin: " + want + "\n\"dc_admin -h\" explains its use.\n"
 		if got := fails(t, err); got != want {
 			t.Errorf("%q: got  %s\nwant %s", line, got, want)
@@ -70,7 +70,7 @@ func TestHelp(t *testing.T) {
 func helps(t *testing.T, args ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := run(t.Context(), args, &out); !errors.Is(err, config.ErrDone) {
+	if err := run(t.Context(), args, &out, io.Discard); !errors.Is(err, config.ErrDone) {
 		t.Errorf("%q: %v", args, err)
 	}
 	return out.String()
@@ -79,7 +79,7 @@ func helps(t *testing.T, args ...string) string {
 func TestUnreachable(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("STATE_DIRECTORY", dir)
-	err := run(t.Context(), []string{"status"}, io.Discard)
+	err := run(t.Context(), []string{"status"}, io.Discard, io.Discard)
 	got := strings.ReplaceAll(fails(t, err), dir, "/var/lib/distcache")
 	golden(t, "unreachable", got)
 	if code := config.Exit(program, err, io.Discard); code != 1 {
@@ -110,7 +110,7 @@ func listener(t *testing.T, serve func(net.Conn)) {
 
 func TestNoAdminListener(t *testing.T) {
 	listener(t, func(c net.Conn) { c.Close() })
-	got := fails(t, run(t.Context(), []string{"status"}, io.Discard))
+	got := fails(t, run(t.Context(), []string{"status"}, io.Discard, io.Discard))
 	if !strings.Contains(got, "not answered by an admin listener") || !strings.Contains(got, "-connect takes the address that dc_server has as -admin") {
 		t.Errorf("got %s", got)
 	}
@@ -122,7 +122,7 @@ func TestNodeEndsBeforeItAnswers(t *testing.T) {
 		_, _ = http.ReadRequest(bufio.NewReader(c))
 		c.Close()
 	})
-	got := fails(t, run(t.Context(), []string{"compact"}, io.Discard))
+	got := fails(t, run(t.Context(), []string{"compact"}, io.Discard, io.Discard))
 	if !strings.Contains(got, "dc_server ended before it answered") {
 		t.Errorf("got %s", got)
 	}
@@ -131,7 +131,7 @@ func TestNodeEndsBeforeItAnswers(t *testing.T) {
 		_, _ = io.WriteString(c, "SSH-2.0-none\r\n")
 		c.Close()
 	})
-	if got := fails(t, run(t.Context(), []string{"compact"}, io.Discard)); strings.Contains(got, "ended") {
+	if got := fails(t, run(t.Context(), []string{"compact"}, io.Discard, io.Discard)); strings.Contains(got, "ended") {
 		t.Errorf("with another service there: %s", got)
 	}
 }
@@ -139,8 +139,13 @@ func TestNodeEndsBeforeItAnswers(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	held := make(chan net.Conn, 10)
 	listener(t, func(c net.Conn) { held <- c })
-	got := fails(t, run(t.Context(), []string{"leave", "-timeout", "20ms"}, io.Discard))
-	if !strings.Contains(got, "no answer within 20ms\n") {
+	got := fails(t, run(t.Context(), []string{"leave", "-timeout", "20ms"}, io.Discard, io.Discard))
+	if !strings.Contains(got, "no answer within 20ms\nA change that was asked for may still take place") {
+		t.Errorf("got %s", got)
+	}
+	(<-held).Close()
+	got = fails(t, run(t.Context(), []string{"status", "-timeout", "20ms"}, io.Discard, io.Discard))
+	if !strings.HasSuffix(got, "no answer within 20ms\n") {
 		t.Errorf("got %s", got)
 	}
 	(<-held).Close()
@@ -153,7 +158,7 @@ func TestInterrupted(t *testing.T) {
 		held <- c
 		cancel()
 	})
-	if got := fails(t, run(ctx, []string{"leave"}, io.Discard)); got != "dc_admin: interrupted\n" {
+	if got := fails(t, run(ctx, []string{"leave"}, io.Discard, io.Discard)); got != "dc_admin: interrupted\n" {
 		t.Errorf("got %s", got)
 	}
 	(<-held).Close()

@@ -21,11 +21,13 @@ maintenance of the leader; dc_server does it by itself when it is stopped by SIG
 func transfer(ctx context.Context, c *call) error {
 	switch len(c.operands) {
 	case 0:
+		c.awaitsLeader(ctx)
 		if err := c.node.Transfer(ctx, ""); err != nil {
 			return err
 		}
 		return c.done("Leadership is handed over.")
 	case 1:
+		c.awaitsLeader(ctx)
 		if err := c.node.Transfer(ctx, c.operands[0]); err != nil {
 			return err
 		}

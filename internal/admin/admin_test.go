@@ -193,7 +193,10 @@ func TestErrorsOfTheNode(t *testing.T) {
 		hint    string
 	}{
 		{fmt.Errorf("join: %w", hintedError{}), http.StatusConflict, "join: this node has sessions of its own", "Discard them."},
-		{errors.New("no leader"), http.StatusConflict, "no leader", ""},
+		{errors.New("refused"), http.StatusConflict, "refused", ""},
+		{raftstore.ErrNoLeader, http.StatusServiceUnavailable,
+			"the cluster has no leader",
+			"A change needs a leader, and a leader a majority of the voters: start those that are down, or see what is between them."},
 		{fmt.Errorf("waiting: %w", context.DeadlineExceeded), http.StatusGatewayTimeout, "waiting: context deadline exceeded",
 			"Whether it took effect is not known; \"dc_admin members\" shows how things stand."},
 	}

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/distcache/distcache/raftstore"
 )
 
 // The bounds on what a client of the admin listener can take up.
@@ -122,17 +124,19 @@ func (s *Server) join(ctx context.Context, req joinRequest) error {
 	return s.node.Join(ctx, req.Peers, req.Discard)
 }
 
-func (s *Server) leave(ctx context.Context, _ leaveRequest) error { return s.node.Leave(ctx) }
+func (s *Server) leave(ctx context.Context, _ leaveRequest) error {
+	return s.leaderless(ctx, s.node.Leave(ctx))
+}
 
 func (s *Server) remove(ctx context.Context, req removeRequest) error {
 	if req.Name == "" {
 		return badRequest("remove needs the name of a node")
 	}
-	return s.node.RemoveNode(ctx, req.Name)
+	return s.leaderless(ctx, s.node.RemoveNode(ctx, req.Name))
 }
 
 func (s *Server) transfer(ctx context.Context, req transferRequest) error {
-	return s.node.Transfer(ctx, req.Name)
+	return s.leaderless(ctx, s.node.Transfer(ctx, req.Name))
 }
 
 // change makes a handler of a call that changes the cluster. One runs at a time.
@@ -148,6 +152,24 @@ func change[T any](s *Server, call func(context.Context, T) error) http.HandlerF
 		defer s.change.Unlock()
 		return struct{}{}, call(ctx, req)
 	})
+}
+
+// leaderless adds to the error of a change that found no leader of this node's cluster why there may be none.
+func (s *Server) leaderless(ctx context.Context, err error) error {
+	if !errors.Is(err, raftstore.ErrNoLeader) {
+		return err
+	}
+	e := &Error{
+		Code:    http.StatusServiceUnavailable,
+		Message: err.Error(),
+		Hint:    "A change needs a leader, and a leader a majority of the voters: start those that are down, or see what is between them.",
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
+	defer cancel()
+	if members, err := s.node.Members(ctx); err == nil && len(members) > 0 {
+		e.Message += ": " + Votes(members)
+	}
+	return e
 }
 
 func (s *Server) compact(ctx context.Context, _ compactRequest) (any, error) {
