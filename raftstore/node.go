@@ -87,6 +87,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	if err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
 	}
+	snapshots.Check(state.Check)
 	if err := n.openFiles(snapshots, fail); err != nil {
 		return nil, err
 	}

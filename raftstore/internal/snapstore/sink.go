@@ -2,9 +2,12 @@ package snapstore
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
 // A Sink is a snapshot in the making.
@@ -45,13 +48,18 @@ func (k *Sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close makes the snapshot the newest one. Received bytes are synced and have their final name before the record says
-// that they are there; the record counts.
+// Close makes the snapshot the newest one. Received bytes are checked, synced and have their final name before the record
+// says that they are there; the record counts.
 func (k *Sink) Close() error {
 	if k.done {
 		return nil
 	}
 	k.done = true
+	if !k.own {
+		if err := k.complete(); err != nil {
+			return err
+		}
+	}
 	s := k.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,12 +76,6 @@ func (k *Sink) Close() error {
 		}
 		return s.save(r)
 	}
-	if k.file == nil {
-		return errors.New("an empty snapshot was received")
-	}
-	if err := errors.Join(k.file.Sync(), k.file.Close()); err != nil {
-		return err
-	}
 	if err := os.Rename(s.path(incomingFile), s.path(receivedFile)); err != nil {
 		return err
 	}
@@ -81,6 +83,22 @@ func (k *Sink) Close() error {
 		return err
 	}
 	return s.save(&record{Meta: k.meta, Received: true})
+}
+
+// complete makes sure that the received bytes are on disk, and a state.
+func (k *Sink) complete() error {
+	if k.file == nil {
+		return errors.New("an empty snapshot was received")
+	}
+	path := k.store.path(incomingFile)
+	err := errors.Join(k.file.Sync(), k.file.Close())
+	if err == nil {
+		err = k.store.check(path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("received snapshot: %w", err), files.Remove(path))
+	}
+	return nil
 }
 
 // Cancel drops the snapshot.

@@ -4,7 +4,7 @@
 //
 //   - A snapshot of this node's own is announced at index S when the state file holds S or more. Opening it streams the
 //     file as it is then, at A >= S; the receiver's state machine skips the log entries up to A.
-//   - A received snapshot is complete and synced before it counts. Opening it gives the received bytes. It becomes the
+//   - A received snapshot is complete, checked and synced before it counts. Opening it gives the received bytes. It becomes the
 //     state file by rename (Installed), and from then on is one of this node's own.
 //   - A crash between receiving and installing is made good at the next start: see Pending.
 //
@@ -38,8 +38,9 @@ type Live func() (size int64, r io.ReadCloser, err error)
 
 // A Store is a raft.SnapshotStore.
 type Store struct {
-	dir  string
-	live Live
+	dir   string
+	live  Live
+	check func(file string) error
 
 	mu     sync.Mutex
 	newest *record
@@ -59,7 +60,7 @@ func Open(dir string, live Live) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, live: live}
+	s := &Store{dir: dir, live: live, check: func(string) error { return nil }}
 	if err := files.Remove(s.path(incomingFile)); err != nil {
 		return nil, err
 	}
@@ -73,6 +74,11 @@ func Open(dir string, live Live) (*Store, error) {
 	}
 	return s, nil
 }
+
+// Check has a function tell whether a received file can become the state file; until then any can. One that can't does not
+// count: its record would take the place of that with which this node can be started. Check is called before the first
+// snapshot comes.
+func (s *Store) Check(f func(file string) error) { s.check = f }
 
 func (s *Store) load() error {
 	b, err := os.ReadFile(s.path(metaFile))
