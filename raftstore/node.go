@@ -309,10 +309,10 @@ func bounded(d time.Duration, f func() error) error {
 }
 
 // lead follows this node's leadership: a new leader proposes an entry of its own term and serves once it is applied;
-// then it sees to it that sessions expire when nothing else happens.
+// then it sees to it that sessions expire, and those beyond the limit go, when nothing else happens.
 func (n *node) lead() {
 	var tick <-chan time.Time
-	t := time.NewTicker(expiryTick)
+	t := time.NewTicker(dropTick)
 	defer t.Stop()
 	for {
 		select {
@@ -327,7 +327,7 @@ func (n *node) lead() {
 			}
 			n.tell()
 		case <-tick:
-			n.expireDue()
+			n.dropDue()
 			if n.serving.Load() == 0 {
 				n.takeOver() // the first attempt failed
 			}
@@ -335,8 +335,8 @@ func (n *node) lead() {
 	}
 }
 
-// expiryTick is how often a leader looks whether a session is due.
-const expiryTick = 50 * time.Millisecond
+// dropTick is how often a leader looks whether sessions are to be dropped.
+const dropTick = 50 * time.Millisecond
 
 func (n *node) takeOver() {
 	term := n.raft.CurrentTerm()
@@ -348,8 +348,12 @@ func (n *node) takeOver() {
 	}))
 }
 
-func (n *node) expireDue() {
-	if _, next := n.state.Clock(); next != 0 && next <= uint64(time.Now().UnixMilli()) {
+// dropDue proposes an entry when there are sessions that the next one will drop.
+func (n *node) dropDue() {
+	_, next := n.state.Clock()
+	expired := next != 0 && next <= uint64(time.Now().UnixMilli())
+	tooMany := n.cfg.Sessions > 0 && uint64(n.state.Len()) > n.cfg.Sessions
+	if expired || tooMany {
 		n.batcher.propose(nil)
 	}
 }

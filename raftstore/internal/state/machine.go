@@ -176,9 +176,8 @@ func (m *Machine) applyEntry(data []byte) ([]wire.Status, error) {
 		return nil, err
 	}
 	m.c.stamp = max(m.c.stamp, h.Stamp)
-	m.expire()
 	m.c.origins.expire(m.c.stamp)
-	m.evict(h.Capacity)
+	m.evict(h.Capacity, dropAtOnce-m.expire())
 
 	results := make([]wire.Status, h.Count)
 	var op entry.Op
@@ -231,7 +230,7 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 		s = wire.MatchingSession
 	case op.Kind == entry.Add:
 		m.add(op)
-		m.evict(capacity)
+		m.evict(capacity, 2) // one more than was added: it comes to an end also while many are too many
 	case found == 0:
 		s = wire.NotOK
 	default:
@@ -269,18 +268,20 @@ func (m *Machine) drop(r ref) {
 	m.c.index.remove(r)
 }
 
-// expireAtOnce is how many sessions an entry drops at most because they have expired. The others are there for nobody, and
-// go with the next entries: a million at once would hold up everything for seconds.
-const expireAtOnce = 4096
+// dropAtOnce is how many sessions an entry drops at most because they have expired, or because the limit is lower than
+// before. The others go with the next entries: a million at once would hold up everything for seconds. Those that have
+// expired are there for nobody meanwhile.
+const dropAtOnce = 4096
 
-func (m *Machine) expire() {
-	for range expireAtOnce {
+func (m *Machine) expire() (dropped int) {
+	for ; dropped < dropAtOnce; dropped++ {
 		r := m.c.index.next()
 		if r == 0 || !m.over(r) {
-			return
+			break
 		}
 		m.drop(r)
 	}
+	return dropped
 }
 
 // over tells whether a session has expired.
@@ -294,8 +295,9 @@ func (m *Machine) live(id []byte) ref {
 	return 0
 }
 
-func (m *Machine) evict(capacity uint64) {
-	for capacity > 0 && uint64(m.c.index.len()) > capacity {
+// evict pushes out what is too many, no more than most.
+func (m *Machine) evict(capacity uint64, most int) {
+	for ; most > 0 && capacity > 0 && uint64(m.c.index.len()) > capacity; most-- {
 		m.drop(m.c.index.next())
 	}
 }

@@ -313,11 +313,43 @@ func TestGetDuringEverything(t *testing.T) {
 	wg.Wait()
 }
 
+// A limit that is lower than before does not have one entry push out all that are too many.
+func TestLimitMuchLower(t *testing.T) {
+	m := newMachine(t, never)
+	const n, limit = 3 * dropAtOnce, 10
+	var ops []entry.Op
+	for i := range n {
+		ops = append(ops, adding(fmt.Sprint(i), 1_000_000+uint32(i), "data"))
+	}
+	do(t, m, entry.Header{Stamp: 1}, ops...)
+	lower := entry.Header{Stamp: 1, Capacity: limit}
+	do(t, m, lower)
+	if got := m.Len(); got != n-dropAtOnce {
+		t.Errorf("the first entry leaves %d of %d", got, n)
+	}
+	before := m.Len()
+	if got := do(t, m, lower, adding("new", 2_000_000, "data")); got[0] != wire.OK || get(t, m, "new") != "data" {
+		t.Errorf("to add one meanwhile: %v", got)
+	}
+	if got := m.Len(); got >= before {
+		t.Errorf("with one more added there are %d, after %d", got, before)
+	}
+	for m.Len() > limit {
+		before = m.Len()
+		if do(t, m, lower); m.Len() >= before {
+			t.Fatalf("another entry leaves %d of %d", m.Len(), before)
+		}
+	}
+	if m.Len() != limit || get(t, m, "new") != "data" || get(t, m, fmt.Sprint(n-1)) != "data" || m.Have([]byte(fmt.Sprint(n-limit))) {
+		t.Errorf("%d are left, and not those that expire last", m.Len())
+	}
+}
+
 // TestManyExpireAtOnce: one entry does not have to drop them all, and they are gone all the same.
 func TestManyExpireAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	m := openAt(t, path, never)
-	const n = 2*expireAtOnce + 10
+	const n = 2*dropAtOnce + 10
 	var ops []entry.Op
 	for i := range n {
 		ops = append(ops, adding(fmt.Sprint(i), 1000+uint32(i%10), "old"))
@@ -330,7 +362,7 @@ func TestManyExpireAtOnce(t *testing.T) {
 	if got[0] != wire.NotOK || got[1] != wire.OK {
 		t.Errorf("to remove and add what has expired: %v", got)
 	}
-	if m.Len() < expireAtOnce || m.Len() > n-expireAtOnce+2 {
+	if m.Len() < dropAtOnce || m.Len() > n-dropAtOnce+2 {
 		t.Errorf("after one entry there are %d", m.Len())
 	}
 	flush(t, m)
