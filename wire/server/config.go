@@ -41,6 +41,9 @@ type Config struct {
 	// a connection that has more than its share of them, and 64 KiB, waiting is closed when another answer comes up.
 	// Default 256 MiB.
 	MaxUntaken int
+	// MaxHeld is the most bytes of requests in the whole server whose store calls are under way. Past it, a connection
+	// that has its share of them, and 64 KiB, isn't read until it has less. Default 256 MiB.
+	MaxHeld int
 	// MessageTimeout is how long a peer may take to finish a message that it has begun. Default 10 s.
 	MessageTimeout time.Duration
 	// WriteTimeout is how long a peer may take to accept an answer. Default 10 s.
@@ -56,6 +59,7 @@ const (
 	defaultMaxRequests    = 1 << 16
 	defaultMaxConns       = 1 << 16
 	defaultMaxUntaken     = 256 << 20
+	defaultMaxHeld        = 256 << 20
 )
 
 // withDefaults checks the configuration and fills in what it leaves open.
@@ -93,6 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"MaxInFlight", &c.MaxInFlight, func() int { return defaultMaxInFlight }},
 		{"MaxRequests", &c.MaxRequests, func() int { return defaultMaxRequests }},
 		{"MaxUntaken", &c.MaxUntaken, func() int { return defaultMaxUntaken }},
+		{"MaxHeld", &c.MaxHeld, func() int { return defaultMaxHeld }},
 	} {
 		if *f.value < 0 {
 			return c, fmt.Errorf("server: %s is negative: %d", f.name, *f.value)

@@ -164,7 +164,7 @@ func (c *conn) await() error {
 func (c *conn) awaitRoom() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.broken == nil && (c.open >= c.s.cfg.MaxInFlight || c.held+c.outLen() > maxHeld && (c.open > 0 || c.writing)) {
+	for c.broken == nil && (c.open >= c.s.cfg.MaxInFlight || c.held+c.outLen() > c.mayHold() && (c.open > 0 || c.writing)) {
 		if c.outLen() > 0 && !c.writing {
 			c.flush()
 			continue
@@ -172,6 +172,14 @@ func (c *conn) awaitRoom() error {
 		c.room.Wait()
 	}
 	return c.broken
+}
+
+// mayHold is how many bytes of requests and answers the connection may hold before it isn't read any more.
+func (c *conn) mayHold() int {
+	if limit := c.s.cfg.MaxHeld; c.s.counters.held.Load() > int64(limit) {
+		return min(maxHeld, c.s.share(limit))
+	}
+	return maxHeld
 }
 
 // read reads one message, for whose rest the peer has so much time.

@@ -12,7 +12,8 @@ import (
 const (
 	// flushSize is how many bytes of answers the reader gathers, while more requests are there, before it writes.
 	flushSize = 1 << 16
-	// maxHeld is how many bytes of requests and answers a connection may hold before it isn't read any more.
+	// maxHeld is how many bytes of requests and answers a connection may hold before it isn't read any more, unless that
+	// is too many for all together.
 	maxHeld = 1 << 20
 )
 
@@ -47,7 +48,7 @@ func (c *conn) append(uid uint32, op wire.Op, status wire.Status, data []byte) {
 	m := wire.Message{Response: true, UID: uid, Class: wire.ClassUser, Op: op, Payload: data}
 	before := len(*c.out)
 	*c.out = wire.AppendMessage(*c.out, &m)
-	if c.s.counters.untaken.Add(int64(len(*c.out)-before)) > int64(c.s.cfg.MaxUntaken) && len(*c.out) > c.s.share() {
+	if c.s.counters.untaken.Add(int64(len(*c.out)-before)) > int64(c.s.cfg.MaxUntaken) && len(*c.out) > c.s.share(c.s.cfg.MaxUntaken) {
 		c.s.counters.stalled.Add(1)
 		c.s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", "answers not taken, and too many wait", "bytes", len(*c.out))
 		c.breakOff(errUntaken)
@@ -60,9 +61,9 @@ func (s *Server) drop(out *[]byte) {
 	putAnswers(out)
 }
 
-// share is how many bytes of answers may wait on one connection when there are too many in all.
-func (s *Server) share() int {
-	return max(flushSize, s.cfg.MaxUntaken/int(max(1, s.counters.connections.Load())))
+// share is how many bytes one connection may hold when there are more than limit in all.
+func (s *Server) share(limit int) int {
+	return max(flushSize, limit/int(max(1, s.counters.connections.Load())))
 }
 
 func (c *conn) outLen() int {

@@ -49,6 +49,7 @@ func (c *conn) dispatch(id, data []byte, timeout time.Duration) {
 	c.mu.Lock()
 	c.open++
 	c.held += len(*r.buf)
+	s.counters.held.Add(int64(len(*r.buf)))
 	c.requests.push(r)
 	if !c.armed {
 		c.arm(r.ctx.deadline)
@@ -91,6 +92,7 @@ func (r *request) finish(status wire.Status, data []byte) {
 	r.ctx.finish(context.Canceled)
 	c.mu.Lock()
 	c.held -= len(*r.buf)
+	s.counters.held.Add(-int64(len(*r.buf)))
 	after := r.after
 	if after == nil {
 		delete(c.tails, r.key)

@@ -26,6 +26,7 @@ type Stats struct {
 	BytesIn     uint64
 	BytesOut    uint64
 	Untaken     int64 // bytes of answers that wait for their clients to take them
+	Held        int64 // bytes of requests that a store is busy with
 
 	// Answers counts by operation, then in the order of Statuses; the last is for any other status.
 	Answers [wire.UserOps][len(statuses) + 1]uint64
@@ -67,8 +68,8 @@ func statusIndex(s wire.Status) int {
 type counters struct {
 	accepted, refused, broken, stalled, idled, overloaded, bytesIn, bytesOut atomic.Uint64
 
-	connections, inFlight, untaken atomic.Int64
-	answers                        [wire.UserOps][len(statuses) + 1]atomic.Uint64
+	connections, inFlight, untaken, held atomic.Int64
+	answers                              [wire.UserOps][len(statuses) + 1]atomic.Uint64
 }
 
 // Stats reads the server's figures; any goroutine may.
@@ -86,6 +87,7 @@ func (s *Server) Stats() Stats {
 		BytesIn:     c.bytesIn.Load(),
 		BytesOut:    c.bytesOut.Load(),
 		Untaken:     c.untaken.Load(),
+		Held:        c.held.Load(),
 	}
 	for op := range c.answers {
 		for i := range c.answers[op] {
