@@ -74,11 +74,15 @@ func (n *node) snapshot(entries uint64) error {
 	return err
 }
 
-// behind gives the entry behind which there are so many bytes of log, 0 when there are fewer.
+// behind gives the entry behind which there are so many bytes of log, 0 when there are fewer, or when an entry can't be
+// read: that is no reason here to end the node, as it is when Raft asks for one.
 func (n *node) behind(last uint64, bytes int64) uint64 {
+	if n.late.Wait(last) != nil {
+		return 0
+	}
 	for i := last; i > 0; i-- {
 		var e raft.Log
-		if n.late.GetLog(i, &e) != nil {
+		if n.files.GetLog(i, &e) != nil {
 			break
 		}
 		if bytes -= int64(len(e.Data)); bytes <= 0 {
