@@ -54,7 +54,6 @@ func cutCluster(payload []byte) (number uint64, rest []byte, ok bool) {
 
 // leadsCluster tells whether this node, which leads, is the leader that a member of the cluster of this number means.
 //
-// A node that does not know its cluster's name yet is new to it, and believed. A leader that serves always knows the name
-// when another member does: that one has applied the log entry, which so was committed, and the leader has applied all
-// that was committed before it took over.
+// A node that does not know its cluster's name yet is new to it, and believed. A leader knows the name when another member
+// does, or is about to: that one has applied the log entry, which so was committed.
 func (n *node) leadsCluster(number uint64) bool { return number == 0 || number == n.clusterNumber() }

@@ -93,7 +93,9 @@ func (p *peerServer) forLeader(m *wire.Message, n *node) (payload []byte, ok boo
 	}
 	ok = n.leads() && !p.s.frozen.Load()
 	if ok && !n.leadsCluster(cluster) {
-		p.s.badPeers.Warn("peer port: a node of another cluster takes this one for its leader", "remote", p.remote)
+		if n.clusterName() != "" {
+			p.s.badPeers.Warn("peer port: a node of another cluster takes this one for its leader", "remote", p.remote)
+		}
 		ok = false
 	}
 	if !ok {
