@@ -178,7 +178,11 @@ func (s *Store) checkRemoved() {
 	defer cancel()
 	id := s.identity()
 	out, err := s.askMembers(ctx, opMember, memberRequest{Name: id.Name, Instance: id.Instance})
-	if err == nil && !out.Member {
+	if err != nil || out.Member || !s.changing.TryLock() { // a node that is leaving says itself that it has left
+		return
+	}
+	defer s.changing.Unlock()
+	if s.identity().Phase == phaseMember {
 		s.removed()
 	}
 }

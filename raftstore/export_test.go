@@ -15,6 +15,9 @@ func (s *Store) Vouched(by *Store) bool {
 // Alone tells whether this node knows itself to be the only voter, so that it reads without asking anybody.
 func (s *Store) Alone() bool { return s.node.Load().alone() }
 
+// CheckRemoved has this node ask the others whether it is still a member.
+func (s *Store) CheckRemoved() { s.checkRemoved() }
+
 // ErrRetry is what a request to a node that is not the leader comes to.
 var ErrRetry = errRetry
 

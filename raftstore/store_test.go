@@ -12,6 +12,9 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
+// patience is how long a request may take that must come to an answer.
+const patience = time.Minute
+
 func ctxFor(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
@@ -25,7 +28,7 @@ func data(i int) []byte { return []byte(fmt.Sprintf("data of %d", i)) }
 // add stores session i through s, which must work.
 func add(t testing.TB, s *raftstore.Store, i int) {
 	t.Helper()
-	if err := s.Add(ctxFor(t, 20*time.Second), id(i), data(i), time.Hour); err != nil {
+	if err := s.Add(ctxFor(t, patience), id(i), data(i), time.Hour); err != nil {
 		t.Fatalf("add %d: %v", i, err)
 	}
 }
@@ -33,7 +36,7 @@ func add(t testing.TB, s *raftstore.Store, i int) {
 // found makes sure that session i is there, whole.
 func found(t testing.TB, s *raftstore.Store, i int) {
 	t.Helper()
-	got, err := s.Get(ctxFor(t, 20*time.Second), id(i))
+	got, err := s.Get(ctxFor(t, patience), id(i))
 	if err != nil || string(got) != string(data(i)) {
 		t.Fatalf("get %d: %d bytes, %v", i, len(got), err)
 	}
@@ -41,7 +44,7 @@ func found(t testing.TB, s *raftstore.Store, i int) {
 
 func missing(t testing.TB, s *raftstore.Store, i int) {
 	t.Helper()
-	if _, err := s.Get(ctxFor(t, 20*time.Second), id(i)); err != wire.NotOK {
+	if _, err := s.Get(ctxFor(t, patience), id(i)); err != wire.NotOK {
 		t.Fatalf("get %d: %v, want NotOK", i, err)
 	}
 }
@@ -54,20 +57,20 @@ func TestSingleNode(t *testing.T) {
 	add(t, n.Store, 1)
 	add(t, n.Store, 2)
 	found(t, n.Store, 1)
-	if err := n.Add(ctxFor(t, time.Second), id(1), []byte("other"), time.Hour); !errors.Is(err, wire.MatchingSession) {
+	if err := n.Add(ctxFor(t, patience), id(1), []byte("other"), time.Hour); !errors.Is(err, wire.MatchingSession) {
 		t.Fatalf("second add: %v", err)
 	}
-	if err := n.Remove(ctxFor(t, time.Second), id(2)); err != nil {
+	if err := n.Remove(ctxFor(t, patience), id(2)); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Remove(ctxFor(t, time.Second), id(2)); err != wire.NotOK {
+	if err := n.Remove(ctxFor(t, patience), id(2)); err != wire.NotOK {
 		t.Fatal(err)
 	}
 	n.Stop()
 	n.Start()
 	found(t, n.Store, 1)
 	missing(t, n.Store, 2)
-	if err := n.Have(ctxFor(t, time.Second), id(1)); err != nil {
+	if err := n.Have(ctxFor(t, patience), id(1)); err != nil {
 		t.Fatal(err)
 	}
 }
