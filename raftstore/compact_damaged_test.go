@@ -20,13 +20,13 @@ func TestCompactPassesAChangedEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret := []byte("data that are there once")
-	if err := s.Add(ctxFor(t, 20*time.Second), id(1), secret, time.Hour); err != nil {
+	if err := s.Add(ctxFor(t, patience), id(1), secret, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	changeByte(t, filepath.Join(cfg.Dir, "raft.db"), secret)
 	done := make(chan error, 2)
 	go func() {
-		_, err := s.Compact(ctxFor(t, 20*time.Second))
+		_, err := s.Compact(ctxFor(t, patience))
 		done <- err
 		done <- s.Close()
 	}()

@@ -61,7 +61,7 @@ func TestIsolatedLeaderDoesNotAnswer(t *testing.T) {
 		}
 		return errors.New("no new leader")
 	})
-	if err := next.Remove(ctxFor(t, 20*time.Second), id(1)); err != nil {
+	if err := next.Remove(ctxFor(t, patience), id(1)); err != nil {
 		t.Fatal(err)
 	}
 	old.Heal()
@@ -87,14 +87,14 @@ func testWritesSurviveChangesOfLeader(t *testing.T, kind raftstore.LogKind) {
 				}
 				k := w*1_000_000 + i
 				// Nobody else adds this id: MatchingSession would mean that it was added twice.
-				if err := n.Add(ctxFor(t, 20*time.Second), id(k), data(k), time.Hour); err != nil {
+				if err := n.Add(ctxFor(t, patience), id(k), data(k), time.Hour); err != nil {
 					done <- fmt.Errorf("add %d: %w", k, err)
 					return
 				}
 				if i%3 != 0 {
 					continue
 				}
-				if err := n.Remove(ctxFor(t, 20*time.Second), id(k)); err != nil {
+				if err := n.Remove(ctxFor(t, patience), id(k)); err != nil {
 					done <- fmt.Errorf("remove %d: %w", k, err)
 					return
 				}
@@ -114,7 +114,7 @@ func testWritesSurviveChangesOfLeader(t *testing.T, kind raftstore.LogKind) {
 		})
 		old.Heal()
 		c.Leader()
-		if err := c.Leader().Transfer(ctxFor(t, 20*time.Second), ""); err != nil {
+		if err := c.Leader().Transfer(ctxFor(t, patience), ""); err != nil {
 			t.Logf("transfer: %v", err)
 		}
 	}
@@ -131,7 +131,7 @@ func TestExpiry(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, 3)
 	n := c.Followers()[0]
-	if err := n.Add(ctxFor(t, 20*time.Second), id(1), data(1), 300*time.Millisecond); err != nil {
+	if err := n.Add(ctxFor(t, patience), id(1), data(1), 300*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	add(t, n.Store, 2)
@@ -152,7 +152,7 @@ func TestExpiryAcrossRestart(t *testing.T) {
 	c := testcluster.New(t)
 	n := c.Add("one", func(*raftstore.Config) {})
 	n.Start()
-	if err := n.Add(ctxFor(t, 20*time.Second), id(1), data(1), 500*time.Millisecond); err != nil {
+	if err := n.Add(ctxFor(t, patience), id(1), data(1), 500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	gone := time.Now().Add(500 * time.Millisecond)
@@ -178,7 +178,7 @@ func TestLimit(t *testing.T) {
 	for i := range total {
 		go func() {
 			// Later ids expire later, whatever the order in which they come.
-			errs <- n.Add(ctxFor(t, 20*time.Second), id(i), data(i), time.Hour+time.Duration(i)*time.Minute)
+			errs <- n.Add(ctxFor(t, patience), id(i), data(i), time.Hour+time.Duration(i)*time.Minute)
 		}()
 	}
 	for range total {
@@ -216,10 +216,10 @@ func testSnapshotToFollower(t *testing.T, kind raftstore.LogKind) {
 	big := make([]byte, 10_000)
 	testcluster.Eventually(t, func() error {
 		for range 20 { // the log grows, the state does not
-			if err := leader.Add(ctxFor(t, 20*time.Second), []byte("big"), big, time.Hour); err != nil {
+			if err := leader.Add(ctxFor(t, patience), []byte("big"), big, time.Hour); err != nil {
 				t.Fatal(err)
 			}
-			if err := leader.Remove(ctxFor(t, 20*time.Second), []byte("big")); err != nil {
+			if err := leader.Remove(ctxFor(t, patience), []byte("big")); err != nil {
 				t.Fatal(err)
 			}
 		}

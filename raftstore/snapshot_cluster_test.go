@@ -3,7 +3,6 @@ package raftstore_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/distcache/distcache/internal/testcluster"
 	"github.com/distcache/distcache/raftstore"
@@ -67,7 +66,7 @@ func TestLeaderIsBusyWhileItSends(t *testing.T) {
 		gone = leader.Status().LastIndex
 		trimmed(t, gone, leader)
 	}
-	if _, err := leader.Compact(ctxFor(t, 20*time.Second)); err != nil {
+	if _, err := leader.Compact(ctxFor(t, patience)); err != nil {
 		t.Fatal(err)
 	}
 	w.more(100)

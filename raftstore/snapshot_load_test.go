@@ -52,10 +52,10 @@ func (w *work) run(worker int) {
 		}
 		k := worker*1_000_000 + i
 		s := w.nodes[i%len(w.nodes)]
-		if !w.did(k, true, s.Add(ctxFor(w.t, 20*time.Second), id(k), data(k), time.Hour)) || i%2 == 1 {
+		if !w.did(k, true, s.Add(ctxFor(w.t, patience), id(k), data(k), time.Hour)) || i%2 == 1 {
 			continue
 		}
-		w.did(k, false, s.Remove(ctxFor(w.t, 20*time.Second), id(k)))
+		w.did(k, false, s.Remove(ctxFor(w.t, patience), id(k)))
 	}
 }
 
@@ -103,7 +103,7 @@ func (w *work) verify(c *testcluster.Cluster, n *testcluster.Node) {
 	w.end()
 	same(w.t, c)
 	for k, there := range w.there {
-		switch err := n.Have(ctxFor(w.t, 20*time.Second), id(k)); {
+		switch err := n.Have(ctxFor(w.t, patience), id(k)); {
 		case there && err != nil:
 			w.t.Fatalf("session %d was acknowledged: %v", k, err)
 		case !there && err != wire.NotOK:
@@ -152,7 +152,7 @@ func bulk(t *testing.T, n *testcluster.Node, bytes int) {
 	errs := make(chan error)
 	for i := range bytes / size {
 		go func() {
-			errs <- n.Add(ctxFor(t, 20*time.Second), fmt.Appendf(nil, "bulk %d", i), make([]byte, size), time.Hour)
+			errs <- n.Add(ctxFor(t, patience), fmt.Appendf(nil, "bulk %d", i), make([]byte, size), time.Hour)
 		}()
 	}
 	for range bytes / size {

@@ -3,7 +3,6 @@ package raftstore_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/distcache/distcache/internal/testcluster"
 	"github.com/distcache/distcache/raftstore"
@@ -25,7 +24,7 @@ func TestMembersChangeWhileAway(t *testing.T) {
 			join := func(cfg *raftstore.Config) { cfg.Join = []string{leader.Config.Peer} }
 			lone(t, c, "n4", join)
 			leader.Voters("n1", "n2", "n3", "n4")
-			if err := leader.RemoveNode(ctxFor(t, 20*time.Second), stays.Config.Name); err != nil {
+			if err := leader.RemoveNode(ctxFor(t, patience), stays.Config.Name); err != nil {
 				t.Fatal(err)
 			}
 			stays.Stop()
@@ -52,7 +51,7 @@ func TestRemovedWhileAway(t *testing.T) {
 	_, leader, stays, away := withAway(t, raftstore.LogBolt)
 	w := load(t, leader)
 	away.Stop()
-	if err := leader.RemoveNode(ctxFor(t, 20*time.Second), away.Config.Name); err != nil {
+	if err := leader.RemoveNode(ctxFor(t, patience), away.Config.Name); err != nil {
 		t.Fatal(err)
 	}
 	trimmed(t, leader.Status().LastIndex, leader, stays)

@@ -262,7 +262,7 @@ func (f *follower) compacts() {
 // comes waits until check finds nothing wrong.
 func (f *follower) comes(check func() error) {
 	f.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		err := check()
 		if err == nil {

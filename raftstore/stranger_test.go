@@ -81,7 +81,7 @@ func TestAnotherClustersLeaderAnswersNothing(t *testing.T) {
 	named(t, ours)
 	named(t, theirs)
 	add(t, theirs.Store, 1)
-	ctx, there := ctxFor(t, 20*time.Second), theirs.Config.Peer
+	ctx, there := ctxFor(t, patience), theirs.Config.Peer
 	if err := ours.AddThere(ctx, there, id(2), data(2)); err != raftstore.ErrRetry {
 		t.Errorf("add: %v", err)
 	}
@@ -111,7 +111,7 @@ func TestAnotherNodeInAVotersPlace(t *testing.T) {
 	c.Agree()
 	l.depose("n1", "n2")
 	testcluster.Eventually(t, func() error { return leads(next) })
-	if err := next.Remove(ctxFor(t, 20*time.Second), id(1)); err != nil {
+	if err := next.Remove(ctxFor(t, patience), id(1)); err != nil {
 		t.Fatal(err)
 	}
 	estranged(voter)

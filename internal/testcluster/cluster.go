@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long the helpers wait for something that must come to be.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // A Cluster is some nodes on one network.
 type Cluster struct {
