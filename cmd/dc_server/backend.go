@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,6 +51,9 @@ func openMemory(opts *options) *backend {
 }
 
 func openDurable(opts *options, log *slog.Logger) (*backend, error) {
+	if len(opts.ownJoin) > 0 {
+		log.Warn("-join has this node's own address, which is left out", "address", strings.Join(opts.ownJoin, ","), "others", strings.Join(opts.join, ","))
+	}
 	store, err := raftstore.Open(raftstore.Config{
 		Dir:       opts.data,
 		Name:      opts.node,

@@ -57,32 +57,33 @@ func TestBadFiles(t *testing.T) {
 		}
 	}
 	for name, x := range map[string]struct {
-		damage func(dir string) error
-		says   string
+		damage  func(dir string) error
+		says    string
+		foreign bool // the directory is none to go on with
 	}{
-		"state cut short":       {file("state.db", cut(5000)), "state.db: file is damaged"},
-		"state of one byte":     {file("state.db", cut(1)), "state.db: file is damaged"},
-		"state zeroed":          {file("state.db", zero), "state.db: file is damaged"},
-		"state of another kind": {swap("state.db", "raft.db"), "not a distcache state file"},
-		"log cut short":         {file("raft.db", cut(5000)), "raft.db: file is damaged"},
-		"log zeroed":            {file("raft.db", zero), "raft.db: file is damaged"},
-		"sessions changed":      {file("state.db", changed), "a session's record is not as it was written"},
-		"log entries changed":   {file("raft.db", changed), "is not as it was written"},
-		"log emptied":           {file("raft.db", cut(0)), "its votes are lost"},
-		"log missing":           {func(dir string) error { return os.Remove(filepath.Join(dir, "raft.db")) }, "its votes are lost"},
-		"identity cut short":    {file("node.json", cut(30)), "node.json is not readable"},
-		"identity emptied":      {file("node.json", cut(0)), "node.json is not readable"},
-		"identity of text":      {file("node.json", text), "node.json is not readable"},
-		"identity missing":      {func(dir string) error { return os.Remove(filepath.Join(dir, "node.json")) }, "no node.json"},
+		"state cut short":       {file("state.db", cut(5000)), "state.db: file is damaged", false},
+		"state of one byte":     {file("state.db", cut(1)), "state.db: file is damaged", false},
+		"state zeroed":          {file("state.db", zero), "state.db: file is damaged", false},
+		"state of another kind": {swap("state.db", "raft.db"), "not a distcache state file", false},
+		"log cut short":         {file("raft.db", cut(5000)), "raft.db: file is damaged", false},
+		"log zeroed":            {file("raft.db", zero), "raft.db: file is damaged", false},
+		"sessions changed":      {file("state.db", changed), "a session's record is not as it was written", false},
+		"log entries changed":   {file("raft.db", changed), "is not as it was written", false},
+		"log emptied":           {file("raft.db", cut(0)), "its votes are lost", true},
+		"log missing":           {func(dir string) error { return os.Remove(filepath.Join(dir, "raft.db")) }, "its votes are lost", true},
+		"identity cut short":    {file("node.json", cut(30)), "node.json is not readable", true},
+		"identity emptied":      {file("node.json", cut(0)), "node.json is not readable", true},
+		"identity of text":      {file("node.json", text), "node.json is not readable", true},
+		"identity missing":      {func(dir string) error { return os.Remove(filepath.Join(dir, "node.json")) }, "no node.json", true},
 		"identity in no phase": {file("node.json", func(b []byte) []byte {
 			return bytes.Replace(b, []byte(`"member"`), []byte(`"guest"`), 1)
-		}), "node.json is not readable"},
+		}), "node.json is not readable", true},
 		"another node's": {file("node.json", func(b []byte) []byte {
 			return bytes.Replace(b, []byte(`"n1"`), []byte(`"n2"`), 1)
-		}), "belongs to node n2"},
+		}), "belongs to node n2", true},
 		"snapshots is a file": {func(dir string) error {
 			return errors.Join(os.RemoveAll(filepath.Join(dir, "snapshots")), os.WriteFile(filepath.Join(dir, "snapshots"), nil, 0o600))
-		}, "snapshots"},
+		}, "snapshots", false},
 	} {
 		if err := errors.Join(os.RemoveAll(s.Dir), os.CopyFS(s.Dir, os.DirFS(whole)), x.damage(s.Dir)); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -90,7 +91,11 @@ func TestBadFiles(t *testing.T) {
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
-		died(t, ctx, s, x.says)
+		status := 1
+		if x.foreign {
+			status = 3
+		}
+		died(t, ctx, s, status, x.says)
 		if strings.Contains(s.Log(), "secretsecret") {
 			t.Errorf("%s: session data in the log", name)
 		}
@@ -124,7 +129,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		stored++
 	}
-	died(t, ctx, s, "disk failed: write")
+	died(t, ctx, s, 1, "disk failed: write")
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +49,8 @@ type options struct {
 	peer      string
 	advertise string
 	cluster   []raftstore.Node
-	join      []string
+	join      []string // without this node's own address
+	ownJoin   []string // what -join had of it
 
 	admin  []wire.Address
 	daemon *daemon.Options
@@ -185,7 +187,39 @@ func (o *options) place() error {
 	if !namesHost(o.advertise) {
 		return config.Usagef("-advertise %s names no host that others could connect to", o.advertise)
 	}
+	return o.joinOthers()
+}
+
+// joinOthers leaves this node's own address out of -join, where all nodes of a cluster may have the same list. There must
+// be another in it: a node would wait for itself for ever.
+func (o *options) joinOthers() error {
+	own := func(address string) bool { return sameAddress(address, o.advertise) || sameAddress(address, o.peer) }
+	for _, address := range o.join {
+		if own(address) {
+			o.ownJoin = append(o.ownJoin, address)
+		}
+	}
+	o.join = slices.DeleteFunc(o.join, own)
+	if len(o.join) == 0 && len(o.ownJoin) > 0 {
+		return config.Usagef("-join %s is this node's own address: it takes that of another node, a member of the cluster; the first node of a new cluster starts without -join",
+			strings.Join(o.ownJoin, ","))
+	}
 	return nil
+}
+
+// sameAddress tells whether two HOST:PORT are the same in all but their spelling.
+func sameAddress(a, b string) bool {
+	host, port, err := net.SplitHostPort(a)
+	other, otherPort, err2 := net.SplitHostPort(b)
+	if err != nil || err2 != nil || port != otherPort {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	otherIP, err2 := netip.ParseAddr(other)
+	if err == nil && err2 == nil {
+		return ip.Unmap() == otherIP.Unmap()
+	}
+	return strings.EqualFold(host, other)
 }
 
 func (o *options) placeInCluster() error {

@@ -98,6 +98,18 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+// All nodes may have the same list after -join.
+func TestJoinLeavesItselfOut(t *testing.T) {
+	args := []string{"-listen", "IP:9001", "-peer", "h2:1", "-join", "h1:1,h2:1,h3:1"}
+	got, err := parse(args, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if join, own := strings.Join(got.join, " "), strings.Join(got.ownJoin, " "); join != "h1:1 h3:1" || own != "h2:1" {
+		t.Errorf("joins %s, leaves out %s", join, own)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	got, err := parse([]string{"-listen", "IP:9001", "-memory"}, io.Discard)
 	if err != nil || len(got.admin) > 0 {
@@ -109,6 +121,7 @@ func TestBadFlags(t *testing.T) {
 	const (
 		ok     = "-listen IP:9001 "
 		names  = "-node n9 -cluster n1=h1:1,n2=h2:2"
+		itself = " is this node's own address: it takes that of another node, a member of the cluster; the first node of a new cluster starts without -join"
 		memory = " don't go together: with -memory nothing is kept on disk or on other nodes"
 	)
 	for args, want := range map[string]string{
@@ -134,11 +147,13 @@ func TestBadFlags(t *testing.T) {
 		ok + "-advertise h:7001":          "-advertise needs -peer: the address that this node listens on for the others",
 		ok + "-join h:7001":               "-join needs -peer: the address, HOST:PORT, where the cluster reaches this node",
 		ok + "-peer h:1 -join h":          `-join takes HOST:PORT, or several with commas between them: "h": missing port in address`,
-		ok + "-cluster n1":                `-cluster takes NAME=HOST:PORT of every node, with commas between them: "n1" is not NAME=HOST:PORT`,
-		ok + "-cluster =h:1":              `-cluster takes NAME=HOST:PORT of every node, with commas between them: "=h:1" is not NAME=HOST:PORT`,
-		ok + "-cluster n1=h":              `-cluster takes NAME=HOST:PORT of every node, with commas between them: node n1: "h": missing port in address`,
-		ok + names:                        "-cluster lists n1, n2, but not this node, which is called n9: give -node one of those names",
-		ok + "-join h:1 " + names:         "-cluster and -join don't go together: a node starts with a cluster, or joins one that is there",
+		ok + "-peer h:1 -join H:1":        "-join H:1" + itself,
+		ok + "-peer :1 -advertise 10.0.0.1:1 -join 10.0.0.1:1,[::ffff:10.0.0.1]:1": "-join 10.0.0.1:1,[::ffff:10.0.0.1]:1" + itself,
+		ok + "-cluster n1":        `-cluster takes NAME=HOST:PORT of every node, with commas between them: "n1" is not NAME=HOST:PORT`,
+		ok + "-cluster =h:1":      `-cluster takes NAME=HOST:PORT of every node, with commas between them: "=h:1" is not NAME=HOST:PORT`,
+		ok + "-cluster n1=h":      `-cluster takes NAME=HOST:PORT of every node, with commas between them: node n1: "h": missing port in address`,
+		ok + names:                "-cluster lists n1, n2, but not this node, which is called n9: give -node one of those names",
+		ok + "-join h:1 " + names: "-cluster and -join don't go together: a node starts with a cluster, or joins one that is there",
 		ok + "-node n1 -cluster n1=h1:1,n2=h2:2 -advertise h:1": "-advertise h:1 is not the address that -cluster has for this node, h1:1",
 		ok + "-admin h:1":             `-admin takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address "h:1": unknown kind "h": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
 		ok + "-log-format xml":        `-log-format takes text or json, not "xml"`,

@@ -23,7 +23,7 @@ func TestOtherKindOfLog(t *testing.T) {
 		t.Fatal("it was taken")
 	}
 	var said strings.Builder
-	if code := config.Exit(program, err, &said); code != 1 {
+	if code := config.Exit(program, err, &said); code != 3 {
 		t.Errorf("exit status %d", code)
 	}
 	want := "dc_server: data directory does not fit: the raft log in " + dir + " is of kind wal, not bolt: use it as that, with -raft-log wal, or convert it, with dc_admin convert-log -data " + dir + " -to bolt\n"

@@ -36,10 +36,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
+	err = opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
 		p.Log.Info("starting", "version", config.Version(), "node", opts.node)
 		return serve(ctx, opts, p, openBackend, stdout)
 	})
+	return forGood(err)
+}
+
+// statusForGood is the exit status of a node that starting again would not help before somebody has seen to its data
+// directory. Service managers are told not to try: docs/systemd.
+const statusForGood = 3
+
+func forGood(err error) error {
+	for _, end := range []error{raftstore.ErrRemoved, raftstore.ErrLeft, raftstore.ErrForeign} {
+		if errors.Is(err, end) {
+			return &config.StatusError{Err: err, Status: statusForGood}
+		}
+	}
+	return err
 }
 
 // An opener opens a backend.

@@ -50,16 +50,16 @@ func serving(t *testing.T, ctx context.Context, servers ...*procs.Server) *procs
 	return leader
 }
 
-// died waits for a server to end by itself, with status 1 and a sentence that has a part.
-func died(t *testing.T, ctx context.Context, s *procs.Server, part string) {
+// died waits for a server to end by itself, with a status and a sentence that has a part.
+func died(t *testing.T, ctx context.Context, s *procs.Server, status int, part string) {
 	t.Helper()
 	code, err := s.Wait(ctx)
 	if err != nil {
 		t.Fatalf("it runs on, where %q was expected: %v", part, err)
 	}
 	last := s.Log()[strings.LastIndex(s.Log(), "\ndc_server: ")+1:]
-	if code != 1 || !strings.HasPrefix(last, "dc_server: ") || !strings.Contains(last, part) {
-		t.Errorf("status %d, and its last words are %q; want 1 and %q", code, last, part)
+	if code != status || !strings.HasPrefix(last, "dc_server: ") || !strings.Contains(last, part) {
+		t.Errorf("status %d, and its last words are %q; want %d and %q", code, last, status, part)
 	}
 	if strings.Contains(s.Log(), "goroutine ") {
 		t.Errorf("a stack trace, where %q was expected", part)

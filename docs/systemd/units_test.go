@@ -91,6 +91,14 @@ func TestStartedAgain(t *testing.T) {
 				t.Errorf("with wrong settings: %v, and systemd tries again", err)
 			}
 
+			if s.program == "dc_server" {
+				for what, err := range endings(t, command) {
+					if err == nil || s.startedAgain(t, err) {
+						t.Errorf("%s: %v, and systemd tries again", what, err)
+					}
+				}
+			}
+
 			cmd := command(append(args, "-listen", "UNIX:"+filepath.Join(t.TempDir(), "s"))...)
 			log, err := cmd.StderrPipe()
 			if err != nil {
@@ -112,4 +120,31 @@ func TestStartedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// endings are how a node ends that somebody has to see to before it can be started again.
+func endings(t *testing.T, command func(...string) *exec.Cmd) map[string]error {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	args := []string{"-data", dir, "-listen", "FD:0:1"} // whose one client has gone: it ends by itself
+	if out, err := command(append(args, "-node", "n1")...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ends := map[string]error{"another node's directory": command(append(args, "-node", "n2")...).Run()}
+	identity := filepath.Join(dir, "node.json")
+	text, err := os.ReadFile(identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, phase := range []string{"removed", "left"} {
+		changed := strings.Replace(string(text), `"member"`, `"`+phase+`"`, 1)
+		if changed == string(text) {
+			t.Fatalf("no member: %s", text)
+		}
+		if err := os.WriteFile(identity, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ends[phase] = command(append(args, "-node", "n1")...).Run()
+	}
+	return ends
 }

@@ -55,8 +55,17 @@ func Hint(err error, format string, args ...any) error {
 	return &HintError{err, fmt.Sprintf(format, args...)}
 }
 
+// A StatusError is an error with an exit status of its own, other than 0, 1 and 2.
+type StatusError struct {
+	Err    error
+	Status int
+}
+
+func (e *StatusError) Error() string { return e.Err.Error() }
+func (e *StatusError) Unwrap() error { return e.Err }
+
 // Exit tells what err has to say on stderr, and returns the exit status: 0 for nil and [ErrDone], 2 for a
-// [UsageError], 1 for any other.
+// [UsageError], its own for a [StatusError], 1 for any other.
 func Exit(program string, err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, ErrDone) {
 		return 0
@@ -70,6 +79,10 @@ func Exit(program string, err error, stderr io.Writer) int {
 	if errors.As(err, &usage) {
 		fmt.Fprintf(stderr, "\"%s -h\" explains its use.\n", program)
 		return 2
+	}
+	var status *StatusError
+	if errors.As(err, &status) {
+		return status.Status
 	}
 	return 1
 }

@@ -258,6 +258,9 @@ func TestExit(t *testing.T) {
 	if code := Exit("dc_tool", fmt.Errorf("wrapped: %w", err), &stderr); code != 1 || stderr.String() != "dc_tool: wrapped: no luck\nTry again later.\n" {
 		t.Errorf("exit status %d, stderr %q", code, &stderr)
 	}
+	if err := fmt.Errorf("wrapped: %w", &StatusError{errors.New("no luck"), 3}); Exit("dc_tool", err, &stderr) != 3 || err.Error() != "wrapped: no luck" {
+		t.Errorf("%v has another exit status than its own", err)
+	}
 	if err := NoOperands([]string{"word"}); Exit("dc_tool", err, &stderr) != 2 {
 		t.Error(err)
 	}
