@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds a test's wait for what must happen; nothing is asserted on it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // lines is an output that can be read while it is written.
 type lines struct {

@@ -10,7 +10,7 @@ import (
 )
 
 // patience bounds a test's wait for what must happen; nothing is asserted on it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A gate is an output that lets nothing through until it is opened, and tells when something waits.
 type gate struct {

@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds a test's wait for what must happen; nothing is asserted on it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func listen(t *testing.T) (*net.UnixListener, syscall.RawConn) {
 	t.Helper()

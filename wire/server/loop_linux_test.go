@@ -193,7 +193,7 @@ func TestLoopKeepsNothing(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return int(m.HeapAlloc)
 	}
-	all := make([]*client, 200)
+	all := make([]*client, 60)
 	for n := range all {
 		all[n] = i.dial(t)
 	}
