@@ -94,5 +94,8 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		}
 		opts.listen = append(opts.listen, at)
 	}
+	if err := config.NotItself(opts.listen, opts.servers); err != nil {
+		return nil, err
+	}
 	return opts, nil
 }

@@ -96,17 +96,19 @@ func TestServersFromOneSource(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	const ok = "-server IP:a:1 "
 	for args, want := range map[string]string{
-		"":                      "-server is needed: the dc_server to ask, such as -server IP:cache1:9001",
-		ok + "word":             `unexpected argument "word": settings are given as -flag value`,
-		"-server IP:9001":       "-server IP:9001 names no host to connect to: it takes IP:HOST:PORT",
-		"-server IP::9001":      "-server IP:9001 names no host to connect to: it takes IP:HOST:PORT",
-		ok + "-connect IPv4:9":  "-server IPv4:9 names no host to connect to: it takes IP:HOST:PORT",
-		"-server IP:cache:0":    `-server: address "IP:cache:0": port 0 is none to connect to`,
-		ok + "-retry 0":         `-retry takes a number of milliseconds from 1 to 3600000, not "0"`,
-		ok + "-retry 3600001":   `-retry takes a number of milliseconds from 1 to 3600000, not "3600001"`,
-		ok + "-idle -1":         `-idle takes a number of milliseconds from 0 to 31536000000, not "-1"`,
-		ok + "-timeout 0s":      `-timeout takes a duration above 0 such as 2s or 500ms, not "0s"`,
-		ok + "-mintimeout soon": `-mintimeout takes a number of milliseconds from 0 to 604800000, not "soon"`,
+		"":                     "-server is needed: the dc_server to ask, such as -server IP:cache1:9001",
+		ok + "word":            `unexpected argument "word": settings are given as -flag value`,
+		"-server IP:9001":      "-server IP:9001 names no host to connect to: it takes IP:HOST:PORT",
+		"-server IP::9001":     "-server IP:9001 names no host to connect to: it takes IP:HOST:PORT",
+		ok + "-connect IPv4:9": "-server IPv4:9 names no host to connect to: it takes IP:HOST:PORT",
+		"-server IP:cache:0":   `-server: address "IP:cache:0": port 0 is none to connect to`,
+		ok + "-server IP:localhost:2 -listen IP:2": "-server IP:localhost:2 is what -listen says, IP:2: it would ask itself",
+		"-server UNIX:/tmp/scache":                 "-server UNIX:/tmp/scache is what -listen says, UNIX:/tmp/scache: it would ask itself",
+		ok + "-retry 0":                            `-retry takes a number of milliseconds from 1 to 3600000, not "0"`,
+		ok + "-retry 3600001":                      `-retry takes a number of milliseconds from 1 to 3600000, not "3600001"`,
+		ok + "-idle -1":                            `-idle takes a number of milliseconds from 0 to 31536000000, not "-1"`,
+		ok + "-timeout 0s":                         `-timeout takes a duration above 0 such as 2s or 500ms, not "0s"`,
+		ok + "-mintimeout soon":                    `-mintimeout takes a number of milliseconds from 0 to 604800000, not "soon"`,
 	} {
 		_, err := parse(strings.Fields(args), io.Discard)
 		if err == nil || err.Error() != want {

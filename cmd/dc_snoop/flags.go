@@ -33,7 +33,7 @@ ADDR is IP:HOST:PORT, UNIX:PATH or FD:N, and to listen also IP:PORT for all inte
 // options are what dc_snoop can be told.
 type options struct {
 	listen []wire.Address
-	server wire.Address
+	server []wire.Address // one
 	snoop  snoop.Config
 	output string // a file; empty: standard output
 	daemon *daemon.Options
@@ -44,13 +44,7 @@ func (o *options) flags() *config.Set {
 	set := config.New(program, intro)
 	set.Group("Connections")
 	set.Addresses(&o.listen, "listen", "where clients connect; may be repeated; needed")
-	for _, name := range []string{"server", "connect"} {
-		usage := "the server that they are passed on to; needed"
-		if name == "connect" {
-			usage = "the same as -server"
-		}
-		set.Func(name, "ADDR", "an address such as IP:localhost:9001 or UNIX:/path", "", usage, o.setServer(name))
-	}
+	set.Addresses(&o.server, "server", "the server that they are passed on to; needed", "connect")
 
 	set.Group("Output")
 	set.String(&o.output, "output", "PATH", "the path of a file", "append all that follows to this file, which only its owner may read; without it, it goes to standard output, and with -daemon nowhere")
@@ -67,24 +61,6 @@ func (o *options) flags() *config.Set {
 	set.File()
 	o.daemon = daemon.Flags(set)
 	return set
-}
-
-// setServer takes the server from either of its two flags. The first that is set counts: the command line comes before
-// the environment, and that before the file.
-func (o *options) setServer(name string) func(string) error {
-	return func(text string) error {
-		a, err := wire.ParseAddress(text)
-		if err == nil {
-			err = a.CheckDial()
-		}
-		if err != nil {
-			return err
-		}
-		if o.server.IsZero() {
-			o.server = a
-		}
-		return nil
-	}
 }
 
 func (o *options) addOp(word string) error {
@@ -144,10 +120,15 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	switch {
 	case len(opts.listen) == 0:
 		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen UNIX:/tmp/scache")
-	case opts.server.IsZero():
+	case len(opts.server) == 0:
 		return nil, config.Usagef("-server is needed: where they are passed on to, such as -server IP:localhost:9001")
+	case len(opts.server) > 1:
+		return nil, config.Usagef("-server is given %d times: all connections are passed on to one server; dc_client knows several", len(opts.server))
 	case set.OnCommandLine("interval") && !opts.snoop.Stats:
 		return nil, config.Usagef("-interval needs -stats")
 	}
-	return opts, nil
+	if err := opts.server[0].CheckDial(); err != nil {
+		return nil, config.Usagef("-server: %w", err)
+	}
+	return opts, config.NotItself(opts.listen, opts.server)
 }

@@ -29,7 +29,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // pass opens the sockets and the output, which may take root, gives up privileges, and passes traffic on.
 func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Writer) error {
 	cfg := opts.snoop
-	cfg.Dial, cfg.Output, cfg.Logger, cfg.Colour = opts.server.Dial, stdout, p.Log, colourful(stdout)
+	cfg.Dial, cfg.Output, cfg.Logger, cfg.Colour = opts.server[0].Dial, stdout, p.Log, colourful(stdout)
 	if opts.output != "" {
 		// What is shown may be secret.
 		f, err := os.OpenFile(opts.output, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -57,7 +57,7 @@ func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Write
 		closeAll(listeners)
 		return err
 	}
-	p.Log.Info("ready", "server", opts.server.String())
+	p.Log.Info("ready", "server", opts.server[0].String())
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)

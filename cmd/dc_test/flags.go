@@ -160,6 +160,11 @@ func (o *options) finish(set *config.Set) error {
 		unless(set, "timeout", &o.timeout, benchTimeout)
 		o.persistent = o.persistent || o.pipeline > 1
 	}
+	for _, a := range o.connect {
+		if strings.HasPrefix(a.String(), "FD:") && (!o.persistent || o.workers != 1 || o.bench || len(o.connect) > 1) {
+			return config.Usagef("-connect %v is one connection, which can't be opened again: it goes with -persistent, without -bench, and with one worker", a)
+		}
+	}
 	switch {
 	case o.sessions == 0:
 		return config.Usagef("-sessions takes a number above 0")
