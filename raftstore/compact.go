@@ -37,7 +37,7 @@ func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 		return c, err
 	}
 	c.LogBefore = logSize(s.cfg.Dir, s.cfg.RaftLog)
-	if err := n.trimNow(); err != nil {
+	if err := n.trimNow(ctx); err != nil {
 		return c, fmt.Errorf("trim the log: %w", err)
 	}
 	if log, ok := n.files.logFiles.(shrinker); ok {

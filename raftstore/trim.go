@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -49,14 +50,22 @@ func (n *node) trim(newest uint64) {
 	}
 }
 
-// trimNow cuts the log back to what is to be kept of it. Unlike trim on its own it reads the log, to be exact.
-func (n *node) trimNow() error {
+// trimNow cuts the log back to what is to be kept of it. Unlike trim on its own it reads the log, to be exact. When ctx ends
+// it doesn't wait: Raft does, for a disk that hangs.
+func (n *node) trimNow(ctx context.Context) error {
 	done := make(chan error, 1)
 	select {
 	case n.trimAsked <- done:
-		return <-done
 	case <-n.stop:
 		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

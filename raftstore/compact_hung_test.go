@@ -1,0 +1,70 @@
+package raftstore
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A hungLog is on a disk that hangs.
+type hungLog struct {
+	raft.LogStore
+	reached, release chan struct{}
+}
+
+func (l hungLog) StoreLogs(es []*raft.Log) error {
+	close(l.reached)
+	<-l.release
+	return l.LogStore.StoreLogs(es)
+}
+
+// A Compact that waits for Raft, which a disk holds up, does not keep the node from closing.
+func TestCloseEndsCompactOnHungDisk(t *testing.T) {
+	t.Parallel()
+	s, err := Open(Config{Dir: t.TempDir(), Name: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := s.node.Load()
+	eventually := func(what string, f func() bool) {
+		t.Helper()
+		for deadline := time.After(20 * time.Second); !f(); {
+			select {
+			case <-deadline:
+				t.Fatal(what)
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	eventually("the node is not registered", func() bool { return n.state.Node(clusterKey) != "" && n.state.Node("n1") != "" })
+	disk := hungLog{n.logs.LogStore, make(chan struct{}), make(chan struct{})}
+	n.logs.LogStore = disk
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go s.Add(ctx, []byte("id"), []byte("data"), time.Hour)
+	<-disk.reached
+
+	before := n.raft.ReloadableConfig().TrailingLogs
+	compacted := make(chan error, 1)
+	go func() {
+		_, err := s.Compact(ctx)
+		compacted <- err
+	}()
+	eventually("Compact does not come to the log", func() bool { return n.raft.ReloadableConfig().TrailingLogs != before })
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-compacted:
+		if err == nil {
+			t.Error("Compact did it all")
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("Compact goes on")
+	}
+	close(disk.release)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
