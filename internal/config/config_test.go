@@ -197,7 +197,7 @@ Places:
 
 Rest:
   -quiet                  say nothing
-  -log-format text|json   the form of the log on standard error (default text)
+  -log-format text|json   the form of the log (default text)
   -log-level debug|info|warn|error
                           the least that is logged (default info)
   -config FILE            read settings from this file: a flag's name without the dash, white space

@@ -18,7 +18,7 @@ var levels = map[string]slog.Level{
 // Logging adds -log-format and -log-level.
 func (s *Set) Logging() *Logging {
 	l := &Logging{format: "text", level: "info"}
-	s.Choice(&l.format, []string{"text", "json"}, "log-format", "the form of the log on standard error")
+	s.Choice(&l.format, []string{"text", "json"}, "log-format", "the form of the log")
 	s.Choice(&l.level, []string{"debug", "info", "warn", "error"}, "log-level", "the least that is logged")
 	return l
 }

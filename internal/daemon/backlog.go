@@ -18,7 +18,8 @@ const (
 // in a crash; but only for a moment, and not at all once the output is stuck, as a pipe is whose reader has stopped: the
 // log must not hold up those who serve clients. What comes meanwhile waits here, as far as there is room.
 type backlog struct {
-	missed func(lines uint64) // tells the output how many found no room
+	missed func(lines uint64) // tells the output how many it did not get
+	lost   uint64             // run's: lines that the output has refused since it last took one
 
 	mu      sync.Mutex
 	lines   []logLine
@@ -100,10 +101,22 @@ func (q *backlog) run() {
 		}
 		q.mu.Unlock()
 		for _, line := range lines {
-			_, _ = line.to.Write(line.text) // there is nobody to tell
+			q.write(line)
 		}
 		if missing > 0 {
 			q.missed(missing)
 		}
+	}
+}
+
+// write takes a line to its output. There is nobody to tell that it was refused, as on a full disk, until one is taken.
+func (q *backlog) write(line logLine) {
+	if _, err := line.to.Write(line.text); err != nil {
+		q.lost++
+		return
+	}
+	if q.lost > 0 && q.missed != nil {
+		q.missed(q.lost)
+		q.lost = 0
 	}
 }

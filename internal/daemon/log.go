@@ -42,7 +42,7 @@ func (o *Options) openLog(program string, stderr io.Writer, owner *account) (out
 // newBacklog makes a backlog that says in a log, which is to be written without it, what it has left out.
 func newBacklog(log *slog.Logger) *backlog {
 	return &backlog{missed: func(lines uint64) {
-		log.Warn("log lines were left out: what takes the log was stuck", "lines", lines)
+		log.Warn("log lines were left out: what takes the log was stuck or full", "lines", lines)
 	}}
 }
 
@@ -60,6 +60,7 @@ func (s stream) Close() error         { s.backlog.wait(); return nil }
 // A logFile is appended to until it is opened anew.
 type logFile struct {
 	path    string
+	owner   *account // who will open it anew; nil: this process's user
 	logging *config.Logging
 	backlog *backlog
 
@@ -68,12 +69,12 @@ type logFile struct {
 }
 
 func openLogFile(path string, logging *config.Logging, owner *account) (*logFile, error) {
-	l := &logFile{path: path, logging: logging}
+	l := &logFile{path: path, owner: owner, logging: logging}
 	l.backlog = newBacklog(logging.Logger(l))
 	if err := l.reopen(); err != nil {
 		return nil, fmt.Errorf("-log-file: %w", err)
 	}
-	if err := l.give(owner); err != nil {
+	if err := l.give(); err != nil {
 		l.f.Close()
 		return nil, fmt.Errorf("-log-file: %w", err)
 	}
@@ -81,19 +82,20 @@ func openLogFile(path string, logging *config.Logging, owner *account) (*logFile
 }
 
 // give makes a file that is new, or nothing's yet, that of the user who will have to open it anew.
-func (l *logFile) give(owner *account) error {
-	if owner == nil || os.Geteuid() != 0 {
+func (l *logFile) give() error {
+	if l.owner == nil || os.Geteuid() != 0 {
 		return nil
 	}
 	info, err := l.f.Stat()
 	if err != nil || info.Size() > 0 || !info.Mode().IsRegular() {
 		return err
 	}
-	return l.f.Chown(owner.uid, owner.gid)
+	return l.f.Chown(l.owner.uid, l.owner.gid)
 }
 
 func (l *logFile) reopen() error {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	// As root, which is about to become the owner: the owner may have put a link there.
+	f, err := openToAppend(l.path, l.owner == nil || os.Geteuid() != 0)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,16 @@ func (l *logFile) Write(b []byte) (int, error) {
 }
 
 func (l *logFile) logger() *slog.Logger { return l.logging.Logger(l.backlog.to(l)) }
-func (l *logFile) Close() error         { l.backlog.wait(); return l.f.Close() }
+
+// Close gives a stuck write a moment. The process ends then, with or without what it holds.
+func (l *logFile) Close() error {
+	l.backlog.wait()
+	if !l.mu.TryLock() {
+		return nil
+	}
+	defer l.mu.Unlock()
+	return l.f.Close()
+}
 
 // crashes has Go tell of a crash in the file.
 func (l *logFile) crashes() error {

@@ -42,6 +42,7 @@ type Process struct {
 	account  *account // nil: it stays who it is
 	access   access   // of clients' sockets
 	output   output   // where the log goes
+	apart    bool     // that is not where Main tells of errors
 	caller   *os.File // who started this process waits here; nil if it is not detached
 	detached bool
 	pid      *pidFile
@@ -78,7 +79,7 @@ func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, ser
 		return err
 	}
 	defer p.output.Close()
-	p.Log = p.output.logger()
+	p.Log, p.apart = p.output.logger(), p.detached || o.logFile != ""
 	if o.pidFile != "" {
 		if p.pid, err = takePIDFile(o.pidFile); err != nil {
 			return err
@@ -195,8 +196,8 @@ func (p *Process) Stopping() {
 // finish undoes what Run and Ready did.
 func (p *Process) finish(err error) {
 	p.Stopping()
-	if p.detached && p.caller == nil && err != nil {
-		p.Log.Error("stopped", "error", err) // nobody reads standard error any more
+	if p.apart && err != nil {
+		p.Log.Error("stopped", "error", err) // nobody may be reading standard error
 	}
 	p.watchdog.close()
 	if p.pid != nil && !p.remover.remove(p.pid.path) {

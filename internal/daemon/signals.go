@@ -5,7 +5,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// reopenPatience is how long the end of the process waits for a log file that is being opened, on a disk that hangs.
+const reopenPatience = time.Second
 
 // signals takes care of the signals that Main does not. The context ends with ctx or at a signal that stops the daemon;
 // done ends the watch.
@@ -39,7 +43,10 @@ func (o *Options) signals(ctx context.Context, p *Process) (stopped context.Cont
 	return stopped, func() {
 		signal.Stop(ch)
 		close(quit)
-		<-ended
+		select {
+		case <-ended:
+		case <-time.After(reopenPatience):
+		}
 		stop()
 	}
 }

@@ -1,0 +1,53 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+var errNoReader = errors.New("it is a pipe that nobody reads from")
+
+// openToAppend opens a file, which is made if it is not there, and does not wait for the reader of a pipe. Unless links is
+// true, a symbolic link is only followed when nobody but root can have made it.
+func openToAppend(path string, links bool) (*os.File, error) {
+	fail := func(err error) (*os.File, error) { return nil, &fs.PathError{Op: "open", Path: path, Err: err} }
+	flags := unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NONBLOCK
+	if !links && !rootsLink(path) {
+		flags |= unix.O_NOFOLLOW
+	}
+	fd, err := unix.Open(path, flags, 0o640)
+	for errors.Is(err, unix.EINTR) {
+		fd, err = unix.Open(path, flags, 0o640)
+	}
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		return fail(errNoReader)
+	case errors.Is(err, unix.ELOOP) && !links:
+		return fail(fmt.Errorf("it is a symbolic link, which -user does not go with, as others than root may write to its directory"))
+	case err != nil:
+		return fail(err)
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		unix.Close(fd)
+		return fail(err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// rootsLink tells whether path is a link of root's in a directory that only root writes to.
+func rootsLink(path string) bool {
+	link, err := os.Lstat(path)
+	dir, err2 := os.Stat(filepath.Dir(path))
+	return err == nil && err2 == nil && link.Mode().Type() == fs.ModeSymlink && ofRoot(link) && ofRoot(dir) && dir.Mode().Perm()&0o022 == 0
+}
+
+func ofRoot(fi fs.FileInfo) bool {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && st.Uid == 0
+}
