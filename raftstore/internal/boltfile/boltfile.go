@@ -60,11 +60,16 @@ func OpenChecked(path string) (db *bbolt.DB, err error) {
 	return db, err
 }
 
-// With has a function open a file that Check has just found to be whole, with these options.
+// With has a function open a file that Check has just found to be whole, with these options. What is left of a new file
+// that could not be made, as on a full disk, is removed: it would be taken for a damaged one.
 func With(path string, open func(*bbolt.Options) error) error {
+	_, missing := os.Lstat(path)
 	err := Guard(path, func() error { return open(Options()) })
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return fmt.Errorf("%s is in use by another process", path)
+	}
+	if err != nil && errors.Is(missing, os.ErrNotExist) {
+		os.Remove(path)
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -262,4 +263,25 @@ func TestDamagedPagesChild(t *testing.T) {
 		t.Error("no damage was found")
 	}
 	t.Logf("all survived; %d of 60 were refused", found)
+}
+
+// A file that the disk has no room for can be made once it has.
+func TestFileThatCouldNotBeMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	fill := func(*bbolt.Options) error {
+		return errors.Join(os.WriteFile(path, make([]byte, 4096), 0o600), syscall.ENOSPC)
+	}
+	if err := With(path, fill); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	if err := openPath(path); err != nil {
+		t.Fatal(err)
+	}
+	fail := func(*bbolt.Options) error { return syscall.ENOSPC }
+	if err := With(path, fail); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	if err := Check(path, nil); err != nil {
+		t.Errorf("a file that was there: %v", err)
+	}
 }

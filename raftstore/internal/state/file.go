@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"os"
 
 	"go.etcd.io/bbolt"
 
@@ -51,7 +52,8 @@ func openFile(path string, fresh bool) (*bbolt.DB, error) {
 		return b.Put(formatKey, formatValue)
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("state file %s: %w", path, err), db.Close())
+		// What is left would be taken for another program's file.
+		return nil, errors.Join(fmt.Errorf("state file %s: %w", path, err), db.Close(), os.Remove(path))
 	}
 	return db, nil
 }
