@@ -207,8 +207,8 @@ func (a Address) Path() string { return a.path }
 
 // Listen listens there, until the listener is closed. A name stands for the first of its addresses.
 //
-// The file of a unix socket is removed when its listener is closed. One that is there already is replaced if nobody
-// listens on it any more, else it is an error, as is a file that is no socket.
+// The file of a unix socket is removed when its listener is closed, if it is still the same. One that is there already
+// is replaced if nobody listens on it any more, else it is an error, as is a file that is no socket.
 //
 // A descriptor is taken over: it can be listened on once. One that is connected already, or a pair, gives a listener
 // that accepts that one connection, and says io.EOF when it has been closed.

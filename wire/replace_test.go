@@ -2,7 +2,9 @@ package wire_test
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -37,5 +39,33 @@ func TestOneReplacesDeadSocket(t *testing.T) {
 		if n != 1 {
 			t.Fatalf("%d listen there", n)
 		}
+	}
+}
+
+// A socket that has taken the place of another is not removed when that is closed.
+func TestCloseLeavesSuccessorsSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	a := parse(t, "UNIX:"+path)
+	old, err := a.Listen(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	successor, err := a.Listen(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Close()
+	nc, err := a.Dial(context.Background())
+	if err != nil {
+		t.Fatalf("after its predecessor was closed: %v", err)
+	}
+	nc.Close()
+	successor.Close()
+	successor.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket's file after Close: %v", err)
 	}
 }

@@ -7,17 +7,48 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// A UnixListener is what [Address.Listen] returns for a unix socket.
+type UnixListener struct {
+	*net.UnixListener
+	path string
+	made os.FileInfo // its file; nil if that could not be found
+	once sync.Once
+}
+
+// Close removes the socket's file, unless that has been replaced by another since, and ends the listening.
+func (l *UnixListener) Close() error {
+	l.once.Do(func() { // while the socket is open: nobody takes it for dead, and its inode is not used again
+		if now, err := os.Lstat(l.path); err == nil && l.made != nil && os.SameFile(l.made, now) {
+			_ = os.Remove(l.path) // fails when the process has given up the right to
+		}
+	})
+	return l.UnixListener.Close()
+}
+
+// makeUnix makes a unix socket where there is no file, and listens on it.
+func makeUnix(ctx context.Context, path string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	ul := l.(*net.UnixListener)
+	ul.SetUnlinkOnClose(false)
+	made, _ := os.Lstat(path)
+	return &UnixListener{UnixListener: ul, path: path, made: made}, nil
+}
+
 // listenUnix listens on a unix socket, in the place of one that is dead.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	defer lockDirectory(ctx, filepath.Dir(path))()
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", path)
+	l, err := makeUnix(ctx, path)
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return l, err
 	}
@@ -40,7 +71,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil {
 		return nil, fmt.Errorf("replacing a socket that nobody listens on: %w", err)
 	}
-	return lc.Listen(ctx, "unix", path)
+	return makeUnix(ctx, path)
 }
 
 // lockDirectory keeps others who listen in the directory from doing so at the same time, until unlock: one could take for dead

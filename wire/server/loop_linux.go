@@ -18,7 +18,7 @@ import (
 // none for each connection: that halves what it costs. All that is not so simple (a second request, one that comes in
 // pieces, a broken one) it hands over to a worker, which serves the connection from there as any other.
 type loop struct {
-	*net.UnixListener
+	net.Listener
 	s      *Server
 	ended  chan<- error // why no more are accepted
 	raw    syscall.RawConn
@@ -52,6 +52,9 @@ const (
 // newLoop makes a loop for a listener, or returns nil when that, or the store, is none for it.
 func (s *Server) newLoop(l net.Listener, ended chan<- error) *loop {
 	ul, ok := l.(*net.UnixListener)
+	if own, is := l.(*wire.UnixListener); is {
+		ul, ok = own.UnixListener, true
+	}
 	if !ok || s.starter == nil {
 		return nil
 	}
@@ -67,7 +70,7 @@ func (s *Server) newLoop(l net.Listener, ended chan<- error) *loop {
 		p.Close()
 		return nil
 	}
-	lo := &loop{UnixListener: ul, s: s, ended: ended, raw: raw, fd: fd, poller: p, conns: make(map[int]*guest), tick: loopTick,
+	lo := &loop{Listener: l, s: s, ended: ended, raw: raw, fd: fd, poller: p, conns: make(map[int]*guest), tick: loopTick,
 		buf: make([]byte, loopBuffer)}
 	if idle := s.cfg.IdleTimeout; idle > 0 {
 		lo.tick = max(leastTick, min(idle/4, loopTick))
@@ -78,7 +81,7 @@ func (s *Server) newLoop(l net.Listener, ended chan<- error) *loop {
 
 // Close ends the loop, also when it waits.
 func (lo *loop) Close() error {
-	return errors.Join(lo.UnixListener.Close(), lo.poller.Close())
+	return errors.Join(lo.Listener.Close(), lo.poller.Close())
 }
 
 func (lo *loop) run() {
