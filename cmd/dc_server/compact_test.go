@@ -84,7 +84,7 @@ func TestKillWhileCompacting(t *testing.T) {
 
 // TestStopWhileCompacting: a node that is asked to stop does not finish its copy first.
 func TestStopWhileCompacting(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s, err := procs.NewServer(processes(t), "one")
 	if err != nil {

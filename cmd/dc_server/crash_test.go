@@ -106,7 +106,7 @@ func TestKillSingleNode(t *testing.T)    { killSingleNode(t, crashes) }
 func TestKillSingleNodeWAL(t *testing.T) { killSingleNode(t, crashesWAL, "-raft-log", "wal") }
 
 func killSingleNode(t *testing.T, crashes int, flags ...string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s, err := procs.NewServer(processes(t), "one")
 	if err != nil {
@@ -177,7 +177,7 @@ func killLeader(t *testing.T, crashes int, flags ...string) {
 
 // SIGTERM hands leadership over first: nothing is lost, and nobody waits for an election.
 func TestStopLeader(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	servers, err := procs.NewCluster(processes(t), 3)
 	if err != nil {

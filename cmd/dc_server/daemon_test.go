@@ -53,7 +53,7 @@ func TestDaemonOfAnotherUser(t *testing.T) {
 	}
 	pidFile, socket, data := filepath.Join(dir, "pid"), filepath.Join(dir, "sock"), filepath.Join(dir, "data")
 	args := []string{"-listen", "UNIX:" + socket, "-sockperms", "666", "-user", "nobody", "-pidfile", pidFile,
-		"-data", data, "-node", "n1", "-log-file", filepath.Join(dir, "log")}
+		"-data", data, "-node", "n1", "-timeout", long, "-log-file", filepath.Join(dir, "log")}
 	if out, err := daemonCommand(t, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -17,7 +17,7 @@ import (
 // A node does not start on files that are damaged, or not its own, and says what is wrong with them.
 func TestBadFiles(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s := single(t, ctx, "n1")
 	c := connect(t, s)
@@ -105,7 +105,7 @@ func TestBadFiles(t *testing.T) {
 // A node whose disk is full stops, saying so, and has all that it acknowledged when there is room again.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	s := single(t, ctx, "n1")
 	fi, err := os.Stat(filepath.Join(s.Dir, "raft.db"))

@@ -36,7 +36,7 @@ func page(t *testing.T, at, path string) (int, string) {
 
 func TestNodeIsObservedOverTCPAndBesideTheLocalSocket(t *testing.T) {
 	dir := t.TempDir()
-	p := start(t, "-listen", "IP:127.0.0.1:0", "-data", dir, "-node", "n1", "-admin", "UNIX:"+dir+"/a", "-admin", "IP:127.0.0.1:0")
+	p := start(t, "-listen", "IP:127.0.0.1:0", "-data", dir, "-node", "n1", "-timeout", long, "-admin", "UNIX:"+dir+"/a", "-admin", "IP:127.0.0.1:0")
 	if _, err := adminOf(t, p.admins[0]).Status(t.Context()); err != nil {
 		t.Error(err)
 	}

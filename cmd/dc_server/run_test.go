@@ -21,6 +21,7 @@ import (
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/internal/testcluster"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
@@ -143,7 +144,8 @@ func wantAnswer(t *testing.T, c net.Conn, op wire.Op, payload []byte, want strin
 }
 
 func TestMemoryServer(t *testing.T) {
-	p := start(t, "-memory", "-listen", "IP:127.0.0.1:0", "-listen", "UNIX:"+filepath.Join(t.TempDir(), "sock"), "-progress", "2")
+	at := testcluster.FreeAddress(t) // where nobody else comes to listen
+	p := start(t, "-memory", "-listen", "IP:"+at, "-listen", "UNIX:"+filepath.Join(t.TempDir(), "sock"), "-progress", "2")
 	if len(p.clients) != 2 || len(p.admins) != 0 {
 		t.Fatalf("listens on %q and %q", p.clients, p.admins)
 	}
@@ -164,7 +166,7 @@ func TestMemoryServer(t *testing.T) {
 
 func TestDurableServer(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	args := []string{"-listen", "IP:127.0.0.1:0", "-data", dir, "-node", "n1"}
+	args := []string{"-listen", "IP:127.0.0.1:0", "-data", dir, "-node", "n1", "-timeout", long}
 	p := start(t, args...)
 	wantAnswer(t, p.dial(), wire.OpAdd, wire.AppendAdd(nil, []byte("id"), []byte("data"), wire.MaxTimeout), "\x00")
 	socket := filepath.Join(dir, "admin.sock")
@@ -264,7 +266,7 @@ func TestBadNodeName(t *testing.T) {
 // withBackend runs the daemon over a backend of the test's.
 func withBackend(t *testing.T, back *backend) *process {
 	t.Helper()
-	opts, err := parse([]string{"-memory", "-listen", "IP:127.0.0.1:0", "-admin", "UNIX:" + filepath.Join(t.TempDir(), "admin"), "-log-format", "json"}, io.Discard)
+	opts, err := parse([]string{"-memory", "-listen", "IP:" + testcluster.FreeAddress(t), "-admin", "UNIX:" + filepath.Join(t.TempDir(), "admin"), "-log-format", "json"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,9 @@ func connect(t *testing.T, s *procs.Server) *client.Client {
 	return c
 }
 
+// long is a bound of requests for tests that need an answer, however busy the machine is.
+const long = "20s"
+
 // single starts one node, with a peer port, and waits until it serves.
 func single(t *testing.T, ctx context.Context, name string) *procs.Server {
 	t.Helper()
@@ -35,10 +38,20 @@ func single(t *testing.T, ctx context.Context, name string) *procs.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Flags("-peer", s.Peer)
+	s.Flags("-peer", s.Peer, "-timeout", long)
 	startAll(t, []*procs.Server{s})
 	serving(t, ctx, s)
 	return s
+}
+
+// answered has a node asked again while it answers Disconnected: one whose cluster elects a leader may need longer than
+// its bound.
+func answered(ask func() error) error {
+	for {
+		if err := ask(); !errors.Is(err, wire.Disconnected) {
+			return err
+		}
+	}
 }
 
 func serving(t *testing.T, ctx context.Context, servers ...*procs.Server) *procs.Server {
@@ -69,9 +82,9 @@ func died(t *testing.T, ctx context.Context, s *procs.Server, status int, part s
 // A leader that was frozen while others elected another answers from what they have, at once when it goes on.
 func TestFrozenLeaderReadsNothingOld(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	servers, err := procs.NewCluster(processes(t), 3)
+	servers, err := procs.NewCluster(processes(t), 3, "-timeout", long)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +150,7 @@ func TestFrozenLeaderReadsNothingOld(t *testing.T) {
 // A node that is left alone answers everything, with Disconnected, and serves again when it is not alone.
 func TestMinorityAnswersAndRecovers(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	servers, err := procs.NewCluster(processes(t), 3, "-timeout", "500ms")
 	if err != nil {
@@ -145,7 +158,9 @@ func TestMinorityAnswersAndRecovers(t *testing.T) {
 	}
 	startAll(t, servers)
 	serving(t, ctx, servers...)
-	if err := connect(t, servers[0]).Add(ctx, []byte("id"), []byte("hello"), time.Hour); err != nil {
+	c := connect(t, servers[0])
+	err = answered(func() error { return c.Add(ctx, []byte("id"), []byte("hello"), time.Hour) })
+	if err != nil && !errors.Is(err, wire.MatchingSession) { // which an Add of unknown fate has left
 		t.Fatal(err)
 	}
 	for _, down := range []bool{true, false} { // the leader is down, or it is left
@@ -191,7 +206,12 @@ func TestMinorityAnswersAndRecovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		serving(t, ctx, left, back)
-		if got, err := c.Get(ctx, []byte("id")); err != nil || string(got) != "hello" {
+		var got []byte
+		err := answered(func() (err error) {
+			got, err = c.Get(ctx, []byte("id"))
+			return err
+		})
+		if err != nil || string(got) != "hello" {
 			t.Fatalf("with a majority again: %q, %v", got, err)
 		}
 		for _, s := range servers {
@@ -208,7 +228,7 @@ func TestMinorityAnswersAndRecovers(t *testing.T) {
 // alone with all that it had, or a member with what the cluster has.
 func TestKillDuringJoin(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cluster := single(t, ctx, "n1")
 	for i := range 3 {
@@ -240,7 +260,7 @@ func TestKillDuringJoin(t *testing.T) {
 		case st.Sessions == 1 && st.Leader == s.Name:
 			alone++
 			s.Kill()
-		case st.Sessions == 3 && st.Leader == cluster.Name:
+		case st.Sessions == 3: // whichever of the two leads
 			member++
 			a := s.Admin()
 			if err := a.Leave(ctx); err != nil {
