@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -196,6 +197,7 @@ func (s *Store) removed() {
 
 // setReason notes why this node has not been taken into a cluster, and logs it when it is another reason than before.
 func (s *Store) setReason(reason string) {
+	reason = strings.ReplaceAll(reason, "\n", "; ") // of several addresses, one each
 	s.mu.Lock()
 	changed := s.reason != reason
 	s.reason = reason

@@ -264,14 +264,28 @@ func (s *Store) RemoveNode(ctx context.Context, name string) error {
 	if name == s.cfg.Name {
 		return refuse("%s is this node itself; say leave here instead", name)
 	}
+	if err := s.belongs(); err != nil {
+		return err
+	}
 	_, err := s.askLeader(ctx, opDrop, memberRequest{Name: name})
 	return err
 }
 
 // Transfer hands leadership to the named voter, or to any when name is empty.
 func (s *Store) Transfer(ctx context.Context, name string) error {
+	if err := s.belongs(); err != nil {
+		return err
+	}
 	_, err := s.askLeader(ctx, opTransfer, memberRequest{Name: name})
 	return err
+}
+
+// belongs refuses what only a member can ask for.
+func (s *Store) belongs() error {
+	if len(s.node.Load().servers()) == 0 {
+		return refuse("this node is not a member of a cluster yet")
+	}
+	return nil
 }
 
 // Stepdown hands leadership over if this node leads others, before it stops. It returns when another node leads, or with

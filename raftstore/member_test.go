@@ -288,6 +288,30 @@ func TestAddressOfAnotherCluster(t *testing.T) {
 	b1.Voters("b1", "b2")
 }
 
+// A node that waits to be taken in asks nobody for a change, and says in one line what it waits for.
+func TestChangesBeforeJoining(t *testing.T) {
+	t.Parallel()
+	c := testcluster.New(t)
+	n := lone(t, c, "n1", func(cfg *raftstore.Config) {
+		cfg.Join = []string{testcluster.FreeAddress(t), testcluster.FreeAddress(t)}
+	})
+	for name, change := range map[string]func(context.Context) error{
+		"remove":   func(ctx context.Context) error { return n.RemoveNode(ctx, "n2") },
+		"transfer": func(ctx context.Context) error { return n.Transfer(ctx, "") },
+		"leave":    n.Leave,
+	} {
+		if err := change(ctxFor(t, time.Minute)); !errors.Is(err, raftstore.ErrRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	testcluster.Eventually(t, func() error {
+		if reason := n.Status().Reason; strings.Count(reason, "; ") != 1 || strings.Contains(reason, "\n") {
+			return errors.New("the reason is " + reason)
+		}
+		return nil
+	})
+}
+
 // Without a leader a change is given up long before its caller would.
 func TestChangesWithoutALeader(t *testing.T) {
 	t.Parallel()

@@ -79,6 +79,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := opts.connect.CheckDial(); err != nil {
+		return config.Usagef("-connect: %w", err)
+	}
 	if err := onlyItsFlags(cmd, set); err != nil {
 		return err
 	}
@@ -191,7 +194,7 @@ func explain(err error, at wire.Address, timeout time.Duration, change bool) err
 		return config.Hint(err, "Is dc_server running there? -connect, or %s_CONNECT in the environment, names its admin listener:\n"+
 			"what it was given as -admin, or else UNIX:DIR/admin.sock, where DIR is its data directory.", strings.ToUpper(program))
 	case errors.Is(err, admin.ErrNotAdmin):
-		hint := "-connect takes the address that dc_server has as -admin, not those it has as -listen or -peer."
+		hint := "-connect takes the address that dc_server has as -admin, not those it has as -listen or -peer, nor dc_client's."
 		if cutOff(err) {
 			hint += "\nIf it is that one, dc_server ended before it answered; its log says why."
 		}

@@ -37,6 +37,7 @@ func TestMistakes(t *testing.T) {
 		"":                      "which command? It takes one of " + all,
 		"-json":                 "which command? It takes one of " + all,
 		"stat":                  `there is no command "stat": it takes one of ` + all,
+		"status -connect IP:9":  `-connect: address "IP:9": it names no host to connect to; it is for listening`,
 		"status now":            `status takes nothing after it, but there is "now"`,
 		"members all":           `members takes nothing after it, but there is "all"`,
 		"status -force":         "unknown flag -force",
@@ -133,6 +134,19 @@ func TestNodeEndsBeforeItAnswers(t *testing.T) {
 	})
 	if got := fails(t, run(t.Context(), []string{"compact"}, io.Discard, io.Discard)); strings.Contains(got, "ended") {
 		t.Errorf("with another service there: %s", got)
+	}
+}
+
+// dc_client's admin listener has a status too, which is another.
+func TestStatusOfAnother(t *testing.T) {
+	listener(t, func(c net.Conn) {
+		_, _ = http.ReadRequest(bufio.NewReader(c))
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"servers\":[]}")
+		c.Close()
+	})
+	got := fails(t, run(t.Context(), []string{"status"}, io.Discard, io.Discard))
+	if !strings.Contains(got, "not answered by an admin listener of dc_server") || !strings.Contains(got, "nor dc_client's") {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -66,11 +66,12 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 		RaftLog:   opts.raftLog,
 		Logger:    log,
 	})
+	var network *net.OpError
 	switch {
+	case errors.As(err, &network) && network.Op == "listen":
+		return nil, config.ExplainListen(fmt.Errorf("-peer: %w", err), "")
 	case errors.Is(err, os.ErrPermission):
 		return nil, explainData(err)
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, config.ExplainListen(fmt.Errorf("-peer: %w", err), "")
 	case err != nil:
 		return nil, opts.explain(err)
 	}

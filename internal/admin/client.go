@@ -49,6 +49,9 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Status is the node's own view of itself and its cluster.
 func (c *Client) Status(ctx context.Context) (status raftstore.Status, err error) {
 	err = c.call(ctx, http.MethodGet, "/v1/status", nil, &status)
+	if err == nil && status.Role == "" { // dc_client has a status too
+		err = fmt.Errorf("%w of dc_server", ErrNotAdmin)
+	}
 	return status, err
 }
 

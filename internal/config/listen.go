@@ -22,6 +22,8 @@ func ExplainListen(err error, path string) error {
 		return Hint(err, "Another file is in the way: remove it, or give another address.")
 	case errors.Is(err, syscall.EADDRINUSE):
 		return Hint(err, "Another process listens there: stop it, or give another address.")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return Hint(err, "No interface of this machine has that address.")
 	case errors.Is(err, fs.ErrPermission):
 		return Hint(err, "This user may not listen there.")
 	}
