@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
@@ -200,9 +201,15 @@ func TestServerEndsFirst(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
-	l := listen(t, "tcp")
-	l.Close()
-	s := start(t, "tcp", l.Addr(), snoop.Config{})
+	free, err := procs.FreeAddresses(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody, err := net.ResolveTCPAddr("tcp", free[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "tcp", nobody, snoop.Config{})
 	if b := readAll(t, s.dial()); len(b) != 0 {
 		t.Errorf("got %q", b)
 	}

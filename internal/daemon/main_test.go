@@ -167,7 +167,7 @@ func pidOf(socket string) int {
 		return 0
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	nc.SetDeadline(time.Now().Add(time.Minute))
 	b, _ := io.ReadAll(nc)
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
 	return pid
@@ -175,7 +175,7 @@ func pidOf(socket string) int {
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !f() {

@@ -35,7 +35,7 @@ func Example() {
 	defer stop()
 
 	// One client serves the whole program, from any number of goroutines.
-	c, err := client.Dial(address, client.WithTimeout(time.Second))
+	c, err := client.Dial(address, client.WithTimeout(10*time.Second))
 	if err != nil {
 		fmt.Println(err)
 		return
