@@ -32,7 +32,7 @@ func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Write
 	cfg.Dial, cfg.Output, cfg.Logger, cfg.Colour = opts.server[0].Dial, stdout, p.Log, colourful(stdout)
 	if opts.output != "" {
 		// What is shown may be secret.
-		f, err := os.OpenFile(opts.output, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		f, err := p.Append(opts.output, 0o600)
 		if err != nil {
 			return fmt.Errorf("-output: %w", err)
 		}

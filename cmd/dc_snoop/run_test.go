@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,5 +154,17 @@ func TestOutputFile(t *testing.T) {
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file is %v, %v", info, err)
+	}
+}
+
+// Without a reader of its own output it does not start, rather than wait for one.
+func TestOutputPipeWithoutAReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := run(t.Context(), strings.Fields("-listen IP:127.0.0.1:0 -server IP:127.0.0.1:1 -output "+path), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "-output: open "+path+": it is a pipe that nobody reads from") {
+		t.Errorf("got %v", err)
 	}
 }

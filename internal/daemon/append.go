@@ -13,17 +13,23 @@ import (
 
 var errNoReader = errors.New("it is a pipe that nobody reads from")
 
+// Append opens a file to append to, as root before the process becomes another user. A pipe needs a reader, and a symbolic
+// link that the user could have made is not followed.
+func (p *Process) Append(path string, perms fs.FileMode) (*os.File, error) {
+	return openToAppend(path, perms, p.account == nil || os.Geteuid() != 0)
+}
+
 // openToAppend opens a file, which is made if it is not there, and does not wait for the reader of a pipe. Unless links is
 // true, a symbolic link is only followed when nobody but root can have made it.
-func openToAppend(path string, links bool) (*os.File, error) {
+func openToAppend(path string, perms fs.FileMode, links bool) (*os.File, error) {
 	fail := func(err error) (*os.File, error) { return nil, &fs.PathError{Op: "open", Path: path, Err: err} }
 	flags := unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NONBLOCK
 	if !links && !rootsLink(path) {
 		flags |= unix.O_NOFOLLOW
 	}
-	fd, err := unix.Open(path, flags, 0o640)
+	fd, err := unix.Open(path, flags, uint32(perms.Perm()))
 	for errors.Is(err, unix.EINTR) {
-		fd, err = unix.Open(path, flags, 0o640)
+		fd, err = unix.Open(path, flags, uint32(perms.Perm()))
 	}
 	switch {
 	case errors.Is(err, unix.ENXIO):

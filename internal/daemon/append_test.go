@@ -17,7 +17,7 @@ func TestLogPipeWithoutAReader(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openToAppend(path, true); !errors.Is(err, errNoReader) {
+	if _, err := openToAppend(path, 0o640, true); !errors.Is(err, errNoReader) {
 		t.Errorf("opened a pipe that nobody reads from: %v", err)
 	}
 	r, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -25,7 +25,7 @@ func TestLogPipeWithoutAReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	w, err := openToAppend(path, true)
+	w, err := openToAppend(path, 0o640, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestLogLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := openToAppend(log, false)
+		f, err := openToAppend(log, 0o640, false)
 		if (err == nil) != try.follows || err != nil && !strings.Contains(err.Error(), "symbolic link") {
 			t.Errorf("%s: %v", try.who, err)
 		}
@@ -66,7 +66,7 @@ func TestLogLinks(t *testing.T) {
 		if f != nil {
 			f.Close()
 		}
-		again, err := openToAppend(log, true)
+		again, err := openToAppend(log, 0o640, true)
 		if err != nil {
 			t.Errorf("%s: not followed by its own user: %v", try.who, err)
 			continue

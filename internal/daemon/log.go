@@ -95,7 +95,7 @@ func (l *logFile) give() error {
 
 func (l *logFile) reopen() error {
 	// As root, which is about to become the owner: the owner may have put a link there.
-	f, err := openToAppend(l.path, l.owner == nil || os.Geteuid() != 0)
+	f, err := openToAppend(l.path, 0o640, l.owner == nil || os.Geteuid() != 0)
 	if err != nil {
 		return err
 	}
