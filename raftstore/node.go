@@ -311,7 +311,7 @@ func bounded(d time.Duration, f func() error) error {
 // lead follows this node's leadership: a new leader proposes an entry of its own term and serves once it is applied;
 // then it sees to it that sessions expire, and those beyond the limit go, when nothing else happens.
 func (n *node) lead() {
-	var tick <-chan time.Time
+	var tick, due <-chan time.Time
 	t := time.NewTicker(dropTick)
 	defer t.Stop()
 	for {
@@ -320,14 +320,19 @@ func (n *node) lead() {
 			return
 		case leads := <-n.raft.LeaderCh():
 			n.serving.Store(0)
-			tick = nil
+			tick, due = nil, nil
 			if leads {
 				tick = t.C
 				n.takeOver()
 			}
 			n.tell()
-		case <-tick:
+		case <-due:
+			due = nil
 			n.dropDue()
+		case <-tick:
+			if wait := n.dropDue(); wait < dropTick {
+				due = time.After(wait)
+			}
 			if n.serving.Load() == 0 {
 				n.takeOver() // the first attempt failed
 			}
@@ -335,7 +340,7 @@ func (n *node) lead() {
 	}
 }
 
-// dropTick is how often a leader looks whether sessions are to be dropped.
+// dropTick is how often a leader looks whether sessions are to be dropped, or will be before it looks again.
 const dropTick = 50 * time.Millisecond
 
 func (n *node) takeOver() {
@@ -348,14 +353,19 @@ func (n *node) takeOver() {
 	}))
 }
 
-// dropDue proposes an entry when there are sessions that the next one will drop.
-func (n *node) dropDue() {
+// dropDue proposes an entry when there are sessions that the next one will drop. Otherwise it gives the time until there is
+// one, if that is less than dropTick.
+func (n *node) dropDue() (wait time.Duration) {
 	_, next := n.state.Clock()
-	expired := next != 0 && next <= uint64(time.Now().UnixMilli())
+	now := uint64(time.Now().UnixMilli())
 	tooMany := n.cfg.Sessions > 0 && uint64(n.state.Len()) > n.cfg.Sessions
-	if expired || tooMany {
+	switch {
+	case tooMany || next != 0 && next <= now:
 		n.batcher.propose(nil)
+	case next != 0 && next-now < uint64(dropTick/time.Millisecond):
+		return time.Duration(next-now) * time.Millisecond
 	}
+	return dropTick
 }
 
 // leads tells whether this node leads and serves.
