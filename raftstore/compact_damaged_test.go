@@ -36,7 +36,7 @@ func TestCompactPassesAChangedEntry(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%s does not end; the node: %v", what, s.Err())
 		}
 	}

@@ -154,7 +154,7 @@ func TestRemoveRunningNode(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, 3)
 	gone := c.Followers()[0]
-	if err := c.Leader().RemoveNode(ctxFor(t, patience), gone.Config.Name); err != nil {
+	if err := c.Others(gone)[0].RemoveNode(ctxFor(t, patience), gone.Config.Name); err != nil {
 		t.Fatal(err)
 	}
 	<-gone.Done()
@@ -317,7 +317,7 @@ func TestChangesWithoutALeader(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.Heartbeat = 100 * time.Millisecond })
 	left := c.Leader()
-	for _, n := range c.Followers() {
+	for _, n := range c.Others(left) {
 		n.Stop()
 	}
 	testcluster.Eventually(t, func() error {

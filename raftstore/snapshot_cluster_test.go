@@ -14,7 +14,8 @@ import (
 func withAway(t *testing.T, kind raftstore.LogKind) (c *testcluster.Cluster, leader, stays, away *testcluster.Node) {
 	t.Helper()
 	c = testcluster.Start(t, 3)
-	leader, stays, away = c.Leader(), c.Followers()[0], c.Followers()[1]
+	leader = c.Leader()
+	stays, away = c.Others(leader)[0], c.Others(leader)[1]
 	if kind != away.Config.RaftLog {
 		away.Stop()
 		if _, err := raftstore.ConvertLog(context.Background(), away.Config.Dir, kind); err != nil {

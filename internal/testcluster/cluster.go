@@ -179,10 +179,12 @@ func (c *Cluster) Leader() *Node {
 	return leader
 }
 
-// Followers are the running nodes but the leader.
-func (c *Cluster) Followers() []*Node {
-	leader := c.Leader()
-	return slices.DeleteFunc(c.Running(), func(n *Node) bool { return n == leader })
+// Followers are the running nodes but the leader. On a busy machine another may lead a moment later: see Others.
+func (c *Cluster) Followers() []*Node { return c.Others(c.Leader()) }
+
+// Others are the running nodes but one, whoever leads now.
+func (c *Cluster) Others(but *Node) []*Node {
+	return slices.DeleteFunc(c.Running(), func(n *Node) bool { return n == but })
 }
 
 // Voters waits until the node's cluster has exactly these voters.
