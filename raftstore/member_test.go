@@ -92,9 +92,7 @@ func TestFourthJoinsAndLeaves(t *testing.T) {
 	first.Voters("n1", "n2", "n3", "n4")
 	found(t, n4.Store, 1)
 	lead(t, n4)
-	if err := n4.Leave(ctxFor(t, patience)); err != nil {
-		t.Fatal(err)
-	}
+	leave(t, n4)
 	<-n4.Done()
 	if err := n4.Err(); !errors.Is(err, raftstore.ErrLeft) {
 		t.Fatalf("after leaving: %v", err)
