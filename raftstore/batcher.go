@@ -15,7 +15,7 @@ import (
 // errRetry means that a request was not carried out as far as anyone here knows: ask again, under the same identity.
 var errRetry = errors.New("not carried out here")
 
-// maxQueued bounds the full batches that wait for their turn. What does not fit is turned away at once.
+// maxQueued bounds the full batches that wait for their turn. What does not fit stands in line.
 const maxQueued = 64
 
 // applyPatience is how long Raft may take to accept an entry from the batcher.
@@ -53,6 +53,7 @@ type batcher struct {
 	mu     sync.Mutex
 	cur    *batch   // nil: nothing waits
 	full   []*batch // before cur
+	line   line     // behind cur
 	flying int
 	closed bool
 
@@ -94,36 +95,84 @@ func (b *batcher) close() {
 		left = append(left, b.cur)
 	}
 	b.full, b.cur = nil, nil
+	var late []waiter
+	for p := b.line.first(); p != nil; p = b.line.first() {
+		b.line.leave(p)
+		late = append(late, p.w)
+	}
 	b.mu.Unlock()
 	for _, x := range left {
 		x.settle(nil, errRetry)
 	}
+	turnAway(late)
 	b.nudge()
 	close(b.gone)
 	<-b.done
 	b.wg.Wait()
 }
 
-// submit queues an operation; w hears of it, from another goroutine or this one.
-func (b *batcher) submit(op *entry.Op, w waiter) {
+// submit queues an operation; w hears of it, from another goroutine or this one. When there is no room yet it stands in
+// line: then its bytes must stay as they are until w has heard, or withdraw took it back.
+func (b *batcher) submit(op *entry.Op, w waiter) (p *place) {
 	b.mu.Lock()
+	taken := false
+	if !b.closed {
+		taken = b.line.Len() == 0 && b.take(op, w)
+		if !taken {
+			p = b.line.join(op, w)
+		}
+	}
+	ready := taken && b.ready()
+	b.mu.Unlock()
+	switch {
+	case ready:
+		b.nudge()
+	case !taken && p == nil:
+		w.finish(0, errRetry)
+	}
+	return p
+}
+
+// take puts an operation into a batch, if there is room. Called with mu held.
+func (b *batcher) take(op *entry.Op, w waiter) bool {
 	need := entry.Size(len(op.ID), len(op.Data))
 	if b.cur != nil && len(b.cur.buf)+need > b.limit && len(b.cur.waiters) > 0 {
+		if len(b.full) >= maxQueued {
+			return false
+		}
 		b.full = append(b.full, b.cur)
 		b.cur = nil
-	}
-	if b.closed || len(b.full) >= maxQueued {
-		b.mu.Unlock()
-		w.finish(0, errRetry)
-		return
 	}
 	b.open()
 	b.cur.buf = entry.AppendOp(b.cur.buf, op)
 	b.cur.waiters = append(b.cur.waiters, w)
-	ready := b.ready()
-	b.mu.Unlock()
-	if ready {
-		b.nudge()
+	return true
+}
+
+// withdraw takes an operation out of the line. Its waiter hears nothing then. It is false when the operation has been
+// taken before, and may be carried out.
+func (b *batcher) withdraw(p *place) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.line.leave(p)
+}
+
+// advance lets those in line into the batches, and gives those that have waited for too long. Called with mu held.
+func (b *batcher) advance(now time.Time) (late []waiter) {
+	for p := b.line.first(); p != nil; p = b.line.first() {
+		if now.Sub(p.since) > linePatience {
+			late = append(late, p.w)
+		} else if !b.take(&p.op, p.w) {
+			break
+		}
+		b.line.leave(p)
+	}
+	return late
+}
+
+func turnAway(ws []waiter) {
+	for _, w := range ws {
+		w.finish(0, errRetry)
 	}
 }
 
@@ -165,7 +214,8 @@ func (b *batcher) run() {
 	defer close(b.done)
 	for range b.kick {
 		for {
-			x, closed := b.next()
+			x, late, closed := b.next()
+			turnAway(late)
 			if closed {
 				return
 			}
@@ -181,14 +231,15 @@ func (b *batcher) run() {
 	}
 }
 
-func (b *batcher) next() (x *batch, closed bool) {
+// next is the batch that may be sent now, if any; late are those who have stood in line for too long.
+func (b *batcher) next() (x *batch, late []waiter, closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, true
+		return nil, nil, true
 	}
 	if b.flying >= b.inFlight {
-		return nil, false
+		return nil, nil, false
 	}
 	switch {
 	case len(b.full) > 0:
@@ -196,10 +247,13 @@ func (b *batcher) next() (x *batch, closed bool) {
 	case b.cur != nil && b.ready():
 		x, b.cur = b.cur, nil
 	default:
-		return nil, false
+		return nil, nil, false
 	}
 	b.flying++
-	return x, false
+	if b.line.Len() > 0 {
+		late = b.advance(time.Now())
+	}
+	return x, late, false
 }
 
 // ready tells whether the current batch may be sent now. Called with mu held.

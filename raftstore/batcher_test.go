@@ -145,7 +145,7 @@ func TestSmallBatchesWait(t *testing.T) {
 	<-g.entered // and stays
 	b.submit(removal("the second"), c.waiter())
 	b.submit(removal("the third"), c.waiter())
-	if x, _ := b.next(); x != nil {
+	if x, _, _ := b.next(); x != nil {
 		t.Fatalf("%d operations are sent beside an entry that is under way", len(x.waiters))
 	}
 	n := 3
@@ -168,33 +168,92 @@ func TestSmallBatchesWait(t *testing.T) {
 	}
 }
 
-// What does not fit into the queue is turned away at once, and what is in it is carried out when its turn comes.
+// What does not fit into the batches stands in line, and is carried out when its turn comes, unless it was taken back.
 func TestQueueIsBounded(t *testing.T) {
-	g := &gate{let: make(chan struct{})}
+	g := &gate{entered: make(chan raft.Log, 20*maxQueued), let: make(chan struct{})}
 	r := lonely(t, g)
 	b := newBatcher(r, small(100, 1), noClock, nofail(t))
 	var c count
 	const ops = 10 * maxQueued
+	var places []*place
 	for i := range ops {
-		b.submit(removal(fmt.Sprintf("%080d", i)), c.waiter())
-		b.mu.Lock()
-		if len(b.full) > maxQueued {
-			t.Fatalf("%d batches are queued", len(b.full))
-		}
-		b.mu.Unlock()
+		places = append(places, b.submit(removal(fmt.Sprintf("%060d", i)), c.waiter()))
 	}
-	c.mu.Lock()
-	refused := c.bad
-	c.mu.Unlock()
-	if refused < ops-maxQueued-4 {
-		t.Errorf("%d of %d were turned away", refused, ops)
+	b.mu.Lock()
+	queued, inLine := len(b.full), b.line.Len()
+	b.mu.Unlock()
+	if queued > maxQueued || inLine < ops-maxQueued-4 {
+		t.Errorf("%d batches are queued, and %d operations in line", queued, inLine)
+	}
+	withdrawn := 0
+	for i, p := range places {
+		if p == nil {
+			continue // it had its place in a batch
+		}
+		if i%3 == 0 {
+			if !b.withdraw(p) || b.withdraw(p) {
+				t.Error("an operation in line can be taken back, once")
+			}
+			withdrawn++
+			c.all.Done()
+		}
 	}
 	close(g.let)
 	c.all.Wait()
-	if c.bad != refused || c.ok != ops-refused {
-		t.Errorf("%d were carried out, %d were not; %d were turned away", c.ok, c.bad, refused)
+	if c.bad != 0 || c.ok != ops-withdrawn {
+		t.Errorf("%d were carried out, %d were not; %d of %d were taken back", c.ok, c.bad, withdrawn, ops)
+	}
+	for _, p := range places {
+		if p != nil && b.withdraw(p) {
+			t.Error("one that has been carried out can be taken back")
+		}
 	}
 	shut(t, r, b)
+	close(g.entered)
+	last := ""
+	for l := range g.entered {
+		h, rest, err := entry.ParseHeader(l.Data)
+		for range h.Count {
+			var op entry.Op
+			if rest, err = entry.NextOp(rest, &op); err != nil {
+				break
+			}
+			if string(op.ID) <= last {
+				t.Fatalf("%s comes after %s", op.ID, last)
+			}
+			last = string(op.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A line that is too long is not joined, and nobody stands in it for ever.
+func TestLineIsBounded(t *testing.T) {
+	b := &batcher{limit: 100, kick: make(chan struct{}, 1)}
+	var c count
+	before := time.Now()
+	for b.line.Len() < maxLine {
+		b.submit(removal("one of many"), c.waiter())
+	}
+	if c.bad != 0 {
+		t.Errorf("%d were turned away before that", c.bad)
+	}
+	if p := b.submit(removal("another"), c.waiter()); p != nil || c.bad != 1 {
+		t.Errorf("the next has the place %v, %d were turned away", p, c.bad)
+	}
+	if late := b.advance(before); len(late) != 0 {
+		t.Errorf("%d are said to have waited for too long", len(late))
+	}
+	late := b.advance(time.Now().Add(linePatience + time.Second))
+	if len(late) != maxLine || b.line.Len() != 0 {
+		t.Errorf("%d have waited for too long, and %d go on", len(late), b.line.Len())
+	}
+	turnAway(late)
+	if c.bad != 1+maxLine {
+		t.Errorf("%d were turned away", c.bad)
+	}
 }
 
 // Everybody hears when the batcher is closed, whatever had become of the entries: Raft forgets those that were on their

@@ -11,8 +11,11 @@ import (
 )
 
 // retryPause is how long a request that could not be carried out waits before it is asked again, unless a change of
-// leadership is heard of first.
-const retryPause = 20 * time.Millisecond
+// leadership is heard of first. It doubles each time, up to retryPauseMost: many may wait.
+const (
+	retryPause     = 20 * time.Millisecond
+	retryPauseMost = 160 * time.Millisecond
+)
 
 // Add stores a session; see [server.Store]. It returns once a majority of nodes has the session on disk. After
 // Disconnected the session may still come to be there.
@@ -67,7 +70,7 @@ func (s *Store) forward(ctx context.Context, n *node, address string, op *entry.
 // retry calls f with the present node until it returns something else than errRetry, or ctx is done: then it is
 // Disconnected.
 func (s *Store) retry(ctx context.Context, f func(*node) error) error {
-	for {
+	for pause := retryPause; ; pause = min(2*pause, retryPauseMost) {
 		n := s.node.Load()
 		news := n.news()
 		err := errRetry
@@ -80,7 +83,7 @@ func (s *Store) retry(ctx context.Context, f func(*node) error) error {
 			}
 			return err
 		}
-		t := time.NewTimer(retryPause)
+		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -90,6 +93,7 @@ func (s *Store) retry(ctx context.Context, f func(*node) error) error {
 			return wire.Disconnected
 		case <-news:
 			t.Stop()
+			pause = retryPause / 2
 		case <-t.C:
 		}
 	}
@@ -98,7 +102,7 @@ func (s *Store) retry(ctx context.Context, f func(*node) error) error {
 // write hands an operation to this node's batcher and waits for its status.
 func (n *node) write(ctx context.Context, op *entry.Op) error {
 	r := resultPool.Get().(*result)
-	n.batcher.submit(op, r)
+	p := n.batcher.submit(op, r)
 	select {
 	case a := <-r.c:
 		resultPool.Put(r)
@@ -107,7 +111,10 @@ func (n *node) write(ctx context.Context, op *entry.Op) error {
 		}
 		return a.status.Err()
 	case <-ctx.Done():
-		return ctx.Err() // r stays with the batcher
+		if p != nil && n.batcher.withdraw(p) {
+			resultPool.Put(r)
+		}
+		return ctx.Err() // otherwise r stays with the batcher
 	}
 }
 
