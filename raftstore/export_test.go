@@ -39,3 +39,12 @@ func (s *Store) IndexThere(ctx context.Context, address string) (uint64, error) 
 	n := s.node.Load()
 	return s.peers.readIndex(ctx, address, n.vouch().append(n.appendCluster(nil)))
 }
+
+// AskToLeave asks the leader to take the last node of a name out, as that does when it leaves.
+func (s *Store) AskToLeave(ctx context.Context, name, instance string) error {
+	_, err := s.askLeader(ctx, opDrop, memberRequest{Name: name, Instance: instance})
+	return err
+}
+
+// Instance tells this node from others of its name.
+func (s *Store) Instance() string { return s.identity().Instance }

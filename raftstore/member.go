@@ -231,6 +231,9 @@ func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
 // drop takes a member out of the cluster. A leader that is to go hands over first.
 func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
 	m, ok := n.member(req.Name)
+	if !ok && req.Instance != "" && req.Instance == n.state.Node(req.Name) {
+		return nil // it left, asked again since the answer was lost, and is the last of that name
+	}
 	if !ok {
 		return refuse("there is no node %s; the members are %s", req.Name, memberNames(n))
 	}

@@ -98,6 +98,12 @@ func TestFourthJoinsAndLeaves(t *testing.T) {
 		t.Fatalf("after leaving: %v", err)
 	}
 	first.Voters("n1", "n2", "n3")
+	if err := first.AskToLeave(ctxFor(t, 20*time.Second), "n4", n4.Instance()); err != nil {
+		t.Errorf("to leave again, the answer having been lost: %v", err)
+	}
+	if err := first.AskToLeave(ctxFor(t, 20*time.Second), "n4", "another"); !errors.Is(err, raftstore.ErrRefused) {
+		t.Errorf("for another to leave: %v", err)
+	}
 	n4.CheckRemoved() // as it may have begun to while it left
 	n4.Stop()
 	if _, err := raftstore.Open(n4.Config); !errors.Is(err, raftstore.ErrLeft) {
