@@ -95,6 +95,7 @@ func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 		out.Counter(d.received, float64(s.BytesIn))
 		out.Counter(d.sent, float64(s.BytesOut))
 		out.Gauge(d.untaken, float64(s.Untaken))
+		out.Gauge(d.held, float64(s.Held))
 	}))
 }
 
@@ -113,11 +114,11 @@ func AddSessions(reg prometheus.Registerer, sessions func() int, limit uint64) {
 }
 
 type serverDesc struct {
-	requests, inFlight, overloaded, connections, accepted, refused, dropped, received, sent, untaken *prometheus.Desc
+	requests, inFlight, overloaded, connections, accepted, refused, dropped, received, sent, untaken, held *prometheus.Desc
 }
 
 func (d *serverDesc) all() []*prometheus.Desc {
-	return []*prometheus.Desc{d.requests, d.inFlight, d.overloaded, d.connections, d.accepted, d.refused, d.dropped, d.received, d.sent, d.untaken}
+	return []*prometheus.Desc{d.requests, d.inFlight, d.overloaded, d.connections, d.accepted, d.refused, d.dropped, d.received, d.sent, d.untaken, d.held}
 }
 
 var serverDescs = serverDesc{
@@ -130,6 +131,7 @@ var serverDescs = serverDesc{
 	dropped:     Desc("connections_dropped_total", "Clients' connections that this side closed: malformed traffic, stalled in the middle of a message or an answer, or idle.", "reason"),
 	received:    Desc("received_bytes_total", "Bytes received from clients."),
 	sent:        Desc("sent_bytes_total", "Bytes sent to clients."),
+	held:        Desc("requests_in_flight_bytes", "Bytes of requests that the store is busy with."),
 	untaken:     Desc("untaken_answer_bytes", "Bytes of answers that wait for their clients to take them."),
 }
 
