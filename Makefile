@@ -29,7 +29,7 @@ MAN8    := $(wildcard docs/man/*.8)
 UNITS   := $(wildcard docs/systemd/*.service docs/systemd/*.socket)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers bench-scale soak clean
+.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers bench-short bench-scale soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench: ## run every Go benchmark, with allocations
 bench-peers: ## the same work on ours, etcd and redis side by side: ROUNDS (5) rounds, DURATION (2s) each; about 7 minutes
 	@cd loadtest/peers && $(GO) build -o ../../bin/peers .
 	@exec ./bin/peers -rounds $(ROUNDS) -duration $(DURATION) $(PEERFLAGS)
+
+bench-short: build ## a connection for each request through dc_client, from callers in C (needs gcc): CALLERS (1 16 64)
+	@exec loadtest/short/run.sh bin $(CALLERS)
 
 bench-scale: ## one node and three, with 10 000 sessions and with SESSIONS (1000000); PARTS of it: get,add,restart,join,compact
 	DISTCACHE_SCALE=$(SESSIONS) DISTCACHE_SCALE_PARTS=$(PARTS) \
