@@ -87,7 +87,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	if err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
 	}
-	snapshots.Check(state.Check)
+	snapshots.Check(func(file string) error { return n.state.Check(file) })
 	if err := n.openFiles(snapshots, fail); err != nil {
 		return nil, err
 	}

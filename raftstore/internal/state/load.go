@@ -28,9 +28,15 @@ type contents struct {
 func read(path string) (c contents, fresh bool, err error) {
 	l := loader{contents: contents{index: newIndex(), origins: newOrigins(), nodes: make(map[string]string)}}
 	l.builder = startBuilder(l.index)
-	err = l.check(path)
+	err = boltfile.Check(path, l.visit)
 	if twice := l.builder.end(); err == nil && twice {
 		err = fmt.Errorf("%s: %w: two sessions have one id", path, boltfile.ErrDamaged)
+	}
+	if err == nil && l.buckets > 0 && !(l.ours && l.sessions) {
+		err = fmt.Errorf("%s: %w", path, ErrForeign)
+	}
+	if err == nil && l.changed {
+		err = fmt.Errorf("%s: %w: a record about the file itself is not as it was written", path, boltfile.ErrDamaged)
 	}
 	if err != nil {
 		return l.contents, l.buckets == 0, fmt.Errorf("state file: %w", err)
@@ -38,35 +44,14 @@ func read(path string) (c contents, fresh bool, err error) {
 	return l.contents, l.buckets == 0, nil
 }
 
-// Check tells whether a file that another node sent is a whole state file, without installing it.
-func Check(path string) error {
-	l := loader{contents: contents{origins: newOrigins(), nodes: make(map[string]string)}}
-	err := l.check(path)
-	if err == nil && l.buckets == 0 {
-		err = fmt.Errorf("%s: %w: it is empty", path, boltfile.ErrDamaged)
-	}
-	return err
-}
-
 // A loader takes what a state file holds while the file is checked.
 type loader struct {
 	contents
 	buckets  int
-	ours     bool     // the format is one that is known; the bucket that says so comes first
-	sessions bool     // there is a bucket for them
-	changed  bool     // a meta record's sum is not right
-	builder  *builder // nil: the sessions are only checked
-}
-
-func (l *loader) check(path string) error {
-	err := boltfile.Check(path, l.visit)
-	if err == nil && l.buckets > 0 && !(l.ours && l.sessions) {
-		err = fmt.Errorf("%s: %w", path, ErrForeign)
-	}
-	if err == nil && l.changed {
-		err = fmt.Errorf("%s: %w: a record about the file itself is not as it was written", path, boltfile.ErrDamaged)
-	}
-	return err
+	ours     bool // the format is one that is known; the bucket that says so comes first
+	sessions bool // there is a bucket for them
+	changed  bool // a meta record's sum is not right
+	builder  *builder
 }
 
 func (l *loader) visit(bucket, key, value []byte) error {
@@ -129,9 +114,6 @@ func (l *loader) session(key, value []byte) error {
 	seq := binary.BigEndian.Uint64(key[8:])
 	if seq == 0 {
 		return fmt.Errorf("%w: a session's key is malformed", boltfile.ErrDamaged)
-	}
-	if l.builder == nil {
-		return nil
 	}
 	l.builder.add(id, binary.BigEndian.Uint64(key), seq)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -66,6 +67,8 @@ type Machine struct {
 
 	streams   map[*stream]struct{} // under way
 	replacing bool                 // no new ones: the file is about to be replaced
+
+	receipt atomic.Pointer[receipt] // of the file that Check has read last; nil: none, or installed
 
 	compacting *compaction // under way, or its old file not closed yet; nil: none
 

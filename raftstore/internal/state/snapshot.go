@@ -89,12 +89,9 @@ func (m *Machine) Restore(r io.Reader) error {
 // Install replaces the state by the state file at the path, which is moved to where this machine's file is. A file that
 // is not a whole state file is refused, and the state stays as it was.
 func (m *Machine) Install(received string) error {
-	c, fresh, err := read(received)
-	switch {
-	case err != nil:
+	c, err := m.receive(received)
+	if err != nil {
 		return err
-	case fresh:
-		return fmt.Errorf("state file %s: %w: it is empty", received, boltfile.ErrDamaged)
 	}
 
 	m.mu.Lock()
@@ -119,6 +116,45 @@ func (m *Machine) Install(received string) error {
 	m.c, m.dirty, m.held, m.flushed = c, changes{}, 0, c.applied
 	clear(m.fresh)
 	return nil
+}
+
+// A receipt is a received file that has been read, for Install, whatever the file is called by then.
+type receipt struct {
+	file os.FileInfo
+	c    contents
+}
+
+// Check tells whether a received file can be installed. What it reads is kept for the Install that follows.
+func (m *Machine) Check(received string) error {
+	m.receipt.Store(nil)
+	fi, err := os.Stat(received)
+	if err != nil {
+		return err
+	}
+	c, err := readReceived(received)
+	if err != nil {
+		return err
+	}
+	m.receipt.Store(&receipt{fi, c})
+	return nil
+}
+
+func readReceived(path string) (contents, error) {
+	c, fresh, err := read(path)
+	if err == nil && fresh {
+		err = fmt.Errorf("state file %s: %w: it is empty", path, boltfile.ErrDamaged)
+	}
+	return c, err
+}
+
+// receive gives what a received file says, which Check has read as a rule.
+func (m *Machine) receive(received string) (contents, error) {
+	r := m.receipt.Swap(nil)
+	if fi, err := os.Stat(received); err == nil && r != nil &&
+		os.SameFile(fi, r.file) && fi.Size() == r.file.Size() && fi.ModTime().Equal(r.file.ModTime()) {
+		return r.c, nil
+	}
+	return readReceived(received)
 }
 
 // replace puts the received file in the place of this machine's, which waits until nobody reads the old one.
