@@ -1,16 +1,15 @@
 package raftstore_test
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/distcache/distcache/internal/testcluster"
+	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 )
@@ -52,7 +51,7 @@ func TestAnotherClusterDoesNotRemoveMembers(t *testing.T) {
 	c.Agree()
 	name := named(t, last)
 	other.Stop()
-	said := new(lines)
+	said := new(testlog.Buffer)
 	estranged(lost, func(cfg *raftstore.Config) { cfg.Logger = slog.New(slog.NewTextHandler(said, nil)) })
 	if named(t, lost) == name {
 		t.Fatal("the new cluster has the old one's name")
@@ -122,22 +121,4 @@ func TestAnotherNodeInAVotersPlace(t *testing.T) {
 	if err := old.Have(ctxFor(t, time.Second), id(1)); err != wire.Disconnected {
 		t.Errorf("a session that was removed: %v", err)
 	}
-}
-
-// lines are what a node logs.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

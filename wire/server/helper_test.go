@@ -8,10 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -23,7 +23,7 @@ const patience = time.Minute
 type instance struct {
 	*server.Server
 	addr net.Addr
-	log  *logBuffer
+	log  *testlog.Buffer
 }
 
 // networks are what start knows.
@@ -33,7 +33,7 @@ var networks = []string{"unix", "tcp", "loop"}
 // business of one goroutine, where there is such a thing: the store is made a Starter for it.
 func start(t testing.TB, network string, cfg server.Config) *instance {
 	t.Helper()
-	log := new(logBuffer)
+	log := new(testlog.Buffer)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
 	}
@@ -87,24 +87,6 @@ func (s starting) Start(op wire.Op, id, data []byte, timeout time.Duration, dead
 			done.Done(nil, s.Have(ctx, id))
 		}
 	}()
-}
-
-// A logBuffer takes a logger's lines.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // A client speaks the protocol as plainly as can be.

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -241,7 +242,7 @@ func TestLoopListenerClosed(t *testing.T) {
 
 // Without descriptors connections wait until there are some.
 func TestLoopOutOfDescriptors(t *testing.T) {
-	log := new(logBuffer)
+	log := new(testlog.Buffer)
 	i := start(t, "loop", server.Config{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	i.dial(t).want(wire.NotOK, wire.OpHave, []byte("a"))
 

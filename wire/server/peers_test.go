@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"encoding/hex"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -279,8 +278,6 @@ func (*failingListener) Addr() net.Addr { return &net.UnixAddr{Name: "failing", 
 func emfile() error {
 	return &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
 }
-
-var _ io.Writer = (*logBuffer)(nil)
 
 // Clients that ask for much and take nothing have their connections closed when together they hold too much memory;
 // those that take their answers notice nothing.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -263,7 +264,7 @@ func TestSeveralListeners(t *testing.T) {
 func TestAcceptErrors(t *testing.T) {
 	m := server.NewMemory(0)
 	defer m.Close()
-	var log logBuffer
+	var log testlog.Buffer
 	s, err := server.New(server.Config{Store: m, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +287,7 @@ func TestProgress(t *testing.T) {
 	i := start(t, "unix", server.Config{})
 	c := i.dial(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	var out logBuffer
+	var out testlog.Buffer
 	done := make(chan error)
 	go func() { done <- i.ReportProgress(ctx, &out, 3) }()
 	n := 0

@@ -1,7 +1,6 @@
 package peernet
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/internal/testlog"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -399,7 +401,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 // Whoever connects can't fill the log.
 func TestLogIsLimited(t *testing.T) {
-	var log lockedBuffer
+	var log testlog.Buffer
 	m, err := Listen(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil)), echo)
 	if err != nil {
 		t.Fatal(err)
@@ -409,26 +411,9 @@ func TestLogIsLimited(t *testing.T) {
 		closed(t, dialTo(t, m, 'x'))
 	}
 	m.Close()
-	if n := bytes.Count(log.Bytes(), []byte("\n")); n == 0 || n > 100 {
+	if n := strings.Count(log.String(), "\n"); n == 0 || n > 100 {
 		t.Errorf("%d lines about 200 connections", n)
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) Bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.b.Bytes())
 }
 
 func nameless() string { return "" }
