@@ -28,8 +28,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 
+	"github.com/distcache/distcache/raftstore/internal/sum"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -37,7 +37,7 @@ import (
 const FormatVersion = 2
 
 // HeaderSize is the number of bytes before the first operation.
-const HeaderSize = sumAt + 4
+const HeaderSize = sumAt + sum.Size
 
 const sumAt = 21
 
@@ -90,18 +90,14 @@ func Seal(b []byte, h Header) {
 	binary.BigEndian.PutUint64(b[1:], h.Stamp)
 	binary.BigEndian.PutUint64(b[9:], h.Capacity)
 	binary.BigEndian.PutUint32(b[17:], uint32(h.Count))
-	binary.BigEndian.PutUint32(b[sumAt:], sum(b))
+	binary.BigEndian.PutUint32(b[sumAt:], sumOf(b))
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func sum(b []byte) uint32 {
-	return crc32.Update(crc32.Checksum(b[:sumAt], castagnoli), castagnoli, b[HeaderSize:])
-}
+func sumOf(b []byte) uint32 { return sum.Of(b[:sumAt], b[HeaderSize:]) }
 
 // intact tells whether an entry is as Seal left it.
 func intact(b []byte) bool {
-	return len(b) >= HeaderSize && b[0] == FormatVersion && sum(b) == binary.BigEndian.Uint32(b[sumAt:])
+	return len(b) >= HeaderSize && b[0] == FormatVersion && sumOf(b) == binary.BigEndian.Uint32(b[sumAt:])
 }
 
 // AppendOp appends one operation.

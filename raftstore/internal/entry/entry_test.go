@@ -24,7 +24,7 @@ func build(h Header, ops ...Op) []byte {
 // resum gives an entry the sum of what is in it now.
 func resum(b []byte) []byte {
 	if len(b) >= HeaderSize {
-		binary.BigEndian.PutUint32(b[sumAt:], sum(b))
+		binary.BigEndian.PutUint32(b[sumAt:], sumOf(b))
 	}
 	return b
 }

@@ -4,12 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/sum"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -60,13 +61,10 @@ func openFile(path string, fresh bool) (*bbolt.DB, error) {
 
 // Every record in the file but the format ends with the CRC-32C of its key and of all before: bbolt does not notice what a
 // disk has changed within a page. A session's record is its id's length in one byte, the id, the data, and that sum.
-const sumSize = 4
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
+//
 // makeValue makes a record but for its sum, which recordOf adds in the room that is left for it.
 func makeValue(id, data []byte) []byte {
-	v := make([]byte, 0, 1+len(id)+len(data)+sumSize)
+	v := make([]byte, 0, 1+len(id)+len(data)+sum.Size)
 	v = append(v, byte(len(id)))
 	v = append(v, id...)
 	return append(v, data...)
@@ -77,30 +75,17 @@ func dataOf(v []byte) []byte { return v[1+int(v[0]) : len(v) : len(v)] }
 
 // recordOf makes the record of a value that makeValue made. Others may read that meanwhile.
 func recordOf(key [keySize]byte, value []byte) []byte {
-	return binary.BigEndian.AppendUint32(value, sumOf(key[:], value))
-}
-
-func sumOf(key, value []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+	return sum.Append(value, key[:])
 }
 
 // putMeta stores a record of the meta bucket.
 func putMeta(meta *bbolt.Bucket, key, value []byte) error {
-	return meta.Put(key, binary.BigEndian.AppendUint32(value[:len(value):len(value)], sumOf(key, value)))
-}
-
-// cutSum takes the sum off a record; not ok when the record is not as it was written.
-func cutSum(key, v []byte) (value []byte, ok bool) {
-	end := len(v) - sumSize
-	if end < 0 || sumOf(key, v[:end]) != binary.BigEndian.Uint32(v[end:]) {
-		return nil, false
-	}
-	return v[:end], true
+	return meta.Put(key, sum.Append(slices.Clip(value), key))
 }
 
 // splitRecord takes a record apart; not ok when it is not as it was written.
 func splitRecord(key, v []byte) (id, data []byte, ok bool) {
-	v, ok = cutSum(key, v)
+	v, ok = sum.Cut(v, key)
 	if !ok || len(v) < 1 {
 		return nil, nil, false
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/sum"
 )
 
 // Names of nodes are keys of the meta bucket behind a byte that sorts after all others.
@@ -75,7 +76,7 @@ func (l *loader) meta(key, value []byte) (err error) {
 		}
 		return err
 	}
-	value, ok := cutSum(key, value)
+	value, ok := sum.Cut(value, key)
 	switch {
 	case !ok: // or of another program's: the format may be still to come
 		l.changed = true
