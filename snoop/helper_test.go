@@ -1,7 +1,6 @@
 package snoop_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -20,16 +20,7 @@ import (
 const patience = time.Minute
 
 // lines is an output that can be read while it is written.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
+type lines struct{ testlog.Buffer }
 
 // An event is one line of JSON output.
 type event struct {
@@ -48,16 +39,12 @@ type event struct {
 
 // count is the number of events of one kind.
 func (l *lines) count(kind string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Count(l.buf.Bytes(), []byte(`"event":"`+kind+`"`))
+	return strings.Count(l.String(), `"event":"`+kind+`"`)
 }
 
 func (l *lines) events(t testing.TB) (events []event) {
 	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.buf.String()) {
+	for line := range strings.Lines(l.String()) {
 		var e event
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("%q: %v", line, err)
