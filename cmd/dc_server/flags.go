@@ -211,15 +211,7 @@ func (o *options) joinOthers() error {
 func sameAddress(a, b string) bool {
 	host, port, err := net.SplitHostPort(a)
 	other, otherPort, err2 := net.SplitHostPort(b)
-	if err != nil || err2 != nil || port != otherPort {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	otherIP, err2 := netip.ParseAddr(other)
-	if err == nil && err2 == nil {
-		return ip.Unmap() == otherIP.Unmap()
-	}
-	return strings.EqualFold(host, other)
+	return err == nil && err2 == nil && port == otherPort && config.SameHost(host, other)
 }
 
 func (o *options) placeInCluster() error {

@@ -36,14 +36,20 @@ func reaches(server, listen wire.Address) bool {
 		return false
 	}
 	local := strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
-	ownIP, ownErr := netip.ParseAddr(own)
-	switch {
-	case own == "" || ownErr == nil && ownIP.IsUnspecified():
+	if ownIP, err := netip.ParseAddr(own); own == "" || err == nil && ownIP.IsUnspecified() {
 		return local
-	case err == nil && ownErr == nil:
-		return ip == ownIP
 	}
-	return strings.EqualFold(host, own)
+	return SameHost(host, own)
+}
+
+// SameHost tells whether two hosts are the same in all but their spelling.
+func SameHost(a, b string) bool {
+	ip, err := netip.ParseAddr(a)
+	other, err2 := netip.ParseAddr(b)
+	if err == nil && err2 == nil {
+		return ip.Unmap() == other.Unmap()
+	}
+	return strings.EqualFold(a, b)
 }
 
 // hostPort are the parts of an IP address; the host is empty for all interfaces.
