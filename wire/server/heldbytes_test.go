@@ -39,10 +39,10 @@ func TestMaxHeld(t *testing.T) {
 			t.Errorf("%d connections hold %d bytes, want %d to %d", conns, held, limit, most)
 		}
 
+		before := s.Stats().InFlight
 		nc := connect()
 		defer nc.Close()
 		go nc.Write(wire.AppendMessage(nil, &wire.Message{Op: wire.OpGet, Payload: []byte("another")}))
-		before := s.Stats().InFlight
 		synctest.Wait()
 		if s.Stats().InFlight != before+1 {
 			t.Error("the request of a connection that holds little was not taken")
