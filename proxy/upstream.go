@@ -142,15 +142,16 @@ func (u *upstream) watch(l *link) *link {
 		case err := <-w.replies:
 			w.replied(err)
 		case now := <-tick.C:
-			if next := w.look(now); next != nil {
+			if next, done := w.look(now); done {
 				return next
 			}
 		}
 	}
 }
 
-// look judges the server by what has happened since the last look. It returns the link to watch instead, if any.
-func (w *watch) look(now time.Time) *link {
+// look judges the server by what has happened since the last look. When the link is done with, next is the one to watch
+// instead, if any.
+func (w *watch) look(now time.Time) (next *link, done bool) {
 	w.l.expire(now)
 	good, bad := w.l.good.Load(), w.l.bad.Load()
 	if good > w.good {
@@ -166,7 +167,7 @@ func (w *watch) look(now time.Time) *link {
 		w.p.doubted(w.l)
 		w.ask()
 		if next, done := w.suspect(); done {
-			return next
+			return next, true
 		}
 	}
 	if !w.asked.IsZero() && now.Sub(w.asked) >= w.p.bounds.verdict && now.Sub(w.goodAt) >= w.p.bounds.verdict {
@@ -176,7 +177,7 @@ func (w *watch) look(now time.Time) *link {
 		w.ask()
 	}
 	w.p.review()
-	return nil
+	return nil, false
 }
 
 // ask puts a question to the server, unless one is under way.
