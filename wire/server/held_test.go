@@ -38,9 +38,13 @@ func (h *heldStore) end(data []byte) {
 	}
 }
 
-// Requests that wait hold about what they take, not what answers took before in the same memory.
+// Requests that wait hold about what they take, not what answers or larger requests took before in the same memory.
 func TestWaitingRequestsHoldLittle(t *testing.T) {
 	const many = defaultMaxInFlight
+	for range many {
+		b := make([]byte, 0, wire.MaxPayload)
+		putBuffer(&b)
+	}
 	h := &heldStore{Store: NewMemory(0), all: make(chan struct{}, 1), want: many}
 	s, err := New(Config{Store: h, RequestTimeout: time.Hour})
 	if err != nil {

@@ -3,6 +3,8 @@ package server
 import (
 	"sync"
 	"time"
+
+	"github.com/distcache/distcache/wire"
 )
 
 // A task is what a worker runs: a connection, or a request.
@@ -111,11 +113,13 @@ func (p *workers) close() {
 	p.idle = nil
 }
 
-// Buffers grow as needed; large ones are left to the garbage collector. Those of requests and of answers are kept apart: a
-// burst makes its answers' grow to many times what a request needs, and requests wait, hundreds on a connection.
+// Buffers grow as needed, and those that grew large are left to the garbage collector. Those of requests and of answers
+// are kept apart: requests wait, hundreds on a connection, and count by what is in them, so most of a buffer's memory must
+// be what its request takes.
 const (
-	smallBuffer = 1 << 10
-	largeBuffer = 1 << 18
+	smallBuffer   = 1 << 10
+	largeRequests = wire.MaxFrameData
+	largeAnswers  = 1 << 18
 )
 
 var requestBuffers, answerBuffers = sync.Pool{New: newBuffer}, sync.Pool{New: newBuffer}
@@ -128,11 +132,11 @@ func newBuffer() any {
 func getBuffer() *[]byte  { return requestBuffers.Get().(*[]byte) }
 func getAnswers() *[]byte { return answerBuffers.Get().(*[]byte) }
 
-func putBuffer(b *[]byte)  { put(&requestBuffers, b) }
-func putAnswers(b *[]byte) { put(&answerBuffers, b) }
+func putBuffer(b *[]byte)  { put(&requestBuffers, b, largeRequests) }
+func putAnswers(b *[]byte) { put(&answerBuffers, b, largeAnswers) }
 
-func put(pool *sync.Pool, b *[]byte) {
-	if cap(*b) > largeBuffer {
+func put(pool *sync.Pool, b *[]byte, most int) {
+	if cap(*b) > most {
 		return
 	}
 	*b = (*b)[:0]
