@@ -98,8 +98,11 @@ func (s *Store) replaceLeader(ctx context.Context, n *node, lost string) {
 }
 
 // campaign makes this node a candidate at once, by what a leader that hands over sends to its successor, from this node to
-// itself.
+// itself. One that has become a candidate, or the leader, in the meantime is left alone: it would be elected once more.
 func (s *Store) campaign(n *node) {
+	if n.raft.State() != raft.Follower {
+		return
+	}
 	self := raft.ServerID(s.cfg.Name)
 	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
 		ProtocolVersion: raft.ProtocolVersionMax,

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -137,12 +138,15 @@ func TestServerMetricsCount(t *testing.T) {
 		`distcache_raft_role{role="leader"} 1`,
 		`distcache_raft_role{role="follower"} 0`,
 		`distcache_raft_members{kind="voter"} 1`,
-		`distcache_raft_leader_changes_total 1`,
 		`distcache_batch_operations_bucket{le="1"} `,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is missing", want)
 		}
+	}
+	// It may have been elected twice, where the machine is slow.
+	if !regexp.MustCompile(`(?m)^distcache_raft_leader_changes_total [1-9]`).MatchString(text) {
+		t.Error("no leader was counted")
 	}
 }
 
