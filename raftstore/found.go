@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -33,6 +34,7 @@ func (s *Store) found(n *node) {
 		id := s.identity()
 		founders := map[string]string{id.Name: id.Instance}
 		begin, member := false, false
+		var problems []string
 		for _, c := range s.cfg.Cluster {
 			if c.Name == id.Name {
 				continue
@@ -42,10 +44,10 @@ func (s *Store) found(n *node) {
 			case err != nil:
 				continue
 			case h.Name != c.Name:
-				s.setReason("the node at " + c.Address + " is called " + h.Name + ", not " + c.Name + " as in -cluster")
+				problems = append(problems, "the node at "+c.Address+" is called "+h.Name+", not "+c.Name+" as in -cluster")
 				continue
 			case h.Phase == phaseNew && h.Cluster != s.cfg.clusterID():
-				s.setReason("the node " + c.Name + " at " + c.Address + " was started with another -cluster")
+				problems = append(problems, "the node "+c.Name+" at "+c.Address+" was started with another -cluster, which must be the same on all")
 				continue
 			case h.Phase == phaseNew && len(h.Founders) == 0:
 				founders[h.Name] = h.Instance
@@ -69,7 +71,10 @@ func (s *Store) found(n *node) {
 			s.join(n, s.clusterAddresses())
 			return
 		}
-		if time.Now().After(deadline) {
+		switch {
+		case len(problems) > 0: // what others have to be told, or to be started with, says more than that they are missing
+			s.setReason(strings.Join(problems, "; "))
+		case time.Now().After(deadline):
 			s.setReason("waiting for a majority of the nodes in -cluster to be up")
 		}
 		t.Reset(foundPause)
