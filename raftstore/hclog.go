@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,12 @@ func raftLogger(log *slog.Logger) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Debug, Output: io.Discard})
 	l.RegisterSink(&sink{log: log.With("from", "raft"), said: make(map[string]*repeats)})
 	return l
+}
+
+// taken are the keys that a line of the log has of its own. Raft has arguments of these names too: a JSON object with a
+// name twice is read by its last.
+var taken = map[string]string{
+	"from": "raft-from", slog.TimeKey: "raft-time", slog.LevelKey: "raft-level", slog.MessageKey: "raft-msg",
 }
 
 // Raft says the same of an unreachable node many times a second.
@@ -79,6 +86,12 @@ func (s *sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 		return
 	} else if before > 0 {
 		args = append(args, "left out before", before)
+	}
+	args = slices.Clone(args) // which may be other sinks' too
+	for i := 0; i < len(args); i += 2 {
+		if key, ok := args[i].(string); ok && taken[key] != "" {
+			args[i] = taken[key]
+		}
 	}
 	for i, a := range args {
 		if f, ok := a.(hclog.Format); ok && len(f) > 0 {
