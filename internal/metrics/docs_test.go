@@ -15,7 +15,7 @@ import (
 // exposed is what a scrape of every kind of process has: the labels of each sample, by the sample's name.
 func exposed(t *testing.T) map[string][]map[string]string {
 	t.Helper()
-	samples := map[string][]map[string]string{}
+	samples := map[string][]map[string]string{"up": {{}}} // Prometheus has that of every target
 	for line := range strings.Lines(scrape(t, serverRegistry(t)) + scrape(t, proxyRegistry(t))) {
 		m := sample.FindStringSubmatch(line)
 		if m == nil {
@@ -33,7 +33,7 @@ func exposed(t *testing.T) map[string][]map[string]string {
 var (
 	sample   = regexp.MustCompile(`^([a-z_]+)(?:\{(.*)\})? `)
 	label    = regexp.MustCompile(`([a-z]+)\s*(=~|!~|!=|=)\s*"([^"]*)"`)
-	selector = regexp.MustCompile(`\b((?:distcache|go|process)_[a-z_]+)(?:\{([^}]*)\})?`)
+	selector = regexp.MustCompile(`\b((?:distcache|go|process)_[a-z_]+|up)(?:\{([^}]*)\})?`)
 	by       = regexp.MustCompile(`\b(?:by|on|group_right|group_left) \(([^)]*)\)`)
 )
 
@@ -166,15 +166,16 @@ func TestDashboardNamesMetricsThatExist(t *testing.T) {
 
 // The checker itself can fail.
 func TestCheckFindsMistakes(t *testing.T) {
-	samples := map[string][]map[string]string{"distcache_x": {{"role": "leader"}}}
+	samples := map[string][]map[string]string{"distcache_x": {{"role": "leader"}}, "up": {{}}}
 	for expr, good := range map[string]bool{
 		`distcache_x{role="leader"}`:                    true,
 		`sum by (role) (distcache_x{role=~"a|leader"})`: true,
-		`distcache_y`:                 false,
-		`distcache_x{role="boss"}`:    false,
-		`distcache_x{rank="leader"}`:  false,
-		`sum by (rank) (distcache_x)`: false,
-		`up`:                          false,
+		`distcache_y`:                                    false,
+		`distcache_x{role="boss"}`:                       false,
+		`distcache_x{rank="leader"}`:                     false,
+		`sum by (rank) (distcache_x)`:                    false,
+		`up{role="leader"}`:                              false,
+		`up{job="distcache"}`:                            true,
 		`max by (job) (distcache_x{job=~"$job"}) > 0.01`: true,
 	} {
 		mistakes := 0
