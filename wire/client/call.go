@@ -13,6 +13,36 @@ type call struct {
 	done    chan struct{}       // capacity 1
 	payload []byte              // the answer
 	err     error
+
+	before, after *call // in Conn.queue
+}
+
+// A queue holds calls in the order in which they are to go out. Any of them leaves it in the same time, however many
+// wait: all may give up at once.
+type queue struct{ first, last *call }
+
+func (q *queue) add(k *call) {
+	k.queued, k.before, k.after = true, q.last, nil
+	if q.last == nil {
+		q.first = k
+	} else {
+		q.last.after = k
+	}
+	q.last = k
+}
+
+func (q *queue) remove(k *call) {
+	if k.before == nil {
+		q.first = k.after
+	} else {
+		k.before.after = k.after
+	}
+	if k.after == nil {
+		q.last = k.before
+	} else {
+		k.after.before = k.before
+	}
+	k.queued, k.before, k.after = false, nil, nil
 }
 
 // maxKept is the largest buffer that is kept for reuse.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +53,7 @@ type Conn struct {
 	err      error            // why the connection was lost
 	uid      uint32           // of the last request
 	pending  map[uint32]*call // requests under way
-	queue    []*call          // those of pending that have not been written, in order
+	queue    queue            // those of pending that have not been written
 	flushing bool             // somebody is in flush or writeNow
 	owed     int              // answers that the peer owes, those to callers who gave up included
 	owedFrom time.Time        // since when owed has not been 0
@@ -229,8 +228,7 @@ func (c *Conn) withdraw(uid uint32) (removed, sent bool) {
 	delete(c.pending, uid)
 	sent = !k.queued && !k.unsent
 	if k.queued {
-		i := slices.Index(c.queue, k)
-		c.queue = slices.Delete(c.queue, i, i+1)
+		c.queue.remove(k)
 	}
 	c.mu.Unlock()
 	c.recycle(k)

@@ -34,10 +34,10 @@ func (c *Conn) enqueue(k *call, payload []byte) (uint32, error) {
 	for c.uid++; c.pending[c.uid] != nil; c.uid++ { // 2^32 requests later one may still wait
 	}
 	uid := c.uid
-	k.uid, k.queued = uid, true
+	k.uid = uid
 	k.frames = wire.AppendMessage(k.frames[:0], &wire.Message{UID: uid, Class: c.rules.Class, Op: k.op, Payload: payload})
 	c.pending[uid] = k
-	c.queue = append(c.queue, k)
+	c.queue.add(k)
 	switch {
 	case c.flushing:
 		c.mu.Unlock()
@@ -64,7 +64,7 @@ func (c *Conn) flush() {
 			c.failAll() // unlocks
 			return
 		case c.wrote < len(c.out): // left over by writeNow
-		case len(c.queue) == 0:
+		case c.queue.first == nil:
 			c.flushing = false
 			c.mu.Unlock()
 			return
@@ -93,23 +93,15 @@ func (c *Conn) fill() {
 		c.out = nil
 	}
 	c.out, c.batch, c.wrote = c.out[:0], c.batch[:0], 0
-	n := 0
-	for ; n < len(c.queue); n++ {
-		k := c.queue[n]
-		if n > 0 && len(c.out)+len(k.frames) > maxWrite {
-			break
-		}
+	for k := c.queue.first; k != nil && (len(c.out) == 0 || len(c.out)+len(k.frames) <= maxWrite); k = c.queue.first {
+		c.queue.remove(k)
 		c.batch = append(c.batch, written{uid: k.uid, start: len(c.out)})
 		c.out = append(c.out, k.frames...)
-		k.queued = false
 	}
-	rest := copy(c.queue, c.queue[n:])
-	clear(c.queue[rest:])
-	c.queue = c.queue[:rest]
 	if c.owed == 0 {
 		c.owedFrom = time.Now()
 	}
-	c.owed += n
+	c.owed += len(c.batch)
 }
 
 // markUnsent notes which requests of a write that failed did not begin to go out. The caller holds the lock.
@@ -194,7 +186,7 @@ func (c *Conn) failAll() {
 	lost := fmt.Errorf("%w: %w", ErrLost, c.err)
 	notSent := fmt.Errorf("%w: %w", ErrNotSent, c.err)
 	pending := c.pending
-	c.pending, c.queue = nil, nil
+	c.pending, c.queue = nil, queue{}
 	c.mu.Unlock()
 	for _, k := range pending {
 		<-c.slots
