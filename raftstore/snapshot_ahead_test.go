@@ -9,9 +9,10 @@ import (
 
 // The indexes in aheadHistory.
 const (
-	aheadOwn     = 4  // the follower was there until here
-	aheadIndex   = 7  // the leader's snapshot
-	aheadContent = 14 // what its stream holds
+	aheadOwn     = 4               // the follower was there until here
+	aheadIndex   = 7               // the leader's snapshot
+	aheadQuiet   = 11 * 60 / 5     // entries that make a process be forgotten: no entry counts for more than 5 s
+	aheadContent = 14 + aheadQuiet // what its stream holds
 )
 
 // aheadHistory has, between the announced index and what the stream holds, what must not happen twice. The processes
@@ -31,7 +32,10 @@ func aheadHistory() *history {
 	h.command(removing(7, 2, "again"))
 	h.members("n1", "n2")
 	h.command(adding(8, 3, "again"))
-	h.stamp += 11 * minute
+	for range aheadQuiet {
+		h.stamp += 5000
+		h.command()
+	}
 	h.command(adding(9, 1, "later"))
 	h.members("n1", "n3", "n4")
 	// The stream ends here.

@@ -41,11 +41,11 @@ func dump(t testing.TB, m *state.Machine) (lines []string) {
 	}
 	defer db.Close()
 	err = db.View(func(tx *bbolt.Tx) error {
-		stamp := binary.BigEndian.Uint64(tx.Bucket([]byte("meta")).Get([]byte("clock")))
+		clock := binary.BigEndian.Uint64(tx.Bucket([]byte("meta")).Get([]byte("clock"))[16:]) // of the processes
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			return b.ForEach(func(k, v []byte) error {
 				// A process that was not heard of for ten minutes is forgotten, whether its record was swept away or not.
-				if k[0] == 'o' && len(k) == 9 && binary.BigEndian.Uint64(v)+10*minute < stamp {
+				if k[0] == 'o' && len(k) == 9 && binary.BigEndian.Uint64(v)+10*minute < clock {
 					return nil
 				}
 				if len(v) > 1000 {

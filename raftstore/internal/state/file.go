@@ -23,9 +23,9 @@ var (
 
 	formatKey  = []byte("format")
 	appliedKey = []byte("applied") // index, term
-	clockKey   = []byte("clock")   // last stamp, last sequence
+	clockKey   = []byte("clock")   // last stamp, last sequence, the origins' clock
 
-	formatValue = []byte("distcache state 3")
+	formatValue = []byte("distcache state 4")
 )
 
 const keySize = 16

@@ -46,7 +46,7 @@ func TestForeignAndDamagedFiles(t *testing.T) {
 		}, ErrForeign},
 		"a later format": {func(tx *bbolt.Tx) error {
 			b, _ := tx.CreateBucket(metaBucket)
-			return b.Put(formatKey, []byte("distcache state 4"))
+			return b.Put(formatKey, []byte("distcache state 5"))
 		}, ErrForeign},
 		"no sessions bucket": {func(tx *bbolt.Tx) error {
 			b, _ := tx.CreateBucket(metaBucket)

@@ -39,7 +39,7 @@ type flushSet struct {
 	dead    []uint64
 	nodes   map[string]string
 	applied [16]byte
-	clock   [16]byte
+	clock   [24]byte
 	index   uint64
 }
 
@@ -145,6 +145,7 @@ func (m *Machine) take() *flushSet {
 	binary.BigEndian.PutUint64(set.applied[8:], m.c.appliedTerm)
 	binary.BigEndian.PutUint64(set.clock[:], m.c.stamp)
 	binary.BigEndian.PutUint64(set.clock[8:], m.c.seq)
+	binary.BigEndian.PutUint64(set.clock[16:], m.c.origins.clock)
 	m.dirty = changes{}
 	m.c.origins.dead = nil
 	return set

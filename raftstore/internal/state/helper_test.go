@@ -105,7 +105,7 @@ func dump(t testing.TB, m *Machine) string {
 	}
 	for _, o := range slices.Sorted(maps.Keys(m.c.origins.byID)) {
 		or := m.c.origins.byID[o]
-		if or.heard+originLife < m.c.stamp {
+		if or.heard+originLife < m.c.origins.clock {
 			continue // forgotten, whether it has been swept away or not
 		}
 		w := or.window
@@ -114,7 +114,7 @@ func dump(t testing.TB, m *Machine) string {
 		}
 		lines = append(lines, fmt.Sprintf("origin %d: %d %d %v", o, or.low, or.heard, w))
 	}
-	lines = append(lines, fmt.Sprint(m.c.nodes, m.c.applied, m.c.appliedTerm, m.c.stamp, m.c.seq, len(m.c.index.order)))
+	lines = append(lines, fmt.Sprint(m.c.nodes, m.c.applied, m.c.appliedTerm, m.c.stamp, m.c.seq, m.c.origins.clock, len(m.c.index.order)))
 	m.mu.RUnlock()
 	for _, id := range ids {
 		lines = append(lines, get(t, m, id))
@@ -128,6 +128,7 @@ type generator struct {
 	stamp   uint64
 	origins []entry.Identity
 	past    []entry.Op // to repeat
+	made    int        // operations, without repeats
 }
 
 func newGenerator(seed uint64) *generator {
@@ -139,11 +140,13 @@ func newGenerator(seed uint64) *generator {
 }
 
 func (g *generator) entry() (entry.Header, []entry.Op) {
-	switch g.r.IntN(40) {
-	case 0:
-		g.stamp += uint64(g.r.IntN(6 * 60 * 1000)) // a quiet while
-	case 1:
-		g.stamp -= uint64(g.r.IntN(50)) // another leader's clock
+	switch n := g.r.IntN(40); {
+	case n == 0:
+		g.stamp += uint64(g.r.IntN(30 * 60 * 1000)) // a new leader's clock is ahead
+	case n == 1:
+		g.stamp -= uint64(g.r.IntN(50)) // it is behind
+	case n < 18:
+		g.stamp += uint64(3000 + g.r.IntN(3000)) // a quiet while
 	default:
 		g.stamp += uint64(g.r.IntN(20))
 	}
@@ -168,7 +171,7 @@ func (g *generator) op() entry.Op {
 	}
 	// The last origin is heard of rarely enough to be forgotten.
 	n := g.r.IntN(len(g.origins) - 1)
-	if g.r.IntN(100) == 0 {
+	if g.made++; g.made%1500 == 1 {
 		n = len(g.origins) - 1
 	}
 	o := &g.origins[n]

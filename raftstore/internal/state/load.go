@@ -81,9 +81,9 @@ func (l *loader) meta(key, value []byte) (err error) {
 	case !ok: // or of another program's: the format may be still to come
 		l.changed = true
 	case bytes.Equal(key, appliedKey):
-		l.applied, l.appliedTerm, err = pair(key, value)
+		err = integers(key, value, &l.applied, &l.appliedTerm)
 	case bytes.Equal(key, clockKey):
-		l.stamp, l.seq, err = pair(key, value)
+		err = integers(key, value, &l.stamp, &l.seq, &l.origins.clock)
 	case len(key) == originKeySize && key[0] == 'o':
 		o, ok := decodeOrigin(value)
 		if !ok {
@@ -96,12 +96,15 @@ func (l *loader) meta(key, value []byte) (err error) {
 	return err
 }
 
-// pair takes two integers.
-func pair(key, value []byte) (x, y uint64, err error) {
-	if len(value) != 16 {
-		return 0, 0, fmt.Errorf("%w: %s is malformed", boltfile.ErrDamaged, key)
+// integers takes a record of so many integers apart.
+func integers(key, value []byte, to ...*uint64) error {
+	if len(value) != 8*len(to) {
+		return fmt.Errorf("%w: %s is malformed", boltfile.ErrDamaged, key)
 	}
-	return binary.BigEndian.Uint64(value), binary.BigEndian.Uint64(value[8:]), nil
+	for i, x := range to {
+		*x = binary.BigEndian.Uint64(value[8*i:])
+	}
+	return nil
 }
 
 var errRecord = fmt.Errorf("%w: a session's record is not as it was written", boltfile.ErrDamaged)

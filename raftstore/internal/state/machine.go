@@ -178,8 +178,9 @@ func (m *Machine) applyEntry(data []byte) ([]wire.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.c.stamp = max(m.c.stamp, h.Stamp)
-	m.c.origins.expire(m.c.stamp)
+	last := m.c.stamp
+	m.c.stamp = max(last, h.Stamp)
+	m.c.origins.pass(m.c.stamp - last)
 	m.evict(h.Capacity, dropAtOnce-m.expire())
 
 	results := make([]wire.Status, h.Count)
@@ -209,7 +210,7 @@ func (m *Machine) advance(index, term uint64) {
 
 // apply carries out one operation, unless its result is on record.
 func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
-	o := m.c.origins.hear(op.Identity, m.c.stamp)
+	o := m.c.origins.hear(op.Identity)
 	if s, ok := o.recall(op.Counter); ok {
 		return s
 	}

@@ -7,9 +7,18 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// originLife is how long, by log time, the results of an origin are kept after it was last heard of. It is far longer
-// than any request may take, so nothing that is still being asked again can be forgotten.
+// originLife is how long, by a clock of their own, the results of an origin are kept after it was last heard of. It is far
+// longer than any request may take, so nothing that is still being asked again can be forgotten.
 const originLife = 10 * 60 * 1000 // ms
+
+// originStep is how far an entry moves that clock at most, however much later than the one before it is stamped. The
+// stamps jump when a leader's clock does, or when the next leader's is ahead: nobody may be forgotten for that. In a
+// cluster that is mostly idle the clock is slow, and yet there are no more origins than come with originLife/originStep
+// entries.
+const originStep = 5 * 1000 // ms
+
+// originSweep is how often, by that clock, origins that are too old are looked for.
+const originSweep = 60 * 1000 // ms
 
 // maxWindow bounds the requests one origin may have waiting: more than any node can have in flight.
 const maxWindow = 1 << 22
@@ -18,7 +27,7 @@ const maxWindow = 1 << 22
 // lowest for which the process still waits.
 type origin struct {
 	low    uint64 // the number of the first result
-	heard  uint64 // log time, ms
+	heard  uint64 // when, by the origins' clock
 	dirty  bool   // changed since the last flush
 	window []byte // results from low on: 0 none yet, else 1 + status
 }
@@ -59,7 +68,8 @@ func (o *origin) trim(low uint64) {
 // origins are all those heard of lately.
 type origins struct {
 	byID  map[uint64]*origin
-	swept uint64   // log time of the last look for old ones
+	clock uint64   // ms
+	swept uint64   // when old ones were looked for last
 	dead  []uint64 // dropped since the last flush
 }
 
@@ -67,25 +77,28 @@ func newOrigins() *origins { return &origins{byID: make(map[uint64]*origin)} }
 
 // hear finds the origin of a request and notes what it says. One that was not heard of for originLife is a new one,
 // swept away or not: when that happens differs between machines, and must not matter.
-func (os *origins) hear(id entry.Identity, stamp uint64) *origin {
+func (os *origins) hear(id entry.Identity) *origin {
 	o := os.byID[id.Origin]
-	if o == nil || o.heard+originLife < stamp {
+	if o == nil || os.old(o) {
 		o = &origin{low: id.Low}
 		os.byID[id.Origin] = o
 	}
-	o.heard, o.dirty = stamp, true
+	o.heard, o.dirty = os.clock, true
 	o.trim(id.Low)
 	return o
 }
 
-// expire drops the origins not heard of for originLife. It looks once a minute of log time.
-func (os *origins) expire(stamp uint64) {
-	if stamp < os.swept+60*1000 {
+func (os *origins) old(o *origin) bool { return o.heard+originLife < os.clock }
+
+// pass lets time go by: so much, by their stamps, lies between two entries. It drops the origins that are too old then.
+func (os *origins) pass(ms uint64) {
+	os.clock += min(ms, originStep)
+	if os.clock < os.swept+originSweep {
 		return
 	}
-	os.swept = stamp
+	os.swept = os.clock
 	for id, o := range os.byID {
-		if o.heard+originLife < stamp {
+		if os.old(o) {
 			delete(os.byID, id)
 			os.dead = append(os.dead, id)
 		}
