@@ -23,7 +23,8 @@ type flight struct {
 	// Set by link.start.
 	link       *link
 	uid        uint32
-	prev, next *flight // under link.mu
+	slot       int     // of the link's wheel
+	prev, next *flight // there, under link.mu
 }
 
 // read tells whether the request may be asked twice.

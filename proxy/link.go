@@ -9,7 +9,7 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// A link is one connection to a server, with the requests under way on it, oldest first.
+// A link is one connection to a server, with the requests under way on it.
 type link struct {
 	u    *upstream
 	conn *client.Conn
@@ -17,9 +17,12 @@ type link struct {
 	good, bad atomic.Uint64 // answers: those that were Disconnected are bad
 
 	// mu is taken before that of conn. The connection calls flight.land without its own.
-	mu          sync.Mutex
-	first, last *flight
-	count       int
+	mu      sync.Mutex
+	flights wheel
+}
+
+func newLink(u *upstream, conn *client.Conn) *link {
+	return &link{u: u, conn: conn, flights: newWheel(u.p.bounds.tick)}
 }
 
 // start sends a request. The error says that nothing of it was sent.
@@ -32,56 +35,31 @@ func (l *link) start(f *flight) error {
 		return err
 	}
 	f.uid = uid
-	f.prev, f.next = l.last, nil
-	if l.last == nil {
-		l.first = f
-	} else {
-		l.last.next = f
-	}
-	l.last = f
-	l.count++
+	l.flights.add(f)
 	return nil
 }
 
 func (l *link) remove(f *flight) {
 	l.mu.Lock()
-	l.unlink(f)
+	l.flights.remove(f)
 	l.mu.Unlock()
-}
-
-func (l *link) unlink(f *flight) {
-	if f.prev == nil {
-		l.first = f.next
-	} else {
-		f.prev.next = f.next
-	}
-	if f.next == nil {
-		l.last = f.prev
-	} else {
-		f.next.prev = f.prev
-	}
-	f.prev, f.next = nil, nil
-	l.count--
 }
 
 func (l *link) inFlight() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.count
+	return l.flights.count
 }
 
 // takeReads takes back the requests that may be asked elsewhere.
-func (l *link) takeReads() []*flight {
+func (l *link) takeReads() (taken []*flight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var taken []*flight
-	for f := l.first; f != nil; {
-		next := f.next
+	l.flights.all(func(f *flight) {
 		if f.read() {
 			taken = l.take(taken, f)
 		}
-		f = next
-	}
+	})
 	return taken
 }
 
@@ -90,7 +68,7 @@ func (l *link) take(taken []*flight, f *flight) []*flight {
 	if canceled, _ := l.conn.Cancel(f.uid); !canceled {
 		return taken
 	}
-	l.unlink(f)
+	l.flights.remove(f)
 	return append(taken, f)
 }
 
@@ -98,11 +76,7 @@ func (l *link) take(taken []*flight, f *flight) []*flight {
 func (l *link) expire(now time.Time) {
 	l.mu.Lock()
 	var overdue []*flight
-	for f := l.first; f != nil && f.deadline.Before(now); {
-		next := f.next
-		overdue = l.take(overdue, f)
-		f = next
-	}
+	l.flights.overdue(now, func(f *flight) { overdue = l.take(overdue, f) })
 	l.mu.Unlock()
 	for _, f := range overdue {
 		f.done.Done(nil, wire.Disconnected)

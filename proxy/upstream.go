@@ -107,7 +107,7 @@ func (u *upstream) connect(ctx context.Context, within time.Duration) (*link, er
 		}
 		return nil, err
 	}
-	return &link{u: u, conn: conn}, nil
+	return newLink(u, conn), nil
 }
 
 // A watch is what the upstream's goroutine remembers of the link it watches.
