@@ -75,31 +75,13 @@ func (s *Store) noteMember() {
 	s.log.Info("member of a cluster", "node", s.cfg.Name, "members", memberNames(s.node.Load()))
 }
 
-// tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which
-// calls it at the old one: then the other members know.
-func (s *Store) tellAddress() {
-	ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
-	defer cancel()
-	id, n := s.identity(), s.node.Load()
-	req := memberRequest{Name: id.Name, Instance: id.Instance, Address: string(s.address())}
-	var err error
-	if _, ok := n.leaderAddress(); ok || n.leads() {
-		_, err = s.askLeader(ctx, opMove, req)
-	} else {
-		_, err = s.askMembers(ctx, opMove, req)
-	}
-	if err != nil && ctx.Err() == nil {
-		s.log.Debug("the leader did not take this node's new address yet", "address", s.address(), "error", err)
-	}
-}
-
 // askMembers has the leader do something, found through any other member.
 func (s *Store) askMembers(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	err = ErrNoLeader
 	n := s.node.Load()
 	req.Cluster = n.clusterName()
 	for _, m := range n.servers() {
-		if m.ID == raft.ServerID(s.cfg.Name) {
+		if m.Address == s.address() {
 			continue
 		}
 		out, err = s.askThrough(ctx, string(m.Address), op, req)
@@ -173,12 +155,15 @@ func (s *Store) register(ctx context.Context, name, instance string) error {
 	return nil
 }
 
-// checkRemoved asks the cluster whether this node still belongs to it. Only the leader's word counts.
+// checkRemoved asks the cluster whether this node still belongs to it, and where. Only the leader's word counts.
 func (s *Store) checkRemoved() {
 	ctx, cancel := context.WithTimeout(s.ctx, 2*helloTimeout)
 	defer cancel()
 	id := s.identity()
 	out, err := s.askMembers(ctx, opMember, memberRequest{Name: id.Name, Instance: id.Instance})
+	if err == nil && out.Member && out.Address != string(s.address()) {
+		s.tellAddress() // nobody calls here, as long as the others have another one
+	}
 	if err != nil || out.Member || !s.changing.TryLock() { // a node that is leaving says itself that it has left
 		return
 	}

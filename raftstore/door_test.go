@@ -8,17 +8,19 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/internal/testcluster"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
 // A stranger is the network of a leader of some other cluster, which takes a node for one of its own.
 type stranger struct{ net.Listener }
 
-func (stranger) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	c, err := net.DialTimeout("tcp", string(address), timeout)
+func (stranger) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	name, address := peernet.Target(target)
+	c, err := net.DialTimeout("tcp", address, timeout)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Write([]byte{'R'}); err != nil {
+	if _, err := c.Write(append([]byte{'R', 0, byte(len(name))}, name...)); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -32,7 +34,7 @@ func appendTo(t *testing.T, n *testcluster.Node) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := raft.NewNetworkTransport(stranger{l}, 1, 5*time.Second, nil)
+	transport := peernet.Transport{NetworkTransport: raft.NewNetworkTransport(stranger{l}, 1, 5*time.Second, nil)}
 	defer transport.Close()
 	self := raft.ServerAddress(l.Addr().String())
 	servers := raft.Configuration{Servers: []raft.Server{

@@ -4,14 +4,12 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
-
-	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
 // candidate asks a follower for its vote in the next term, as a node whose log ends at an index.
 func (f *follower) candidate(name string, last uint64) (before, vote bool) {
 	f.t.Helper()
-	t := peernet.Transport{NetworkTransport: f.leader}
+	t := f.leader
 	header := f.header()
 	header.ID = []byte(name)
 	var pre raft.RequestPreVoteResponse
@@ -75,14 +73,11 @@ func TestNoVoteWhileThereIsALeader(t *testing.T) {
 	h.command(adding(1, 1, "one"))
 	f := newFollower(t, h, LogBolt)
 	f.append(1, h.last())
-	_, elsewhere := f.listen()
-	f.leader.Close()
-	f.leader = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: elsewhere, MaxPool: 1, Timeout: transportTimeout,
-		Logger: raftLogger(f.log)})
+	f.leader = f.sender("n2")
 	header := f.header()
 	header.ID = []byte("n2")
 	var resp raft.RequestVoteResponse
-	err := peernet.Transport{NetworkTransport: f.leader}.RequestVote("n3", f.address(), &raft.RequestVoteRequest{RPCHeader: header,
+	err := f.leader.RequestVote("n3", f.address(), &raft.RequestVoteRequest{RPCHeader: header,
 		Term: historyTerm + 1, LastLogIndex: h.last() + 1, LastLogTerm: historyTerm, LeadershipTransfer: true}, &resp)
 	if err != nil || resp.Granted {
 		t.Errorf("for one that is to take over: %v, %v", resp.Granted, err)

@@ -48,3 +48,6 @@ func (s *Store) AskToLeave(ctx context.Context, name, instance string) error {
 
 // Instance tells this node from others of its name.
 func (s *Store) Instance() string { return s.identity().Instance }
+
+// Knows tells whether this node's state has an instance of a node.
+func (s *Store) Knows(name string) bool { return s.node.Load().state.Node(name) != "" }

@@ -34,7 +34,8 @@ type memberRequest struct {
 }
 
 type memberAnswer struct {
-	Member bool `json:"member"`
+	Member  bool   `json:"member"`
+	Address string `json:"address,omitempty"` // at which the cluster looks for the member
 }
 
 const (
@@ -68,6 +69,9 @@ func (s *Store) handleMember(ctx context.Context, op wire.Op, payload []byte) (a
 // leaderDoes carries out a request that only the leader can; errRetry on every other node.
 func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	n := s.node.Load()
+	if op == opMove {
+		s.sawMember(n, req)
+	}
 	if s.frozen.Load() || !n.leads() {
 		return out, errRetry
 	}
@@ -104,9 +108,9 @@ func (s *Store) isMember(ctx context.Context, n *node, req memberRequest) (out m
 	if err := n.confirm(ctx); err != nil || req.Cluster == "" {
 		return out, errRetry
 	}
-	_, in := n.member(req.Name)
+	m, in := n.member(req.Name)
 	known := n.state.Node(req.Name)
-	return memberAnswer{Member: in && (known == "" || known == req.Instance)}, nil
+	return memberAnswer{Member: in && (known == "" || known == req.Instance), Address: string(m.Address)}, nil
 }
 
 func memberOpName(op wire.Op) string {
@@ -200,32 +204,6 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 	}
 	n.openDoor()
 	return n.change(n.raft.AddNonvoter(raft.ServerID(req.Name), raft.ServerAddress(req.Address), 0, changeTimeout))
-}
-
-// move notes a member's new address.
-func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
-	m, ok := n.member(req.Name)
-	if !ok {
-		return refuse("%s is not a member", req.Name)
-	}
-	if known := n.state.Node(req.Name); known != "" && known != req.Instance {
-		return refuse("the node called %s was replaced by another", req.Name)
-	}
-	for _, o := range n.servers() {
-		if string(o.Address) == req.Address && o.ID != m.ID {
-			return refuse("the address %s belongs to node %s", req.Address, o.ID)
-		}
-	}
-	if req.Name != n.cfg.Name {
-		h, err := s.greet(ctx, req.Address)
-		if err != nil || h.Instance != req.Instance {
-			return refuse("the leader, %s, can't reach %s at %s", n.cfg.Name, req.Name, req.Address)
-		}
-	}
-	if m.Suffrage == raft.Voter {
-		return n.change(n.raft.AddVoter(m.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
-	}
-	return n.change(n.raft.AddNonvoter(m.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
 }
 
 // drop takes a member out of the cluster. A leader that is to go hands over first.

@@ -112,7 +112,7 @@ type follower struct {
 	h      *history
 	dir    string
 	kind   LogKind
-	leader *raft.NetworkTransport
+	leader peernet.Transport
 	mux    *peernet.Mux
 	*node
 }
@@ -125,25 +125,31 @@ func newFollower(t *testing.T, h *history, kind LogKind) *follower {
 func startFollower(t *testing.T, h *history, kind LogKind, dir string) *follower {
 	t.Helper()
 	f := &follower{t: t, h: h, dir: dir, kind: kind}
-	_, layer := f.listen()
-	f.leader = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: layer, MaxPool: 2, Timeout: 20 * time.Second, Logger: raftLogger(slog.New(slog.DiscardHandler)),
-	})
-	t.Cleanup(func() { f.leader.Close() })
+	f.leader = f.sender("n1")
 	t.Cleanup(f.stop)
 	f.start()
 	return f
 }
 
-// listen opens a peer port.
-func (f *follower) listen() (*peernet.Mux, *peernet.Layer) {
+// sender is what another member sends requests through.
+func (f *follower) sender(name string) peernet.Transport {
+	_, layer := f.listen(name)
+	t := peernet.Transport{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: layer, MaxPool: 2, Timeout: 20 * time.Second, Logger: raftLogger(slog.New(slog.DiscardHandler)),
+	})}
+	f.t.Cleanup(func() { t.Close() })
+	return t
+}
+
+// listen opens the peer port of a node.
+func (f *follower) listen(name string) (*peernet.Mux, *peernet.Layer) {
 	f.t.Helper()
 	mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn) { nc.Close() })
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { mux.Close() })
-	layer := mux.Layer(mux.Addr().String(), func() string { return "" })
+	layer := mux.Layer(peernet.Self{Name: name, Address: mux.Addr().String(), Cluster: func() string { return "" }})
 	layer.Open()
 	return mux, layer
 }
@@ -151,7 +157,7 @@ func (f *follower) listen() (*peernet.Mux, *peernet.Layer) {
 // open opens the node. It asks for no votes by itself.
 func (f *follower) open(p phase) (n *node, err error) {
 	cfg := Config{Dir: f.dir, Name: "n3", RaftLog: f.kind, Heartbeat: time.Hour}.withDefaults()
-	mux, layer := f.listen()
+	mux, layer := f.listen(cfg.Name)
 	n, err = openNode(cfg, identity{Phase: p}, layer, questions{}, func(err error) { f.t.Error("the node has failed:", err) })
 	if err != nil {
 		mux.Close()

@@ -126,7 +126,7 @@ func departed(why error, dir string) error {
 func (s *Store) startNode() error {
 	var layer *peernet.Layer
 	if s.mux != nil {
-		layer = s.mux.Layer(s.cfg.Advertise, s.clusterName)
+		layer = s.mux.Layer(peernet.Self{Name: s.cfg.Name, Address: s.cfg.Advertise, Cluster: s.clusterName})
 	}
 	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex}, s.end)
 	if err != nil {

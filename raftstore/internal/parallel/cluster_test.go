@@ -60,8 +60,9 @@ func (d *slowDisk) StoreLogs(es []*raft.Log) error {
 // listener is Raft's stream layer on a TCP port.
 type listener struct{ net.Listener }
 
-func (listener) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return net.DialTimeout("tcp", string(address), timeout)
+func (listener) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	_, address := peernet.Target(target)
+	return net.DialTimeout("tcp", address, timeout)
 }
 
 type nothing struct{}

@@ -15,16 +15,16 @@ func (t Transport) gate(req *raft.AppendEntriesRequest) error {
 }
 
 // AppendEntries sends entries to another node and waits for its answer.
-func (t Transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	if err := t.NetworkTransport.AppendEntries(id, target, req, resp); err != nil {
+func (t Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp); err != nil {
 		return err
 	}
 	return t.gate(req)
 }
 
 // AppendEntriesPipeline is for sending entries without waiting for each answer.
-func (t Transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
+func (t Transport) AppendEntriesPipeline(id raft.ServerID, address raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target(id, address))
 	if err != nil || t.Durable == nil {
 		return p, err
 	}

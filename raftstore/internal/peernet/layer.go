@@ -3,6 +3,7 @@ package peernet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -14,24 +15,30 @@ import (
 // A Layer is the part of the peer port that one Raft instance uses. Closing it closes the connections it was given, and
 // leaves the port open.
 type Layer struct {
-	mux       *Mux
-	advertise string
-	cluster   func() string
-	accepted  chan net.Conn
-	done      chan struct{}
-	once      sync.Once
-	open      atomic.Bool
+	mux      *Mux
+	self     Self
+	accepted chan net.Conn
+	done     chan struct{}
+	once     sync.Once
+	open     atomic.Bool
 
 	mu    sync.Mutex
 	conns []net.Conn
+	seen  map[string]sighting // by name of the node
 }
 
 var _ raft.StreamLayer = (*Layer)(nil)
 
-// Layer makes a new Layer for a Raft instance that others reach at the address advertise. It takes the place of the
-// one before. cluster names the cluster that the instance belongs to, and is empty as long as that is not known.
-func (m *Mux) Layer(advertise string, cluster func() string) *Layer {
-	l := &Layer{mux: m, advertise: advertise, cluster: cluster, accepted: make(chan net.Conn), done: make(chan struct{})}
+// A Self is whose Raft instance it is.
+type Self struct {
+	Name    string        // of the node
+	Address string        // at which others reach it
+	Cluster func() string // the name of its cluster, empty as long as that is not known
+}
+
+// Layer makes a new Layer for a Raft instance. It takes the place of the one before.
+func (m *Mux) Layer(self Self) *Layer {
+	l := &Layer{mux: m, self: self, accepted: make(chan net.Conn), done: make(chan struct{})}
 	m.mu.Lock()
 	m.layer = l
 	m.mu.Unlock()
@@ -105,20 +112,66 @@ func (l *Layer) Close() error {
 }
 
 // Addr is the address that others reach this node at: it becomes the leader's.
-func (l *Layer) Addr() net.Addr { return address(l.advertise) }
+func (l *Layer) Addr() net.Addr { return address(l.self.Address) }
 
-// Dial connects to another node's Raft, or to this one's own, which is always open to itself.
-func (l *Layer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	if string(address) == l.advertise {
+// Dial connects to the Raft of the node that a [Target] names, if it is at that address or where it was seen of late, or to
+// this one's own, which is always open to itself.
+func (l *Layer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	name, address := Target(target)
+	if name == l.self.Name {
 		return l.dialSelf()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	name := l.cluster()
-	if len(name) > maxCluster {
-		return nil, errors.New("the cluster's name is too long")
+	begin, err := greeting{l.self.Cluster(), name}.bytes()
+	if err != nil {
+		return nil, err
 	}
-	return dial(ctx, l.mux.network, string(address), append([]byte{kindRaft, byte(len(name))}, name...))
+	if other, ok := l.lastSeen(name); ok && other != address {
+		if c, err := dial(ctx, l.mux.network, other, begin); err == nil {
+			return c, nil
+		}
+	}
+	if address == l.self.Address {
+		return nil, fmt.Errorf("node %s is not at %s: this one is, %s", name, address, l.self.Name)
+	}
+	return dial(ctx, l.mux.network, address, begin)
+}
+
+// seenLife is how long it counts where a node was seen: it says so again and again until its cluster has noted it.
+const seenLife = 5 * time.Second
+
+type sighting struct {
+	address string
+	when    time.Time
+}
+
+// Seen notes that a node of the cluster is at an address, which Raft may not know yet.
+func (l *Layer) Seen(name, address string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen == nil {
+		l.seen = make(map[string]sighting)
+	}
+	l.seen[name] = sighting{address, time.Now()}
+}
+
+func (l *Layer) lastSeen(name string) (address string, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.seen[name]
+	return s.address, s.address != "" && s.address != l.self.Address && time.Since(s.when) < seenLife
+}
+
+// welcomes tells why a connection is not for this Raft instance.
+func (l *Layer) welcomes(g greeting) error {
+	if ours := l.self.Cluster(); ours != "" && g.cluster != ours {
+		return errors.New("it is of another cluster")
+	}
+	if g.node != l.self.Name {
+		return errors.New("it takes this node for another one")
+	}
+	return nil
 }
 
 func (l *Layer) dialSelf() (net.Conn, error) {

@@ -22,12 +22,6 @@ const (
 	kindLimit = 5 * time.Second // to say so, and as long for the first byte after it
 )
 
-// maxCluster is the longest name of a cluster. Raft's connections begin with it, behind its length in one byte: a node of
-// another cluster, that has an address where one of its own was before, is turned away. It is empty as long as a node
-// has not learnt it: such a node takes any, and is taken only by its like, since whoever has learnt the name has all of
-// the log that those have who have not, and can lead them.
-const maxCluster = 64
-
 // maxConns bounds the connections of the peer port. A cluster of a few nodes has a few from each.
 const maxConns = 1024
 
@@ -177,9 +171,9 @@ func (m *Mux) greet(c net.Conn) {
 	}
 }
 
-// greetRaft hands a connection to the Raft instance that is there, if it comes from the same cluster.
+// greetRaft hands a connection to the Raft instance that is there, if it is meant for that.
 func (m *Mux) greetRaft(c *conn) bool {
-	theirs, err := readCluster(c.Conn)
+	g, err := readGreeting(c.Conn)
 	if err != nil {
 		return false
 	}
@@ -189,24 +183,11 @@ func (m *Mux) greetRaft(c *conn) bool {
 	if layer == nil {
 		return false
 	}
-	if ours := layer.cluster(); ours != "" && theirs != ours {
-		m.log.Warn("peer port: a node of another cluster was turned away", "remote", c.RemoteAddr().String())
+	if err := layer.welcomes(g); err != nil {
+		m.log.Warn("peer port: another node's Raft was turned away", "remote", c.RemoteAddr().String(), "error", err)
 		return false
 	}
 	return layer.deliver(c)
-}
-
-func readCluster(r io.Reader) (string, error) {
-	var b [1 + maxCluster]byte
-	if _, err := io.ReadFull(r, b[:1]); err != nil {
-		return "", err
-	}
-	n := int(b[0])
-	if n > maxCluster {
-		return "", errors.New("malformed greeting")
-	}
-	_, err := io.ReadFull(r, b[1:1+n])
-	return string(b[1 : 1+n]), err
 }
 
 // DialPeer connects to another node's peer port to send it requests.

@@ -243,14 +243,15 @@ func (f *flaky) Accept() (net.Conn, error) {
 // Raft of other nodes is let in when the gate has been opened, and not before; the connection works both ways.
 func TestGate(t *testing.T) {
 	m := listen(t, refuseAll)
-	closed(t, dialTo(t, m, kindRaft, 0)) // no layer at all
-	l := m.Layer("node:1", nameless)
+	closed(t, dialTo(t, m, forUs...)) // no layer at all
+	l := m.Layer(self(nameless))
 	if l.Addr().String() != "node:1" || l.Addr().Network() != "tcp" {
 		t.Errorf("address %v", l.Addr())
 	}
-	closed(t, dialTo(t, m, kindRaft, 0))
+	closed(t, dialTo(t, m, forUs...))
 	l.Open()
-	out, err := l.Dial(raft.ServerAddress(m.Addr().String()), 20*time.Second)
+	other := &Layer{mux: m, self: Self{"n2", "node:2", nameless}}
+	out, err := other.Dial(target("n1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,12 +271,12 @@ func TestGate(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept on a closed layer: %v", err)
 	}
-	closed(t, dialTo(t, m, kindRaft, 0))
+	closed(t, dialTo(t, m, forUs...))
 	// The next layer takes its place, with its own gate.
-	next := m.Layer("node:1", nameless)
-	closed(t, dialTo(t, m, kindRaft, 0))
+	next := m.Layer(self(nameless))
+	closed(t, dialTo(t, m, forUs...))
 	next.Open()
-	dialTo(t, m, kindRaft, 0)
+	dialTo(t, m, forUs...)
 	if _, err := next.Accept(); err != nil {
 		t.Error(err)
 	}
@@ -285,12 +286,12 @@ func TestGate(t *testing.T) {
 func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 	m := listen(t, refuseAll)
 	for range 50 {
-		l := m.Layer("node:1", nameless)
+		l := m.Layer(self(nameless))
 		l.Open()
 		var wg sync.WaitGroup
 		var dialed []net.Conn
 		for range 4 {
-			dialed = append(dialed, dialTo(t, m, kindRaft, 0))
+			dialed = append(dialed, dialTo(t, m, forUs...))
 		}
 		wg.Go(func() {
 			for {
@@ -311,10 +312,10 @@ func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 // A layer does not remember the connections that were closed.
 func TestLayerForgets(t *testing.T) {
 	m := listen(t, refuseAll)
-	l := m.Layer("node:1", nameless)
+	l := m.Layer(self(nameless))
 	l.Open()
 	for range 100 {
-		dialTo(t, m, kindRaft, 0).Close()
+		dialTo(t, m, forUs...).Close()
 		c, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -337,14 +338,14 @@ func TestClose(t *testing.T) {
 		defer serving.Done()
 		echo(c)
 	})
-	l := m.Layer("node:1", nameless)
+	l := m.Layer(self(nameless))
 	l.Open()
 	conns := []net.Conn{
-		dialTo(t, m),              // has not said what it is for
-		dialTo(t, m, kindPeer),    // being served
-		dialTo(t, m, kindRaft, 0), // waits for Accept
-		dialTo(t, m, kindRaft, 0), // another
-		dialTo(t, m, 'x', 0, 1),   // turned away
+		dialTo(t, m),            // has not said what it is for
+		dialTo(t, m, kindPeer),  // being served
+		dialTo(t, m, forUs...),  // waits for Accept
+		dialTo(t, m, forUs...),  // another
+		dialTo(t, m, 'x', 0, 1), // turned away
 	}
 	if _, err := l.Accept(); err != nil {
 		t.Fatal(err)
@@ -418,28 +419,71 @@ func TestLogIsLimited(t *testing.T) {
 
 func nameless() string { return "" }
 
+func self(cluster func() string) Self { return Self{"n1", "node:1", cluster} }
+
+// forUs is the greeting of a node that knows no cluster, for the one of the tests.
+var forUs = []byte{kindRaft, 0, 2, 'n', '1'}
+
 // A node of another cluster is turned away, and one that does not know its cluster by one that does.
 func TestAnotherCluster(t *testing.T) {
 	m := listen(t, refuseAll)
 	var ours atomic.Value
 	ours.Store("ours")
-	l := m.Layer("node:1", func() string { return ours.Load().(string) })
+	l := m.Layer(self(func() string { return ours.Load().(string) }))
 	l.Open()
-	greeting := func(name string) []byte { return append([]byte{kindRaft, byte(len(name))}, name...) }
+	from := func(cluster string) []byte {
+		b, err := greeting{cluster, "n1"}.bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
 	taken := func(name string) {
 		t.Helper()
-		dialTo(t, m, greeting(name)...)
+		dialTo(t, m, from(name)...)
 		c, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Close()
 	}
-	closed(t, dialTo(t, m, greeting("theirs")...))
-	closed(t, dialTo(t, m, greeting("")...))
-	closed(t, dialTo(t, m, kindRaft, maxCluster+1))
+	closed(t, dialTo(t, m, from("theirs")...))
+	closed(t, dialTo(t, m, from("")...))
+	closed(t, dialTo(t, m, kindRaft, maxName+1))
 	taken("ours")
 	ours.Store("")
 	taken("theirs")
 	taken("")
+}
+
+// Who is at another's address neither takes what is meant for that one, nor answers itself in its place.
+func TestAnotherNode(t *testing.T) {
+	m := listen(t, refuseAll)
+	here := raft.ServerAddress(m.Addr().String())
+	l := m.Layer(Self{"n1", string(here), nameless})
+	l.Open()
+	others := &Layer{mux: m, self: Self{"n2", "node:2", nameless}}
+	for _, id := range []raft.ServerID{"n3", "", "n", "n11"} {
+		c, err := others.Dial(target(id, here), 20*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed(t, c)
+		if c, err := l.Dial(target(id, here), 20*time.Second); err == nil {
+			c.Close()
+			t.Errorf("it took itself for %q", id)
+		}
+	}
+	closed(t, dialTo(t, m, kindRaft, 0, maxName+1))
+	if _, err := others.Dial(target(raft.ServerID(strings.Repeat("n", maxName+1)), here), 20*time.Second); err == nil {
+		t.Error("a name that is too long was sent")
+	}
+	for _, address := range []raft.ServerAddress{here, "where it was:1"} {
+		go l.Accept()
+		c, err := l.Dial(target("n1", address), 20*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
 }
