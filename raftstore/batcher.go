@@ -102,7 +102,7 @@ func (b *batcher) close() {
 	}
 	b.mu.Unlock()
 	for _, x := range left {
-		x.settle(nil, errRetry)
+		x.finish(nil, errRetry)
 	}
 	turnAway(late)
 	b.nudge()
@@ -274,15 +274,15 @@ func (b *batcher) await(f raft.ApplyFuture, x *batch) {
 		b.nudge()
 	}
 	if err != nil {
-		x.settle(nil, errRetry)
+		x.finish(nil, errRetry)
 		return
 	}
 	r, _ := f.Response().(applied)
 	if r.err != nil || len(r.statuses) != len(x.waiters) {
-		x.settle(nil, errRetry)
+		x.finish(nil, errRetry)
 		return
 	}
-	x.settle(r.statuses, nil)
+	x.finish(r.statuses, nil)
 }
 
 // outcome is the error of an entry's future. Raft 1.7.3 forgets the entries that were on their way to the state machine
@@ -311,7 +311,8 @@ func (b *batcher) watchTransfer(err error) {
 	}
 }
 
-func (x *batch) settle(statuses []wire.Status, err error) {
+// finish tells everybody what became of the batch.
+func (x *batch) finish(statuses []wire.Status, err error) {
 	for i, w := range x.waiters {
 		if err != nil {
 			w.finish(0, err)

@@ -59,7 +59,7 @@ func (f fsm) Restore(r io.ReadCloser) error {
 	}
 	received, ok := r.(*snapstore.Received)
 	if !ok {
-		return f.m.Restore(r)
+		return fmt.Errorf("snapshot comes from a %T", r)
 	}
 	if err := f.m.Install(received.Name()); err != nil {
 		return err

@@ -235,8 +235,9 @@ func (n *node) getLocal(id []byte) ([]byte, error) {
 }
 
 func (n *node) haveLocal(id []byte) error {
-	if !n.state.Have(id) {
+	found, err := n.state.Have(id)
+	if err == nil && !found {
 		return wire.NotOK
 	}
-	return nil
+	return err
 }

@@ -36,10 +36,10 @@ func sessionKey(expiry, seq uint64) (k [keySize]byte) {
 	return k
 }
 
-// openFile opens the state file that read has just read. A fresh one is made ours.
-func openFile(path string, fresh bool) (*bbolt.DB, error) {
+// openFile opens the state file that read has just read. An empty one is made ours.
+func openFile(path string, empty bool) (*bbolt.DB, error) {
 	db, err := boltfile.OpenChecked(path)
-	if err != nil || !fresh {
+	if err != nil || !empty {
 		return db, err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {

@@ -64,7 +64,7 @@ func TestJumpForgetsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	m = newMachine(t, never)
-	if err := m.Restore(&b); err != nil {
+	if err := restore(m, &b); err != nil {
 		t.Fatal(err)
 	}
 	if got := asked(start + 999*hour); !slices.Equal(got, want) {
@@ -122,7 +122,7 @@ func TestForgettingIsDeterministic(t *testing.T) {
 	other = openAt(t, other.path, never)
 	idle(t, 2*second, calm, other)
 	both(add)
-	if !calm.Have([]byte("x")) {
+	if !have(t, calm, "x") {
 		t.Error("nothing was forgotten")
 	}
 	if a, b := dump(t, calm), dump(t, other); a != b {

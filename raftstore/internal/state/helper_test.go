@@ -224,3 +224,25 @@ func streamTo(m *Machine, w io.Writer) (int64, error) {
 	}
 	return n, err
 }
+
+// restore replaces a machine's state by what streamTo gave.
+func restore(m *Machine, r io.Reader) error {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	received := m.path + ".received"
+	if err := os.WriteFile(received, b, 0o600); err != nil {
+		return err
+	}
+	return m.Install(received)
+}
+
+func have(t testing.TB, m *Machine, id string) bool {
+	t.Helper()
+	there, err := m.Have([]byte(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return there
+}

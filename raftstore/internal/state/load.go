@@ -24,9 +24,9 @@ type contents struct {
 	stamp, seq  uint64
 }
 
-// read checks the whole file and gives what it says; fresh when nothing has been written to it yet, or with
+// read checks the whole file and gives what it says; empty when nothing has been written to it yet, or with
 // os.ErrNotExist.
-func read(path string) (c contents, fresh bool, err error) {
+func read(path string) (c contents, empty bool, err error) {
 	l := loader{contents: contents{index: newIndex(), origins: newOrigins(), nodes: make(map[string]string)}}
 	l.builder = startBuilder(l.index)
 	err = boltfile.Check(path, l.visit)

@@ -49,7 +49,7 @@ func (o Options) withDefaults() Options {
 // ErrClosed is returned by calls on a closed Machine, and to an Apply that waited when it was closed.
 var ErrClosed = errors.New("state machine is closed")
 
-// A Machine is the state machine. Apply, Advance and Restore are called by one goroutine at a time; everything else
+// A Machine is the state machine. Apply, Advance and Install are called by one goroutine at a time; everything else
 // may be called by any number at once.
 type Machine struct {
 	path string
@@ -63,7 +63,7 @@ type Machine struct {
 	held    int            // bytes of session data in memory, those being flushed included
 	room    *sync.Cond     // on mu: held has shrunk, or the machine has failed or closed
 	flushed uint64         // the applied index in the file
-	err     error          // why nothing more is applied or flushed; ErrClosed after Close
+	err     error          // why nothing more is applied, flushed or read; ErrClosed after Close
 
 	streams   map[*stream]struct{} // under way
 	replacing bool                 // no new ones: the file is about to be replaced
@@ -84,11 +84,11 @@ func Open(path string, opts Options) (*Machine, error) {
 	if err := files.Remove(path + compactSuffix); err != nil { // a crash has left it
 		return nil, err
 	}
-	c, fresh, err := read(path)
+	c, empty, err := read(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	db, err := openFile(path, fresh)
+	db, err := openFile(path, empty)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (m *Machine) Close() error {
 
 // Apply applies one log entry and returns a status for each of its operations. An entry that is already part of the
 // state is skipped and gives nil. An error means that the entry can't be read, or that the machine has failed before:
-// then it applies nothing more, and the file stays as it is.
+// then it applies nothing more, the file stays as it is, and reads fail.
 func (m *Machine) Apply(index, term uint64, data []byte) ([]wire.Status, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -306,13 +306,14 @@ func (m *Machine) evict(capacity uint64, most int) {
 	}
 }
 
-// Get returns a session's data, which the caller may keep but not write to; false when there is none.
+// Get returns a session's data, which the caller may keep but not write to; false when there is none. On a machine that
+// has failed or was closed it is an error: an entry may have been applied in part.
 func (m *Machine) Get(id []byte) ([]byte, bool, error) {
 	var missing uint64
 	for {
 		f := m.locate(id)
 		switch {
-		case errors.Is(f.err, ErrClosed):
+		case f.err != nil:
 			return nil, false, f.err
 		case f.seq == 0:
 			return nil, false, nil
@@ -328,12 +329,9 @@ func (m *Machine) Get(id []byte) ([]byte, bool, error) {
 		if err != nil && !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return nil, false, fmt.Errorf("read state file %s: %w", m.path, err)
 		}
-		// The session was removed meanwhile, or the file replaced, and with it the index: look again, unless replacing
-		// it has failed.
+		// The session was removed meanwhile, or the file replaced, and with it the index: look again.
 		if err == nil {
 			missing = f.seq
-		} else if f.err != nil {
-			return nil, false, f.err
 		}
 	}
 }
@@ -374,11 +372,14 @@ func readValue(db *bbolt.DB, key [keySize]byte) (data []byte, found bool, err er
 	return data, found, err
 }
 
-// Have tells whether there is a session with that id.
-func (m *Machine) Have(id []byte) bool {
+// Have tells whether there is a session with that id. It fails when Get does.
+func (m *Machine) Have(id []byte) (bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.live(id) != 0
+	if m.err != nil {
+		return false, m.err
+	}
+	return m.live(id) != 0, nil
 }
 
 // Len is the number of sessions, with those that have expired and not been dropped yet.

@@ -68,7 +68,7 @@ func TestCapacityKeepsTheLast(t *testing.T) {
 			t.Fatalf("%d sessions", m.Len())
 		}
 		for n := range 5000 {
-			if want := n >= 4000; m.Have([]byte(fmt.Sprint(n))) != want {
+			if want := n >= 4000; have(t, m, fmt.Sprint(n)) != want {
 				t.Fatalf("session %d: there is %v", n, !want)
 			}
 		}
@@ -81,7 +81,7 @@ func TestCapacityKeepsTheLast(t *testing.T) {
 	m = openAt(t, m.path, never)
 	check()
 	do(t, m, entry.Header{Stamp: 5, Capacity: 10})
-	if m.Len() != 10 || !m.Have([]byte("4990")) {
+	if m.Len() != 10 || !have(t, m, "4990") {
 		t.Errorf("a lower limit left %d sessions", m.Len())
 	}
 	do(t, m, at(5), adding("beyond", 1, "b"))
@@ -305,7 +305,7 @@ func TestGetDuringEverything(t *testing.T) {
 			do(t, m, at(1), adding("churn", 1000, fmt.Sprint(i)))
 			do(t, m, at(1), removing("churn"))
 		}
-		if err := m.Restore(bytes.NewReader(snapshot.Bytes())); err != nil {
+		if err := restore(m, bytes.NewReader(snapshot.Bytes())); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -340,7 +340,7 @@ func TestLimitMuchLower(t *testing.T) {
 			t.Fatalf("another entry leaves %d of %d", m.Len(), before)
 		}
 	}
-	if m.Len() != limit || get(t, m, "new") != "data" || get(t, m, fmt.Sprint(n-1)) != "data" || m.Have([]byte(fmt.Sprint(n-limit))) {
+	if m.Len() != limit || get(t, m, "new") != "data" || get(t, m, fmt.Sprint(n-1)) != "data" || have(t, m, fmt.Sprint(n-limit)) {
 		t.Errorf("%d are left, and not those that expire last", m.Len())
 	}
 }
@@ -369,7 +369,7 @@ func TestManyExpireAtOnce(t *testing.T) {
 	m.Close()
 	m = openAt(t, path, never) // with some that have expired
 	again := fmt.Sprint(n - 11)
-	if get(t, m, again) != "" || m.Have([]byte(again)) || get(t, m, last) != "new" || get(t, m, "later") != "there" {
+	if get(t, m, again) != "" || have(t, m, again) || get(t, m, last) != "new" || get(t, m, "later") != "there" {
 		t.Error("what has expired is there, or what is there is not")
 	}
 	for i := range 2 {

@@ -76,16 +76,6 @@ func (m *Machine) breakStreams() {
 	}
 }
 
-// Restore replaces the state by a state file read from r: what Stream gave elsewhere. It is complete, synced and
-// checked before it takes the place of the old one by rename.
-func (m *Machine) Restore(r io.Reader) error {
-	received := m.path + ".received"
-	if err := writeSynced(received, r); err != nil {
-		return fmt.Errorf("receive state: %w", err)
-	}
-	return m.Install(received)
-}
-
 // Install replaces the state by the state file at the path, which is moved to where this machine's file is. A file that
 // is not a whole state file is refused, and the state stays as it was.
 func (m *Machine) Install(received string) error {
@@ -140,8 +130,8 @@ func (m *Machine) Check(received string) error {
 }
 
 func readReceived(path string) (contents, error) {
-	c, fresh, err := read(path)
-	if err == nil && fresh {
+	c, empty, err := read(path)
+	if err == nil && empty {
 		err = fmt.Errorf("state file %s: %w: it is empty", path, boltfile.ErrDamaged)
 	}
 	return c, err
@@ -174,16 +164,4 @@ func (m *Machine) replace(received string) error {
 	}
 	m.db = db
 	return nil
-}
-
-func writeSynced(path string, r io.Reader) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }
