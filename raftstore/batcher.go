@@ -44,7 +44,8 @@ type batch struct {
 type batcher struct {
 	raft     *raft.Raft
 	counters *counters
-	clock    func() (stamp uint64) // the last stamp of the state machine
+	clock    logClock
+	last     func() (stamp uint64) // of the state machine
 	fail     func(error)
 	capacity uint64
 	limit    int // bytes of an entry
@@ -58,18 +59,17 @@ type batcher struct {
 	closed bool
 
 	stuck time.Time // since when a transfer of leadership has kept Raft from taking entries
-	last  uint64    // the last stamp given
 	kick  chan struct{}
 	done  chan struct{}
 	gone  chan struct{} // closed when nothing more will be heard of the entries under way
 	wg    sync.WaitGroup
 }
 
-func newBatcher(r *raft.Raft, cfg Config, clock func() uint64, fail func(error)) *batcher {
+func newBatcher(r *raft.Raft, cfg Config, last func() uint64, fail func(error)) *batcher {
 	b := &batcher{
 		raft:     r,
 		counters: cfg.counters,
-		clock:    clock,
+		last:     last,
 		fail:     fail,
 		capacity: cfg.Sessions,
 		limit:    cfg.BatchBytes,
@@ -222,8 +222,7 @@ func (b *batcher) run() {
 			if x == nil {
 				break
 			}
-			b.last = max(b.last, b.clock(), uint64(time.Now().UnixMilli()))
-			entry.Seal(x.buf, entry.Header{Stamp: b.last, Capacity: b.capacity, Count: len(x.waiters)})
+			entry.Seal(x.buf, entry.Header{Stamp: b.clock.next(b.last()), Capacity: b.capacity, Count: len(x.waiters)})
 			x.began = time.Now()
 			f := b.raft.Apply(x.buf, applyPatience)
 			b.wg.Go(func() { b.await(f, x) })

@@ -309,27 +309,33 @@ func bounded(d time.Duration, f func() error) error {
 }
 
 // lead follows this node's leadership: a new leader proposes an entry of its own term and serves once it is applied;
-// then it sees to it that sessions expire, and those beyond the limit go, when nothing else happens.
+// then it sees to it that sessions expire, and those beyond the limit go, when nothing else happens. While another leads
+// it watches the log's time, which it will have to go on with.
 func (n *node) lead() {
-	var tick, due <-chan time.Time
+	var due <-chan time.Time
+	leader := false
 	t := time.NewTicker(dropTick)
 	defer t.Stop()
 	for {
 		select {
 		case <-n.stop:
 			return
-		case leads := <-n.raft.LeaderCh():
+		case leader = <-n.raft.LeaderCh():
 			n.serving.Store(0)
-			tick, due = nil, nil
-			if leads {
-				tick = t.C
+			due = nil
+			if leader {
 				n.takeOver()
 			}
 			n.tell()
 		case <-due:
 			due = nil
 			n.dropDue()
-		case <-tick:
+		case <-t.C:
+			if !leader {
+				stamp, _ := n.state.Clock()
+				n.batcher.clock.see(stamp)
+				continue
+			}
 			if wait := n.dropDue(); wait < dropTick {
 				due = time.After(wait)
 			}
@@ -356,8 +362,8 @@ func (n *node) takeOver() {
 // dropDue proposes an entry when there are sessions that the next one will drop. Otherwise it gives the time until there is
 // one, if that is less than dropTick.
 func (n *node) dropDue() (wait time.Duration) {
-	_, next := n.state.Clock()
-	now := uint64(time.Now().UnixMilli())
+	stamp, next := n.state.Clock()
+	now := n.batcher.clock.read(stamp)
 	tooMany := n.cfg.Sessions > 0 && uint64(n.state.Len()) > n.cfg.Sessions
 	switch {
 	case tooMany || next != 0 && next <= now:

@@ -5,7 +5,7 @@
 //
 //	offset size field
 //	0      1    version   2
-//	1      8    stamp     the leader's clock, ms since 1970; never less than that of an earlier entry once applied
+//	1      8    stamp     what time it is, by the leader, ms since 1970; one below an earlier entry's counts as that
 //	9      8    capacity  most sessions to keep, 0: no limit
 //	17     4    count     operations that follow
 //	21     4    sum       CRC-32C of all the rest of the entry: what a disk has changed is not applied
