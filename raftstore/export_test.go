@@ -49,5 +49,11 @@ func (s *Store) AskToLeave(ctx context.Context, name, instance string) error {
 // Instance tells this node from others of its name.
 func (s *Store) Instance() string { return s.identity().Instance }
 
+// RemoveAs asks this node, the leader, to remove a node, as another would.
+func (s *Store) RemoveAs(ctx context.Context, by, name string) error {
+	_, err := s.leaderDoes(ctx, opDrop, memberRequest{Name: name, By: by})
+	return err
+}
+
 // Knows tells whether this node's state has an instance of a node.
 func (s *Store) Knows(name string) bool { return s.node.Load().state.Node(name) != "" }

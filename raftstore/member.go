@@ -31,6 +31,7 @@ type memberRequest struct {
 	Address  string `json:"address,omitempty"`
 	Dry      bool   `json:"dry,omitempty"`     // only say whether it would be done
 	Cluster  string `json:"cluster,omitempty"` // the name of the asker's own, unless it asks to be taken in
+	By       string `json:"by,omitempty"`      // the name of the asker
 }
 
 type memberAnswer struct {
@@ -82,6 +83,12 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 	// Whatever is being decided is committed, or not, before anything else is said or done.
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
+	if ctx.Err() != nil {
+		return out, ctx.Err() // nobody waits for it any more
+	}
+	if _, in := n.member(req.By); !in && req.By != req.Name && (op == opDrop || op == opTransfer) {
+		return out, refuse("%s, which was asked for it, is not a member any more", req.By)
+	}
 	switch op {
 	case opMember:
 		return s.isMember(ctx, n, req)
@@ -349,7 +356,7 @@ func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (o
 	for {
 		n := s.node.Load()
 		news := n.news()
-		req.Cluster = n.clusterName()
+		req.Cluster, req.By = n.clusterName(), s.cfg.Name
 		if n.leads() {
 			out, err = s.leaderDoes(ctx, op, req)
 		} else if address, ok := n.leaderAddress(); ok {

@@ -168,6 +168,15 @@ func TestRemoveRunningNode(t *testing.T) {
 	if err := gone.Have(ctxFor(t, time.Second), id(1)); err == nil {
 		t.Fatal("a removed node answered")
 	}
+	// It may be asked for something before it finds out.
+	leader, other := c.Leader(), c.Others(gone)[0]
+	if other == leader {
+		other = c.Others(gone)[1]
+	}
+	if err := leader.RemoveAs(ctxFor(t, patience), gone.Config.Name, other.Config.Name); !errors.Is(err, raftstore.ErrRefused) {
+		t.Errorf("a removed node had another one removed: %v", err)
+	}
+	leader.Voters(leader.Config.Name, other.Config.Name)
 }
 
 // A node that lost its disk must not come back as the voter it was: it would have forgotten what it acknowledged.
