@@ -22,10 +22,10 @@ type shrinker interface {
 // what is kept for other nodes, and rewrites that. The node serves meanwhile. Each file is copied beside the old one, so
 // there must be room for what is left. An error leaves files that are whole.
 func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
-	if err := s.claim(); err != nil {
+	if err := s.claim(doesCompact); err != nil {
 		return c, err
 	}
-	defer s.changing.Unlock()
+	defer s.unclaim()
 	n := s.node.Load()
 	if n == nil || s.Err() != nil {
 		return c, ErrClosed

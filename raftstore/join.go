@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/client"
 )
 
 const (
@@ -22,6 +23,9 @@ const (
 // askThrough has the leader of another cluster do something, found through the member at an address.
 func (s *Store) askThrough(ctx context.Context, address string, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	h, err := s.greet(ctx, address)
+	if errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout) { // it is no node's peer port, perhaps
+		return out, fmt.Errorf("%w; is that its -peer address, not one of its -listen or -admin?", err)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -108,10 +112,10 @@ func (s *Store) joinRequest() memberRequest {
 // its own state: a node that has sessions refuses, unless discard is true. It returns when the node is a member, or with
 // ctx's error when that takes too long; the node goes on trying then.
 func (s *Store) Join(ctx context.Context, addresses []string, discard bool) error {
-	if err := s.claim(); err != nil {
+	if err := s.claim(doesJoin); err != nil {
 		return err
 	}
-	defer s.changing.Unlock()
+	defer s.unclaim()
 	if err := s.mayJoin(ctx, addresses); err != nil {
 		return err
 	}
@@ -237,10 +241,10 @@ func (s *Store) awaitMember(ctx context.Context) error {
 
 // Leave has this node leave its cluster: leadership is handed over, the node removed, and the Store ends with ErrLeft.
 func (s *Store) Leave(ctx context.Context) error {
-	if err := s.claim(); err != nil {
+	if err := s.claim(doesLeave); err != nil {
 		return err
 	}
-	defer s.changing.Unlock()
+	defer s.unclaim()
 	n := s.node.Load()
 	switch len(n.servers()) {
 	case 0:

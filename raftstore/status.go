@@ -30,6 +30,7 @@ type Status struct {
 	Address   string `json:"address,omitempty"` // where other nodes reach it; empty without a peer port
 	Role      Role   `json:"role"`
 	Reason    string `json:"reason,omitempty"` // why it does not serve, when it does not
+	Doing     string `json:"doing,omitempty"`  // what it was told to do and has under way: compacting its files, joining a cluster, leaving its cluster
 	Voter     bool   `json:"voter"`
 	Leader    string `json:"leader,omitempty"`         // the leader's name, empty while there is none
 	LeaderAt  string `json:"leader_address,omitempty"` // the leader's peer address
@@ -72,6 +73,7 @@ func (s *Store) Status() Status {
 		Node:      id.Name,
 		Role:      RoleFollower,
 		Reason:    reason,
+		Doing:     s.underWay(),
 		Term:      n.raft.CurrentTerm(),
 		LastIndex: n.raft.LastIndex(),
 		Commit:    n.raft.CommitIndex(),

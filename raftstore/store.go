@@ -37,6 +37,7 @@ type Store struct {
 	reason   string // why it has not been taken into a cluster yet
 	err      error  // why the store has ended
 	ended    chan struct{}
+	doing    string     // which of those that hold changing is under way
 	changing sync.Mutex // held by Join and Leave, which change what this node is, and by Compact, which works on its files
 	deciding sync.Mutex // held by the leader while it changes the membership
 
@@ -212,14 +213,6 @@ func (s *Store) Close() error {
 		s.lock.Close()
 	})
 	return err
-}
-
-// claim locks changing for what must not run beside the others that do.
-func (s *Store) claim() error {
-	if !s.changing.TryLock() {
-		return refuse("this node is joining or leaving a cluster, or compacting its files")
-	}
-	return nil
 }
 
 // end notes why the store can't go on, once, and wakes whoever waits for it.

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/raftstore"
@@ -36,6 +38,10 @@ func convertLog(ctx context.Context, c *call) error {
 	}
 	done, err := raftstore.ConvertLog(ctx, c.data, to)
 	switch {
+	case errors.Is(err, raftstore.ErrForeign) && !there(c.data):
+		return config.Hint(fmt.Errorf("there is no directory %s", clean(c.data)), "-data names the node's data directory: what its dc_server has as -data.")
+	case errors.Is(err, os.ErrPermission):
+		return config.Hint(err, "The data directory belongs to the user that dc_server runs as: be that user, or root.")
 	case errors.Is(err, raftstore.ErrInUse):
 		return config.Hint(err, "A log is converted while its dc_server is stopped.")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -46,8 +52,31 @@ func convertLog(ctx context.Context, c *call) error {
 	return c.converted(done)
 }
 
+func there(dir string) bool {
+	_, err := os.Stat(dir)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
+// A conversion is what scripts are told of one.
+type conversion struct {
+	OK      bool   `json:"ok"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Entries uint64 `json:"entries"` // copied
+	First   uint64 `json:"first_index"`
+	Last    uint64 `json:"last_index"`
+	Bytes   int64  `json:"bytes"`
+}
+
 // converted tells of a conversion.
 func (c *call) converted(done raftstore.Conversion) error {
+	if c.json {
+		from := done.From
+		if !done.Done {
+			from = done.To
+		}
+		return c.print(conversion{true, from.String(), done.To.String(), done.Entries, done.First, done.Last, done.Bytes})
+	}
 	if !done.Done {
 		return c.done("The log in %s is of kind %s already.", clean(c.data), done.To)
 	}

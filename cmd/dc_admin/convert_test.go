@@ -67,6 +67,24 @@ func TestConvertLogNowhere(t *testing.T) {
 	}
 }
 
+func TestConvertLogOfNoDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none")
+	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil, io.Discard))
+	if want := "dc_admin: there is no directory " + dir + "\n-data names the node's data directory: what its dc_server has as -data.\n"; got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestConvertLogJSON(t *testing.T) {
+	dir, s := aNode(t)
+	s.Close()
+	for _, want := range []string{`"from": "bolt",` + "\n  " + `"to": "wal",`, `"from": "wal",` + "\n  " + `"to": "wal",` + "\n  " + `"entries": 0,`} {
+		if got := says(t, "-data", dir, "convert-log", "-to", "wal", "-json"); !strings.Contains(got, `"ok": true`) || !strings.Contains(got, want) {
+			t.Errorf("got %s", got)
+		}
+	}
+}
+
 func TestConvertLogGivenUp(t *testing.T) {
 	dir, s := aNode(t)
 	s.Close()

@@ -38,6 +38,17 @@ type command struct {
 	run      func(ctx context.Context, c *call) error
 }
 
+// goesOn tells what becomes of the command when its answer is not waited for any longer: empty for one that only looks.
+func (cmd *command) goesOn() string {
+	switch cmd.timeout {
+	case readTimeout:
+		return ""
+	case changeTimeout:
+		return fmt.Sprintf("A change that was asked for may still take place: \"%s members\" shows how things stand.", program)
+	}
+	return fmt.Sprintf("The node goes on with it: \"%s status\" says so until it is done. Stopping the node ends it, harmlessly.", program)
+}
+
 // commands are in the order of usage.
 func commands() []*command {
 	return []*command{statusCommand(), membersCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand(),
@@ -75,6 +86,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	for _, name := range set.UnknownVariables() {
+		fmt.Fprintf(stderr, "%s: %s in the environment is named like a flag, and there is none of that name\n", program, name)
+	}
+	if len(operands) > 0 && operands[0] == "help" {
+		if len(operands) > 1 {
+			if _, err := find(operands[1:]); err != nil {
+				return err
+			}
+		}
+		return set.PrintHelp(stdout, operands[1:])
+	}
 	cmd, err := find(operands)
 	if err != nil {
 		return err
@@ -97,7 +119,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	client := admin.NewClient(opts.connect.Dial)
 	defer client.Close()
 	err = cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.data, opts.to, opts.json, stdout, stderr})
-	return explain(err, opts.connect, timeout, cmd.timeout != readTimeout)
+	return explain(err, opts.connect, timeout, cmd.goesOn())
 }
 
 // onlyItsFlags refuses what another command takes.
@@ -140,7 +162,8 @@ func intro() string {
 		fmt.Fprintf(tw, "  %s\t%s\n", strings.TrimSpace(cmd.name+" "+cmd.operands), cmd.summary)
 	}
 	tw.Flush()
-	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" tells more about one.", program)
+	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" and \"%[1]s help COMMAND\" tell more about one.\n\n", program)
+	b.WriteString("ADDR is UNIX:PATH, or IP:HOST:PORT, where status and members can be asked for and nothing changed.")
 	return b.String()
 }
 
@@ -175,8 +198,8 @@ func names() string {
 	return strings.Join(names, ", ")
 }
 
-// explain adds to what went wrong what to do next, which differs for a change of the cluster.
-func explain(err error, at wire.Address, timeout time.Duration, change bool) error {
+// explain adds to what went wrong what to do next, and what goes on, if anything, when the answer did not come.
+func explain(err error, at wire.Address, timeout time.Duration, goesOn string) error {
 	var said *admin.Error
 	switch {
 	case err == nil:
@@ -186,8 +209,10 @@ func explain(err error, at wire.Address, timeout time.Duration, change bool) err
 			return config.Hint(said, "%s", said.Hint)
 		}
 		return said
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && goesOn == "":
 		return errors.New("interrupted")
+	case errors.Is(err, context.Canceled):
+		return config.Hint(errors.New("interrupted"), "%s", goesOn)
 	case errors.Is(err, admin.ErrUnreachable) && errors.Is(err, os.ErrPermission):
 		return config.Hint(err, "The socket belongs to the user that dc_server runs as: be that user, or root.")
 	case errors.Is(err, admin.ErrUnreachable):
@@ -201,11 +226,10 @@ func explain(err error, at wire.Address, timeout time.Duration, change bool) err
 		return config.Hint(fmt.Errorf("%v: %w", at, err), "%s", hint)
 	case errors.Is(err, context.DeadlineExceeded):
 		late := fmt.Errorf("%v: no answer within %v", at, timeout)
-		if !change {
+		if goesOn == "" {
 			return late
 		}
-		return config.Hint(late,
-			"A change that was asked for may still take place: \"%s members\" shows how things stand.", program)
+		return config.Hint(late, "%s", goesOn)
 	}
 	return err
 }

@@ -38,6 +38,7 @@ func TestMistakes(t *testing.T) {
 		"-json":                 "which command? It takes one of " + all,
 		"stat":                  `there is no command "stat": it takes one of ` + all,
 		"status -connect IP:9":  `-connect: address "IP:9": it names no host to connect to; it is for listening`,
+		"help stat":             `there is no command "stat": it takes one of ` + all,
 		"status now":            `status takes nothing after it, but there is "now"`,
 		"members all":           `members takes nothing after it, but there is "all"`,
 		"status -force":         "unknown flag -force",
@@ -62,9 +63,26 @@ func TestHelp(t *testing.T) {
 	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
 		got := helps(t, name, "-h")
 		golden(t, "help-"+name, got)
-		if again := helps(t, "-?", name, "word"); again != got {
-			t.Errorf("-? before %s gives other help than -h after it", name)
+		for _, args := range [][]string{{"-?", name, "word"}, {"help", name}, {"help", name, "-json"}} {
+			if again := helps(t, args...); again != got {
+				t.Errorf("%q gives other help than -h after %s", args, name)
+			}
 		}
+	}
+	if helps(t, "help") != helps(t, "-h") {
+		t.Error("help gives other help than -h")
+	}
+}
+
+func TestUnknownVariable(t *testing.T) {
+	t.Setenv("DC_ADMIN_CONECT", "UNIX:/x")
+	serve(t, &fakeNode{status: aFollower})
+	var notes bytes.Buffer
+	if err := run(t.Context(), []string{"status"}, io.Discard, &notes); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(notes.String(), "DC_ADMIN_CONECT") {
+		t.Errorf("said %q", &notes)
 	}
 }
 
@@ -165,6 +183,26 @@ func TestNoAnswer(t *testing.T) {
 	(<-held).Close()
 }
 
+// The node goes on with what its operator no longer waits for, and whoever asks for more is refused meanwhile.
+func TestCompactInterrupted(t *testing.T) {
+	for name, args := range map[string][]string{"interrupted": {"compact"}, "no answer within 20ms": {"compact", "-timeout", "20ms"}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		held := make(chan net.Conn, 10)
+		listener(t, func(c net.Conn) {
+			held <- c
+			if name == "interrupted" {
+				cancel()
+			}
+		})
+		got := fails(t, run(ctx, args, io.Discard, io.Discard))
+		if !strings.Contains(got, name+"\nThe node goes on with it: \"dc_admin status\" says so until it is done.") {
+			t.Errorf("%q: got %s", args, got)
+		}
+		(<-held).Close()
+		cancel()
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	held := make(chan net.Conn, 10)
@@ -172,7 +210,8 @@ func TestInterrupted(t *testing.T) {
 		held <- c
 		cancel()
 	})
-	if got := fails(t, run(ctx, []string{"leave"}, io.Discard, io.Discard)); got != "dc_admin: interrupted\n" {
+	want := "dc_admin: interrupted\nA change that was asked for may still take place: \"dc_admin members\" shows how things stand.\n"
+	if got := fails(t, run(ctx, []string{"leave"}, io.Discard, io.Discard)); got != want {
 		t.Errorf("got %s", got)
 	}
 	(<-held).Close()

@@ -13,8 +13,8 @@ func statusCommand() *command {
 	return &command{
 		name:    "status",
 		summary: "what this node is doing",
-		about: `Shows the node's own view: its part in the cluster, how far its log and its state are, how many
-sessions it has and the size of its files.`,
+		about: `Shows the node's own view: its part in the cluster, what it was told to do and has under way, how
+far its log and its state are, how many sessions it has, and the size of its files.`,
 		timeout: readTimeout,
 		run:     status,
 	}
@@ -38,13 +38,16 @@ func status(ctx context.Context, c *call) error {
 	if s.Reason != "" {
 		line("reason", "%s", clean(s.Reason))
 	}
+	if s.Doing != "" {
+		line("under way", "%s", clean(s.Doing))
+	}
 	line("sessions", "%s", sessions(s))
 	if s.Role != admin.RoleMemory {
 		line("address", "%s", orDash(s.Address))
 		line("leader", "%s", leader(s))
 		line("term", "%d", s.Term)
 		line("applied index", "%d (log %d, committed %d, on disk %d)", s.Applied, s.LastIndex, s.Commit, s.Flushed)
-		line("files", "state %s, log %s", size(s.StateSize), size(s.LogSize))
+		line("files", "state %s, log %s%s", size(s.StateSize), size(s.LogSize), logKind(s))
 		line("reads", "%s", orDash(s.Reads))
 	}
 	return tw.Flush()
@@ -58,6 +61,14 @@ func state(s raftstore.Status) string {
 		return clean(string(s.Role)) + ", voter"
 	}
 	return clean(string(s.Role)) + ", not a voter"
+}
+
+// logKind is for after the log's size.
+func logKind(s raftstore.Status) string {
+	if s.LogKind == "" {
+		return "" // a node of an older version
+	}
+	return " (" + clean(s.LogKind) + ")"
 }
 
 func sessions(s raftstore.Status) string {

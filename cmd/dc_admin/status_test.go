@@ -12,7 +12,7 @@ var aFollower = raftstore.Status{
 	Node: "n2", Address: "10.0.0.2:7001", Role: raftstore.RoleFollower, Voter: true,
 	Leader: "n1", LeaderAt: "10.0.0.1:7001", Term: 7,
 	LastIndex: 120345, Commit: 120345, Applied: 120344, Flushed: 120100,
-	Sessions: 34567, Limit: 1000000, StateSize: 45 << 20, LogSize: 1234567, Reads: "linearizable",
+	Sessions: 34567, Limit: 1000000, StateSize: 45 << 20, LogSize: 1234567, LogKind: "wal", Reads: "linearizable",
 }
 
 func TestStatus(t *testing.T) {
@@ -23,7 +23,10 @@ func TestStatus(t *testing.T) {
 	lost := aFollower
 	lost.Role, lost.Voter, lost.Leader, lost.LeaderAt = raftstore.RoleRemoved, false, "", ""
 	lost.Reason = "this node was removed from its cluster\x1b[31m\nby n1"
+	busy := aFollower
+	busy.Doing = "compacting its files"
 	for name, node := range map[string]admin.Node{
+		"status-busy":     &fakeNode{status: busy},
 		"status-follower": &fakeNode{status: aFollower},
 		"status-alone":    &fakeNode{status: alone},
 		"status-removed":  &fakeNode{status: lost},

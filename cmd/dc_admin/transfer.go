@@ -2,8 +2,15 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/distcache/distcache/internal/config"
+)
+
+// How long, and how often, a node is asked who leads now. A new leader makes itself known at once.
+const (
+	newsTimeout = 2 * time.Second
+	newsPause   = 20 * time.Millisecond
 )
 
 func transferCommand() *command {
@@ -19,19 +26,47 @@ maintenance of the leader; dc_server does it by itself when it is stopped by SIG
 }
 
 func transfer(ctx context.Context, c *call) error {
-	switch len(c.operands) {
-	case 0:
-		c.awaitsLeader(ctx)
-		if err := c.node.Transfer(ctx, ""); err != nil {
-			return err
-		}
-		return c.done("Leadership is handed over.")
-	case 1:
-		c.awaitsLeader(ctx)
-		if err := c.node.Transfer(ctx, c.operands[0]); err != nil {
-			return err
-		}
-		return c.done("Leadership is handed to %s.", clean(c.operands[0]))
+	if len(c.operands) > 1 {
+		return config.Usagef("transfer takes the name of at most one node, as \"%s members\" shows it", program)
 	}
-	return config.Usagef("transfer takes the name of at most one node, as \"%s members\" shows it", program)
+	name := ""
+	if len(c.operands) == 1 {
+		name = c.operands[0]
+	}
+	c.awaitsLeader(ctx)
+	before, err := c.node.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.node.Transfer(ctx, name); err != nil {
+		return err
+	}
+	if name != "" && name == before.Leader {
+		return c.done("%s leads already.", clean(name))
+	}
+	if name == "" {
+		name = c.newLeader(ctx, before.Leader)
+	}
+	if name == "" {
+		return c.done("Leadership is handed over.")
+	}
+	return c.done("Leadership is handed over to %s.", clean(name))
+}
+
+// newLeader is the leader's name once the node knows another than before, or empty if that takes too long.
+func (c *call) newLeader(ctx context.Context, before string) string {
+	ctx, cancel := context.WithTimeout(ctx, newsTimeout)
+	defer cancel()
+	t := time.NewTicker(newsPause)
+	defer t.Stop()
+	for {
+		if s, err := c.node.Status(ctx); err == nil && s.Leader != "" && s.Leader != before {
+			return s.Leader
+		}
+		select {
+		case <-ctx.Done():
+			return ""
+		case <-t.C:
+		}
+	}
 }
