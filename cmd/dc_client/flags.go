@@ -18,7 +18,7 @@ const intro = `usage: dc_client -server ADDR [flags]
 The local proxy of distcache clients: they connect here, and their requests go to a dc_server over one connection.
 
   one server      dc_client -server IP:cache1:9001
-  three           dc_client -server IP:cache1:9001 -server IP:cache2:9001 -server IP:cache3:9001
+  three           dc_client -server IP:cache1:9001,IP:cache2:9001,IP:cache3:9001
                   one is used, the first that can be; the others stand by
   before httpd    dc_client -server IP:cache1:9001 -mintimeout 300000
 
@@ -56,7 +56,7 @@ func (o *options) flags() *config.Set {
 	set.Millis(&o.idle, 0, mostIdle, "idle", "drop clients that have had no request open for so long; 0 is never")
 
 	set.Group("Servers")
-	set.Addresses(&o.servers, "server", "a dc_server to ask; may be repeated, in order of preference; needed", "connect")
+	set.Addresses(&o.servers, "server", "a dc_server to ask; several in order of preference, repeated or with commas between them; needed", "connect")
 	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry", "the longest wait between two attempts to connect to a server")
 
 	set.Group("Operation")
@@ -94,8 +94,14 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		}
 		opts.listen = append(opts.listen, at)
 	}
-	if err := config.NotItself(opts.listen, opts.servers); err != nil {
-		return nil, err
+	for _, err := range []error{
+		config.NotItself(opts.listen, opts.servers),
+		config.NoneTwice("-server", opts.servers),
+		config.NotTwice(config.Places("-listen", opts.listen), config.Places("-admin", opts.admin)),
+	} {
+		if err != nil {
+			return nil, err
+		}
 	}
 	return opts, nil
 }

@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestEveryFlag(t *testing.T) {
-	got, err := parse(strings.Fields(`-listen UNIX:/a -listen IP:9001 -server IP:a:1 -connect UNIX:/b -server IP:[::1]:2
+	got, err := parse(strings.Fields(`-listen UNIX:/a -listen IP:9001 -server IP:a:1,UNIX:/b -server IP:[::1]:2
 		-retry 1 -idle 60000 -timeout 900ms -mintimeout 300000 -admin UNIX:/x -admin IP:127.0.0.1:9100
 		-pidfile /p -killable -log-format json -log-level error`), io.Discard)
 	if err != nil {
@@ -104,6 +104,8 @@ func TestBadFlags(t *testing.T) {
 		"-server IP:cache:0":   `-server: address "IP:cache:0": port 0 is none to connect to`,
 		ok + "-server IP:localhost:2 -listen IP:2": "-server IP:localhost:2 is what -listen says, IP:2: it would ask itself",
 		"-server UNIX:/tmp/scache":                 "-server UNIX:/tmp/scache is what -listen says, UNIX:/tmp/scache: it would ask itself",
+		"-server IP:a:1,IP:b:1 -connect IP:a:1":    "-server IP:a:1 is given twice",
+		ok + "-listen IP:9 -admin IP:9":            "-listen IP:9 and -admin IP:9 are the same place: each needs one of its own",
 		ok + "-retry 0":                            `-retry takes a number of milliseconds from 1 to 3600000, not "0"`,
 		ok + "-retry 3600001":                      `-retry takes a number of milliseconds from 1 to 3600000, not "3600001"`,
 		ok + "-idle -1":                            `-idle takes a number of milliseconds from 0 to 31536000000, not "-1"`,

@@ -175,6 +175,5 @@ func (s *service) stop() error {
 	if s.proxy != nil {
 		s.proxy.Close()
 	}
-	s.log.Info("stopped")
 	return nil
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -302,5 +304,21 @@ func TestAddressInUse(t *testing.T) {
 			config.Exit(program, err, io.Discard) != 1 {
 			t.Errorf("got %v", err)
 		}
+	}
+}
+
+// A start that fails is not said to have stopped as well.
+func TestFailedStartIsSaidOnce(t *testing.T) {
+	var log bytes.Buffer
+	err := run(t.Context(), []string{"-server", "IP:127.0.0.1:1", "-listen", "UNIX:" + filepath.Join(t.TempDir(), "none", "s")}, io.Discard, &log)
+	if err == nil || strings.Contains(log.String(), "msg=stopped") {
+		t.Errorf("%v, and the log has\n%s", err, &log)
+	}
+	path := filepath.Join(t.TempDir(), "log")
+	if err := run(t.Context(), []string{"-server", "IP:127.0.0.1:1", "-listen", "UNIX:/none/there/s", "-log-file", path}, io.Discard, io.Discard); err == nil {
+		t.Error("it started")
+	}
+	if b, err := os.ReadFile(path); err != nil || strings.Count(string(b), "msg=stopped") != 1 || !strings.Contains(string(b), "level=ERROR msg=stopped") {
+		t.Errorf("%v, and the log file has\n%s", err, b)
 	}
 }

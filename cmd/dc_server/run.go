@@ -234,7 +234,6 @@ func (s *service) stop() error {
 			return fmt.Errorf("closing the store: %w", err)
 		}
 	}
-	s.log.Info("stopped")
 	return nil
 }
 

@@ -25,7 +25,8 @@ Stands between distcache clients and their server, passes everything on as it is
 for each request and each answer.
 
   what goes by            dc_snoop -listen UNIX:/tmp/scache -server IP:localhost:9001
-  only failing REMOVEs?   dc_snoop ... -op remove -format json | jq 'select(.status != "OK")'
+  only failing REMOVEs?   dc_snoop ... -op remove -format json |
+                              jq 'select(.event == "answer" and .status != "OK")'
   how long it takes       dc_snoop ... -quiet -stats -interval 5
 
 ADDR is IP:HOST:PORT, UNIX:PATH or FD:N, and to listen also IP:PORT for all interfaces.`
@@ -129,6 +130,9 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	}
 	if err := opts.server[0].CheckDial(); err != nil {
 		return nil, config.Usagef("-server: %w", err)
+	}
+	if err := config.NotTwice(config.Places("-listen", opts.listen)); err != nil {
+		return nil, err
 	}
 	return opts, config.NotItself(opts.listen, opts.server)
 }

@@ -69,7 +69,6 @@ func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Write
 		stop()
 		err = <-ended
 	}
-	p.Log.Info("stopped")
 	return err
 }
 

@@ -19,7 +19,9 @@ const intro = `usage: dc_test -connect ADDR [flags]
 Checks a dc_server or dc_client: random operations on sessions of its own, each answer held against
 what must be so. The first wrong answer ends it, with a report and exit status 1.
 
-With -bench it measures throughput and latency instead.`
+With -bench it measures throughput and latency instead.
+
+ADDR is IP:HOST:PORT, UNIX:PATH or FD:N.`
 
 // options are dc_test's flags.
 type options struct {
@@ -79,13 +81,13 @@ func newOptions() (*options, *config.Set) {
 			return err
 		})
 	set.Bool(&o.persistent, "persistent", "keep connections; without it every request has one of its own")
-	set.Uint64(&o.workers, loadtest.MaxWorkers, "workers",
-		fmt.Sprintf("how many work at the same time, each on sessions and a connection of its own; with -bench %d unless given", benchWorkers))
+	set.Count(&o.workers, loadtest.MaxWorkers, "workers",
+		fmt.Sprintf("how many work at the same time, each on sessions and a connection of its own, up to %d; with -bench %d unless given", loadtest.MaxWorkers, benchWorkers))
 	set.Group("Sessions")
-	set.Uint64(&o.sessions, maxSessions, "sessions",
+	set.Count(&o.sessions, maxSessions, "sessions",
 		fmt.Sprintf("how many each worker plays with; with -bench, how many are put there to be read by all, %d unless given", benchSessions))
-	set.Uint64(&o.dataMin, wire.MaxAddData, "datamin", "the fewest bytes of data in a session")
-	set.Uint64(&o.dataMax, wire.MaxAddData, "datamax", "the most bytes of data in a session")
+	set.Count(&o.dataMin, wire.MaxAddData, "datamin", "the fewest bytes of data in a session")
+	set.Count(&o.dataMax, wire.MaxAddData, "datamax", "the most bytes of data in a session")
 	seconds(set, &o.timeout, "timeout", fmt.Sprintf("the time sessions live, in seconds; with -bench %.0f unless given", benchTimeout.Seconds()))
 	seconds(set, &o.timeoutVar, "timevar", "by how many seconds that is longer or shorter, at random, but never below 0")
 	set.Group("Checking")
@@ -103,8 +105,8 @@ func newOptions() (*options, *config.Set) {
 		})
 	set.Func("size", "BYTES", fmt.Sprintf("a number of bytes from 1 to %d, or two as in 300-2000", wire.MaxAddData), "1024",
 		"the data in a session: its size, or least and greatest size", o.size.set)
-	set.Uint64(&o.pipeline, loadtest.MaxPipeline, "pipeline",
-		"requests in flight on each worker's connection; above 1, connections are kept as with -persistent")
+	set.Count(&o.pipeline, loadtest.MaxPipeline, "pipeline",
+		fmt.Sprintf("requests in flight on each worker's connection, up to %d; above 1, connections are kept as with -persistent", loadtest.MaxPipeline))
 	set.Bool(&o.json, "json", "print the result as JSON, with a time series in steps of "+loadtest.Interval.String())
 	set.String(&o.report, "report", "FILE", "the path of a file",
 		"write a page of HTML with throughput over time and the distribution of latencies drawn; it replaces a file that is there")
@@ -166,14 +168,6 @@ func (o *options) finish(set *config.Set) error {
 		}
 	}
 	switch {
-	case o.sessions == 0:
-		return config.Usagef("-sessions takes a number above 0")
-	case o.workers == 0:
-		return config.Usagef("-workers takes a number above 0")
-	case o.pipeline == 0:
-		return config.Usagef("-pipeline takes a number above 0")
-	case o.dataMin == 0:
-		return config.Usagef("-datamin takes a number above 0: a session is never empty")
 	case o.dataMax < o.dataMin:
 		return config.Usagef("-datamax takes a number not below -datamin, which is %d, not %d", o.dataMin, o.dataMax)
 	case o.timeout+o.timeoutVar > wire.MaxTimeout:

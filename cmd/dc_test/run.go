@@ -20,6 +20,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := config.NoOperands(operands); err != nil {
 		return err
 	}
+	for _, name := range set.UnknownVariables() {
+		fmt.Fprintf(stderr, "%s: %s in the environment is named like a flag, and there is none of that name\n", program, name)
+	}
 	if err := opts.finish(set); err != nil {
 		return err
 	}

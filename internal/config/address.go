@@ -1,6 +1,11 @@
 package config
 
-import "github.com/distcache/distcache/wire"
+import (
+	"regexp"
+	"strings"
+
+	"github.com/distcache/distcache/wire"
+)
 
 const takesAddress = "an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path"
 
@@ -19,8 +24,9 @@ func (s *Set) Address(p *wire.Address, deflt, name, usage string) (err error) {
 	return nil
 }
 
-// Addresses adds a flag that takes an address and may be repeated, under one name or several. In the environment and in a
-// file it takes several, with commas or white space between them; on the command line a path may so contain either.
+// Addresses adds a flag that takes an address and may be repeated, under one name or several. It takes several, with commas
+// between them; in the environment and in a file white space does as well. On the command line a path may contain both: a
+// comma ends an address there only where another one begins after it.
 func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string) {
 	var from source // of those in p
 	add := func(text string) error {
@@ -28,9 +34,9 @@ func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string
 			return nil
 		}
 		from = s.source
-		words := []string{text}
-		if s.source != commandLine {
-			words = Words(text)
+		words := Words(text)
+		if s.source == commandLine {
+			words = typedAddresses(text)
 		}
 		for _, word := range words {
 			a, err := wire.ParseAddress(word)
@@ -44,5 +50,23 @@ func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string
 	s.Func(name, "ADDR", takesAddress, "", usage, add)
 	for _, alias := range aliases {
 		s.Func(alias, "ADDR", takesAddress, "", "the same as -"+name, add)
+	}
+	for _, each := range append(aliases, name) {
+		s.value(each).many = true
+	}
+}
+
+// nextAddress is where an address begins after a comma.
+var nextAddress = regexp.MustCompile(`(?i), *(?:IP|IPv4|IPv6|UNIX|FD):`)
+
+// typedAddresses splits a word of the command line.
+func typedAddresses(text string) (words []string) {
+	for {
+		at := nextAddress.FindStringIndex(text)
+		if at == nil {
+			return append(words, text)
+		}
+		words = append(words, text[:at[0]])
+		text = strings.TrimLeft(text[at[0]+1:], " ")
 	}
 }

@@ -17,6 +17,7 @@ func TestAddresses(t *testing.T) {
 		want []string
 	}{
 		{name: "repeated, a path as it is meant", args: []string{"-listen", "UNIX:/a, b", "-listen=IP:9001"}, want: []string{"UNIX:/a, b", "IP:9001"}},
+		{name: "with commas", args: []string{"-listen", "IP:a:9001,ip:b:9001, UNIX:/a,b,UNIX:/c"}, want: []string{"IP:a:9001", "IP:b:9001", "UNIX:/a,b", "UNIX:/c"}},
 		{name: "environment", env: "IP:9001, UNIX:/a\nUNIX:/b", want: []string{"IP:9001", "UNIX:/a", "UNIX:/b"}},
 		{name: "file", file: "listen IP:9001,IP:9002\nlisten = UNIX:/a\n", want: []string{"IP:9001", "IP:9002", "UNIX:/a"}},
 		{name: "only the first source counts", args: []string{"-listen", "IP:9001"}, env: "IP:9002", want: []string{"IP:9001"}},

@@ -17,12 +17,14 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/peterbourgon/ff/v3"
@@ -133,7 +135,7 @@ func (s *Set) File() {
 		s.file = v
 		return nil
 	}, get: func() string { return s.file }},
-		`read settings from this file: a flag's name without the dash, white space or "=", its value; "#" starts a comment`)
+		`read settings from this file: a flag's name without the dash, white space or "=", its value; a line that begins with "#" is a comment`)
 }
 
 // Given tells whether a flag was set, from anywhere. It is for after Parse.
@@ -153,11 +155,9 @@ func (s *Set) Parse(args []string, stdout io.Writer) (operands []string, err err
 	operands, ask, err := s.arguments(args)
 	switch {
 	case ask == "version":
-		fmt.Fprintln(stdout, s.program, Version())
-		return operands, ErrDone
+		return operands, printed(stdout, func(w io.Writer) { fmt.Fprintln(w, s.program, Version()) })
 	case ask != "":
-		s.Help(stdout, operands)
-		return operands, ErrDone
+		return operands, s.PrintHelp(stdout, operands)
 	case err != nil:
 		return nil, &UsageError{err}
 	}
@@ -170,6 +170,39 @@ func (s *Set) Parse(args []string, stdout io.Writer) (operands []string, err err
 		return nil, &UsageError{s.explain(err)}
 	}
 	return operands, nil
+}
+
+// PrintHelp prints what is printed for -h, given the operands beside it. The error is [ErrDone], or that of w.
+func (s *Set) PrintHelp(w io.Writer, operands []string) error {
+	return printed(w, func(w io.Writer) { s.Help(w, operands) })
+}
+
+// printed writes to w what print prints.
+func printed(w io.Writer, print func(io.Writer)) error {
+	var b bytes.Buffer
+	print(&b)
+	if _, err := w.Write(b.Bytes()); err != nil {
+		return err
+	}
+	return ErrDone
+}
+
+// ConfigFile is the file that -config named, empty if there was none. It is for after Parse.
+func (s *Set) ConfigFile() string { return s.file }
+
+// UnknownVariables are those in the environment that are named like this tool's settings, and set none: most likely
+// they are spelled wrong. What sets variables by itself may name some so by chance, so that they are no mistake.
+func (s *Set) UnknownVariables() (names []string) {
+	known := map[string]bool{}
+	s.flags.VisitAll(func(f *flag.Flag) { known[s.Variable(f.Name)] = true })
+	for _, setting := range os.Environ() {
+		name, _, _ := strings.Cut(setting, "=")
+		if strings.HasPrefix(name, s.Variable("")) && !known[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // NoOperands is what a tool that takes none makes of them.
@@ -201,10 +234,10 @@ func (s *Set) arguments(args []string) (operands []string, ask string, first err
 			ask = name
 		case f == nil:
 			err = fmt.Errorf("unknown flag -%s", name)
-		case !has && f.Value.(*value).flag:
+		case !has && s.value(name).flag:
 			err = s.flags.Set(name, "true")
 		case !has && len(args) == 0:
-			err = fmt.Errorf("-%s needs a value: it takes %s", name, f.Value.(*value).takes)
+			err = fmt.Errorf("-%s needs a value: it takes %s", name, s.value(name).takes)
 		case !has:
 			val, args = args[0], args[1:]
 			fallthrough

@@ -146,6 +146,7 @@ func TestMistakes(t *testing.T) {
 		{name: "unknown setting", file: "colour red\n", want: `FILE:1: there is no setting "colour": a setting is a flag's name without the dash`},
 		{name: "unfinished setting", file: "wait\n", want: `FILE:1: wait needs a value: it takes a duration above 0 such as 2s or 500ms`},
 		{name: "file in file", file: "config other\n", want: `FILE:1: a file of settings cannot name another`},
+		{name: "twice in a file", file: "count 3\njoin a:1\njoin b:2\ncount 4\n", want: `FILE:4: count is there twice: line 1 has it too`},
 		{name: "no file", args: "-config /nonexistent/settings", want: "-config: there is no file /nonexistent/settings"},
 	}
 	for _, test := range tests {
@@ -201,7 +202,7 @@ Rest:
   -log-level debug|info|warn|error
                           the least that is logged (default info)
   -config FILE            read settings from this file: a flag's name without the dash, white space
-                          or "=", its value; "#" starts a comment
+                          or "=", its value; a line that begins with "#" is a comment
 
   -version                print the version
   -h, -help, -?           print this
@@ -221,6 +222,35 @@ func TestUsage(t *testing.T) {
 		if stdout.String() != wantUsage {
 			t.Errorf("%q: got\n%swant\n%s", args, &stdout, wantUsage)
 		}
+	}
+}
+
+type full struct{}
+
+var errFull = errors.New("no space left")
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+func TestHelpThatCannotBeWritten(t *testing.T) {
+	for _, arg := range []string{"-h", "-version"} {
+		_, set := newSettings()
+		if _, err := set.Parse([]string{arg}, full{}); !errors.Is(err, errFull) {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	t.Setenv("DC_TOOL_WAIT", "3s")
+	t.Setenv("DC_TOOL_WIAT", "3s")
+	t.Setenv("DC_TOOL_CUONT", "3")
+	t.Setenv("DC_TOOLBOX", "x")
+	_, set := newSettings()
+	if _, err := set.Parse(nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(set.UnknownVariables(), " "); got != "DC_TOOL_CUONT DC_TOOL_WIAT" {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/distcache/distcache/wire"
@@ -20,6 +21,8 @@ func ExplainListen(err error, path string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && path != "" && !isSocket(path):
 		return Hint(err, "Another file is in the way: remove it, or give another address.")
+	case errors.Is(err, fs.ErrNotExist) && path != "":
+		return Hint(err, "There is no directory %s: make it first, as with \"install -d %[1]s\".", filepath.Dir(path))
 	case errors.Is(err, syscall.EADDRINUSE):
 		return Hint(err, "Another process listens there: stop it, or give another address.")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -17,13 +17,14 @@ type value struct {
 	name  string
 	arg   string             // how usage names what it takes: ADDR
 	takes string             // the same in words, for errors: an address such as ...
-	set   func(string) error // its error, if it says more than takes does, or errTakes
+	set   func(string) error // its error, if it says more than takes does, or ErrTakes
 	get   func() string      // the default, for usage
 	flag  bool               // needs no value
+	many  bool               // may be repeated
 }
 
-// errTakes is a set function's error when there is no more to say than what the flag takes.
-var errTakes = errors.New("not that")
+// ErrTakes is a set function's error when there is no more to say than what the flag takes, which it is not.
+var ErrTakes = errors.New("not that")
 
 // A valueError is a value that its flag does not take.
 type valueError struct {
@@ -32,7 +33,7 @@ type valueError struct {
 }
 
 func (e *valueError) Error() string {
-	if e.err == errTakes {
+	if e.err == ErrTakes {
 		return fmt.Sprintf("-%s takes %s, not %q", e.name, e.takes, e.value)
 	}
 	return fmt.Sprintf("-%s takes %s: %v", e.name, e.takes, e.err)
@@ -79,7 +80,7 @@ func (s *Set) Bool(p *bool, name, usage string) {
 		case "0", "false", "no", "off":
 			*p = false
 		default:
-			err = errTakes
+			err = ErrTakes
 		}
 		return err
 	}}, usage)
@@ -89,7 +90,7 @@ func (s *Set) Bool(p *bool, name, usage string) {
 func (s *Set) String(p *string, name, arg, takes, usage string) {
 	s.add(name, &value{arg: arg, takes: takes, set: func(v string) error {
 		if v == "" {
-			return errTakes
+			return ErrTakes
 		}
 		*p = v
 		return nil
@@ -105,7 +106,19 @@ func (s *Set) Uint64(p *uint64, most uint64, name, usage string) {
 	s.add(name, &value{arg: "N", takes: takes, set: func(v string) error {
 		n, err := strconv.ParseUint(v, 10, 64)
 		if err != nil || n > most {
-			return errTakes
+			return ErrTakes
+		}
+		*p = n
+		return nil
+	}, get: func() string { return strconv.FormatUint(*p, 10) }}, usage)
+}
+
+// Count adds a flag that takes a whole number from 1 up to a greatest one.
+func (s *Set) Count(p *uint64, most uint64, name, usage string) {
+	s.add(name, &value{arg: "N", takes: fmt.Sprintf("a whole number from 1 to %d", most), set: func(v string) error {
+		n, err := strconv.ParseUint(v, 10, 64)
+		if err != nil || n < 1 || n > most {
+			return ErrTakes
 		}
 		*p = n
 		return nil
@@ -117,7 +130,7 @@ func (s *Set) Duration(p *time.Duration, name, usage string) {
 	s.add(name, &value{arg: "DURATION", takes: "a duration above 0 such as 2s or 500ms", set: func(v string) error {
 		d, err := time.ParseDuration(v)
 		if err != nil || d <= 0 {
-			return errTakes
+			return ErrTakes
 		}
 		*p = d
 		return nil
@@ -135,7 +148,7 @@ func (s *Set) Millis(p *time.Duration, least, most time.Duration, name, usage st
 	s.add(name, &value{arg: "MSECS", takes: takes, set: func(v string) error {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil || n < least.Milliseconds() || n > most.Milliseconds() {
-			return errTakes
+			return ErrTakes
 		}
 		*p = time.Duration(n) * time.Millisecond
 		return nil
@@ -146,7 +159,7 @@ func (s *Set) Millis(p *time.Duration, least, most time.Duration, name, usage st
 func (s *Set) Choice(p *string, words []string, name, usage string) {
 	s.add(name, &value{arg: strings.Join(words, "|"), takes: oneOf(words), set: func(v string) error {
 		if !slices.Contains(words, v) {
-			return errTakes
+			return ErrTakes
 		}
 		*p = v
 		return nil
@@ -184,6 +197,9 @@ func (s *Set) HostPorts(p *[]string, name, usage string) {
 	})
 }
 
+// value is a flag's, by name.
+func (s *Set) value(name string) *value { return s.flags.Lookup(name).Value.(*value) }
+
 // Func adds a flag whose text goes to a function. Its error, which need not repeat what the flag takes, is shown.
 func (s *Set) Func(name, arg, takes, deflt, usage string, set func(text string) error) {
 	s.add(name, &value{arg: arg, takes: takes, set: set, get: func() string { return deflt }}, usage)
@@ -192,10 +208,10 @@ func (s *Set) Func(name, arg, takes, deflt, usage string, set func(text string) 
 // List adds a flag that takes several words with commas or white space between them, and may be repeated: one is
 // called with each.
 func (s *Set) List(name, arg, takes, usage string, one func(word string) error) {
-	s.add(name, &value{arg: arg, takes: takes, set: func(v string) error {
+	s.add(name, &value{arg: arg, takes: takes, many: true, set: func(v string) error {
 		words := Words(v)
 		if len(words) == 0 {
-			return errTakes
+			return ErrTakes
 		}
 		for _, word := range words {
 			if err := one(word); err != nil {

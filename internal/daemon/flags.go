@@ -21,11 +21,23 @@ type Options struct {
 
 	logging *config.Logging
 	logFile string
+
+	set *config.Set // that these are flags of
+}
+
+// Files are those that the flags name, the one with the settings among them.
+func (o *Options) Files() (paths []string) {
+	for _, path := range []string{o.pidFile, o.logFile, o.set.ConfigFile()} {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // Flags adds the flags that daemons share to a tool's own, those of its log among them.
 func Flags(set *config.Set) *Options {
-	o := new(Options)
+	o := &Options{set: set}
 	set.Group("Daemon")
 	set.Bool(&o.detach, "daemon",
 		"run in the background, detached from the terminal; the command returns when the service is up, or with an error when it can't start")

@@ -93,7 +93,6 @@ func runTestDaemon(ctx context.Context, args []string, stdout, stderr io.Writer)
 		for _, l := range open {
 			l.Close()
 		}
-		p.Log.Info("stopped")
 		return nil
 	})
 }
@@ -158,6 +157,29 @@ func detached(t *testing.T, dir string, args ...string) int {
 		gone(t, pid)
 	})
 	return pid
+}
+
+// killLater has the process that a pidfile names ended at the test's end.
+func killLater(t *testing.T, pidFile string) {
+	t.Helper()
+	b, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		syscall.Kill(pid, syscall.SIGKILL)
+		gone(t, pid)
+	})
+}
+
+// flagsForTest is a tool with no flags but a daemon's.
+func flagsForTest() (*config.Set, *Options) {
+	set := config.New("testd", "")
+	return set, Flags(set)
 }
 
 // pidOf asks the small daemon who it is, and is 0 when it does not answer.

@@ -13,6 +13,7 @@ import (
 // Ready tells whoever waits that the service is up: systemd, and the process that started this one with -daemon. From
 // here on systemd's watchdog, if there is one, hears that the service is well as long as alive says so.
 func (p *Process) Ready(alive health.Check) error {
+	p.advise()
 	p.notify(sd.SdNotifyReady)
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil {

@@ -39,6 +39,7 @@ func Main(program string, run func(ctx context.Context, args []string, stdout, s
 type Process struct {
 	Log *slog.Logger
 
+	options  *Options
 	account  *account // nil: it stays who it is
 	access   access   // of clients' sockets
 	output   output   // where the log goes
@@ -47,6 +48,7 @@ type Process struct {
 	detached bool
 	pid      *pidFile
 	sockets  []string // that this process made
+	shared   string   // one of them that is for clients
 	remover  *remover
 	watchdog *watchdog
 	stopping bool
@@ -61,7 +63,7 @@ type Process struct {
 //	SIGHUP             open the log file anew; in the foreground without one: stop, as the terminal has gone
 //	SIGPIPE            nothing
 func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, service func(context.Context, *Process) error) (err error) {
-	p := new(Process)
+	p := &Process{options: o}
 	if p.account, err = o.resolveUser(); err != nil {
 		return err
 	}
@@ -85,6 +87,9 @@ func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, ser
 			return err
 		}
 	}
+	for _, name := range o.set.UnknownVariables() {
+		p.Log.Warn("a variable in the environment is named like a setting, and there is none of that name", "variable", name)
+	}
 	ctx, done := o.signals(ctx, p)
 	defer done()
 	err = service(ctx, p)
@@ -97,7 +102,11 @@ func (p *Process) Detached() bool { return p.detached }
 
 // Listen listens for clients. Unix sockets get the owner and the permissions that the flags say.
 func (p *Process) Listen(ctx context.Context, at wire.Address) (net.Listener, error) {
-	return p.listen(ctx, at, p.access)
+	l, err := p.listen(ctx, at, p.access)
+	if err == nil && at.Path() != "" {
+		p.shared = at.Path()
+	}
+	return l, err
 }
 
 // ListenPrivate listens for nobody but root and the user of this process, if at is a unix socket.
@@ -196,8 +205,11 @@ func (p *Process) Stopping() {
 // finish undoes what Run and Ready did.
 func (p *Process) finish(err error) {
 	p.Stopping()
-	if p.apart && err != nil {
-		p.Log.Error("stopped", "error", err) // nobody may be reading standard error
+	switch {
+	case err == nil:
+		p.Log.Info("stopped")
+	case p.apart: // nobody may be reading standard error
+		p.Log.Error("stopped", "error", err)
 	}
 	p.watchdog.close()
 	if p.pid != nil && !p.remover.remove(p.pid.path) {

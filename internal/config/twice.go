@@ -1,0 +1,86 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// A Place is an address that a flag has the tool listen on.
+type Place struct {
+	Flag string // with its dash
+	At   wire.Address
+}
+
+// Places are the addresses of one flag.
+func Places(flag string, addresses []wire.Address) (list []Place) {
+	for _, at := range addresses {
+		list = append(list, Place{flag, at})
+	}
+	return list
+}
+
+// NotTwice refuses two places where only one can listen, as far as the two show that: the second would find the first in
+// its way, and it would look like another process.
+func NotTwice(lists ...[]Place) error {
+	places := slices.Concat(lists...)
+	for i, p := range places {
+		for _, before := range places[:i] {
+			switch {
+			case !same(before.At, p.At):
+			case before.At == p.At && before.Flag == p.Flag:
+				return Usagef("%s %v is given twice", p.Flag, p.At)
+			default:
+				return Usagef("%s %v and %s %v are the same place: each needs one of its own", before.Flag, before.At, p.Flag, p.At)
+			}
+		}
+	}
+	return nil
+}
+
+// NoneTwice refuses servers that are given twice.
+func NoneTwice(flag string, addresses []wire.Address) error {
+	for i, at := range addresses {
+		if slices.Contains(addresses[:i], at) {
+			return Usagef("%s %v is given twice", flag, at)
+		}
+	}
+	return nil
+}
+
+// same tells whether two places to listen on are one: all interfaces have every host of theirs among them.
+func same(a, b wire.Address) bool {
+	if a.Path() != "" || b.Path() != "" {
+		return reaches(a, b)
+	}
+	host, port, ok := hostPort(a)
+	other, otherPort, ok2 := hostPort(b)
+	if !ok || !ok2 {
+		return a == b // descriptors
+	}
+	family, otherFamily := ipVersion(a), ipVersion(b)
+	if port != otherPort || port == "0" || family != 0 && otherFamily != 0 && family != otherFamily {
+		return false
+	}
+	return everyHost(host) || everyHost(other) || SameHost(host, other)
+}
+
+func everyHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
+}
+
+// ipVersion is 4 or 6 for an address of that version alone, 0 for one that may be of both.
+func ipVersion(a wire.Address) int {
+	host, _, _ := hostPort(a)
+	ip, err := netip.ParseAddr(host)
+	switch kind := a.String(); {
+	case strings.HasPrefix(kind, "IPv4:"), err == nil && ip.Unmap().Is4():
+		return 4
+	case strings.HasPrefix(kind, "IPv6:"), err == nil && !ip.IsUnspecified():
+		return 6
+	}
+	return 0
+}
