@@ -151,6 +151,9 @@ func (c Config) clusterID() string {
 
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
+// Validate is what Open says of settings before it looks at anything else: a *ConfigError, or nil.
+func (c Config) Validate() error { return c.withDefaults().validate() }
+
 func (c Config) validate() error {
 	bad := func(setting, problem string, args ...any) error {
 		return &ConfigError{Setting: setting, Problem: fmt.Sprintf(problem, args...)}

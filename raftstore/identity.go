@@ -104,7 +104,8 @@ func loadIdentity(dir, name string) (identity, error) {
 func checkEmpty(dir string) error {
 	for _, name := range append(logNames(), stateFile) {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return fmt.Errorf("%w: %s has %s but no %s", ErrForeign, dir, name, identityFile)
+			return fmt.Errorf("%w: %s has %s but no %s: put that file back, or empty the directory, so that the node starts anew or joins its cluster",
+				ErrForeign, dir, name, identityFile)
 		}
 	}
 	return nil

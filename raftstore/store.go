@@ -77,23 +77,9 @@ func Open(cfg Config) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
-	s.id, err = loadIdentity(s.cfg.Dir, s.cfg.Name)
-	if err != nil {
-		return err
-	}
-	switch s.id.Phase {
-	case phaseLeft:
-		return departed(ErrLeft, s.cfg.Dir)
-	case phaseRemoved:
-		return departed(ErrRemoved, s.cfg.Dir)
-	}
-	if s.id.Discard {
-		if err := s.discard(); err != nil {
-			return err
-		}
-	}
 	if s.cfg.Peer != "" {
-		// Requests are answered from here on, and wait for the node.
+		// Requests are answered from here on, and wait for the node. A peer address that is wrong leaves no node.json
+		// with what else may be wrong beside it.
 		ready := make(chan struct{})
 		defer close(ready)
 		s.mux, err = peernet.Listen(s.cfg.Network, s.cfg.Peer, s.log, func(nc net.Conn) {
@@ -109,6 +95,21 @@ func (s *Store) open() (err error) {
 		})
 		if err != nil {
 			return fmt.Errorf("listen for other nodes on %s: %w", s.cfg.Peer, err)
+		}
+	}
+	s.id, err = loadIdentity(s.cfg.Dir, s.cfg.Name)
+	if err != nil {
+		return err
+	}
+	switch s.id.Phase {
+	case phaseLeft:
+		return departed(ErrLeft, s.cfg.Dir)
+	case phaseRemoved:
+		return departed(ErrRemoved, s.cfg.Dir)
+	}
+	if s.id.Discard {
+		if err := s.discard(); err != nil {
+			return err
 		}
 	}
 	if err := s.startNode(); err != nil {

@@ -54,18 +54,13 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	if len(opts.ownJoin) > 0 {
 		log.Warn("-join has this node's own address, which is left out", "address", strings.Join(opts.ownJoin, ","), "others", strings.Join(opts.join, ","))
 	}
-	store, err := raftstore.Open(raftstore.Config{
-		Dir:       opts.data,
-		Name:      opts.node,
-		Peer:      opts.peer,
-		Advertise: opts.advertise,
-		Cluster:   opts.cluster,
-		Join:      opts.join,
-		Sessions:  opts.sessions,
-		Reads:     opts.reads,
-		RaftLog:   opts.raftLog,
-		Logger:    log,
-	})
+	if info, err := os.Stat(opts.data); err == nil && info.Mode().Perm()&0o077 != 0 {
+		log.Warn("others than its owner have access to the data directory, which is for secrets: it should have mode 700",
+			"data", opts.data, "mode", fmt.Sprintf("%o", info.Mode().Perm()))
+	}
+	cfg := opts.store()
+	cfg.Logger = log
+	store, err := raftstore.Open(cfg)
 	var network *net.OpError
 	switch {
 	case errors.As(err, &network) && network.Op == "listen":

@@ -84,14 +84,18 @@ func (o *options) flags() *config.Set {
 	set.Func("reads", "linearizable|leader|local", "linearizable, leader or local", o.reads.String(),
 		"linearizable: a read sees every write acknowledged before it, on any node; leader: faster, but a leader just deposed may for a moment answer from before; local: whatever this node has",
 		func(text string) (err error) {
-			o.reads, err = raftstore.ParseReadMode(text)
-			return err
+			if o.reads, err = raftstore.ParseReadMode(text); err != nil {
+				return config.ErrTakes
+			}
+			return nil
 		})
 	set.Func("raft-log", "bolt|wal", "bolt or wal", o.raftLog.String(),
 		"what the log of writes is kept in: bolt: one bbolt file; wal: files that are only appended to, for one sync of the disk per write instead of two; \"dc_admin convert-log\" makes one of the other",
 		func(text string) (err error) {
-			o.raftLog, err = raftstore.ParseLogKind(text)
-			return err
+			if o.raftLog, err = raftstore.ParseLogKind(text); err != nil {
+				return config.ErrTakes
+			}
+			return nil
 		})
 
 	set.Group("Cluster")
@@ -136,7 +140,10 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen IP:127.0.0.1:9001 or -listen UNIX:/run/distcache.sock")
 	}
 	if opts.memory {
-		return opts, memoryAlone(set)
+		if err := memoryAlone(set); err != nil {
+			return nil, err
+		}
+		return opts, opts.places()
 	}
 	if opts.node == "" {
 		return nil, config.Usagef("-node is needed, as this host has no name")
@@ -151,7 +158,38 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		}
 		opts.admin = append(opts.admin, at)
 	}
-	return opts, nil
+	if err := opts.places(); err != nil {
+		return nil, err
+	}
+	return opts, opts.explain(opts.store().Validate())
+}
+
+// places refuses addresses that are in each other's way.
+func (o *options) places() error {
+	var peer []config.Place
+	if o.peer != "" {
+		at, err := wire.ParseAddress("IP:" + o.peer)
+		if err != nil {
+			return config.Usagef("-peer: %w", err)
+		}
+		peer = config.Places("-peer", []wire.Address{at})
+	}
+	return config.NotTwice(config.Places("-listen", o.listen), config.Places("-admin", o.admin), peer)
+}
+
+// store is the configuration of the node.
+func (o *options) store() raftstore.Config {
+	return raftstore.Config{
+		Dir:       o.data,
+		Name:      o.node,
+		Peer:      o.peer,
+		Advertise: o.advertise,
+		Cluster:   o.cluster,
+		Join:      o.join,
+		Sessions:  o.sessions,
+		Reads:     o.reads,
+		RaftLog:   o.raftLog,
+	}
 }
 
 // memoryAlone refuses the flags that -memory makes void.

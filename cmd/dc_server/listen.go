@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -16,6 +17,11 @@ import (
 
 // listen opens all listeners and serves none.
 func (s *service) listen(ctx context.Context) error {
+	if !s.opts.memory {
+		if err := s.opts.checkPlace(ctx); err != nil {
+			return err
+		}
+	}
 	for _, at := range s.opts.listen {
 		l, err := s.process.Listen(ctx, at)
 		if err != nil {
@@ -41,11 +47,41 @@ func (s *service) listen(ctx context.Context) error {
 	return nil
 }
 
+// checkPlace looks at what may be wrong with the data directory and the peer address before anything is made: what a
+// mistake leaves would be in the way of the start that mends it.
+func (o *options) checkPlace(ctx context.Context) error {
+	var known []os.FileInfo
+	for _, path := range append(o.daemon.Files(), "/dev/stdout", "/dev/stderr") {
+		if info, err := os.Stat(path); err == nil {
+			known = append(known, info)
+		}
+	}
+	if err := raftstore.CheckDir(o.data, known...); err != nil {
+		if errors.Is(err, raftstore.ErrForeign) {
+			return config.Hint(err, "-data takes a directory for this node alone: one that is empty, or not there yet.")
+		}
+		return explainData(err)
+	}
+	host, _, err := net.SplitHostPort(o.peer)
+	if err != nil || host == "" {
+		return nil // Open knows better
+	}
+	if _, err := net.DefaultResolver.LookupHost(ctx, host); err != nil {
+		return fmt.Errorf("-peer %s: %w", o.peer, err)
+	}
+	return nil
+}
+
 // cannotAdmin is config.CannotListen for an admin address. The socket in the data directory belongs to another process
-// when it is in use, and with it the directory.
+// when it is in use, and with it the directory; a user who may not make it may not use the directory.
 func (s *service) cannotAdmin(at wire.Address, err error) error {
-	if !s.opts.memory && filepath.Dir(at.Path()) == filepath.Clean(s.opts.data) && errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: %s", raftstore.ErrInUse, s.opts.data)
+	if !s.opts.memory && at.Path() != "" && filepath.Dir(filepath.Clean(at.Path())) == filepath.Clean(s.opts.data) {
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			return fmt.Errorf("%w: %s", raftstore.ErrInUse, s.opts.data)
+		case errors.Is(err, os.ErrPermission):
+			return explainData(fmt.Errorf("data directory: %s: %w", s.opts.data, os.ErrPermission))
+		}
 	}
 	return config.CannotListen("-admin", at, err)
 }

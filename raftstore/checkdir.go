@@ -1,0 +1,46 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// CheckDir refuses, with ErrForeign, a data directory that is no node's and is not empty either: it was most likely given
+// by mistake. Besides what a node makes, names that begin with a dot, lost+found, sockets and the files known to the caller
+// may be there. It is for before Open, and makes nothing; a directory that is not there is no error.
+func CheckDir(dir string, known ...os.FileInfo) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	own := append(logNames(), identityFile, stateFile, snapshotDir, lockFile, "lost+found")
+	var strange []string
+	for _, e := range entries {
+		if e.Name() == identityFile {
+			return nil
+		}
+		if strings.HasPrefix(e.Name(), ".") || e.Type() == fs.ModeSocket || slices.Contains(own, e.Name()) {
+			continue
+		}
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		if err == nil && slices.ContainsFunc(known, func(k os.FileInfo) bool { return os.SameFile(k, info) }) {
+			continue
+		}
+		strange = append(strange, e.Name())
+	}
+	if len(strange) == 0 {
+		return nil
+	}
+	if len(strange) > 3 {
+		strange = append(strange[:3], "…")
+	}
+	return fmt.Errorf("%w: %s is no node's: it has %s, and no %s", ErrForeign, dir, strings.Join(strange, ", "), identityFile)
+}
