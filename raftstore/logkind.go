@@ -129,7 +129,7 @@ func openLogFile(path string, kind LogKind, log *slog.Logger, covered func() uin
 	if err != nil {
 		return nil, err
 	}
-	return &summedLog{f}, nil
+	return &summedLog{f, path}, nil
 }
 
 // logSize is the size of the log's file or files.

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type watchedLog struct {
 	began   atomic.Pointer[time.Time] // of the write under way, nil when there is none
 	bytes   atomic.Int64              // of entries after the last snapshot when the node started, and of those stored since
 	started atomic.Bool               // Raft has read what was there
+	broken  atomic.Pointer[error]     // the first error of the disk, or damage that was read
 	stop    chan struct{}
 	once    sync.Once
 	done    chan struct{}
@@ -73,20 +75,47 @@ func (w *watchedLog) timed(write func() error) error {
 	w.began.Store(&began)
 	defer w.began.Store(nil)
 	if err := write(); err != nil {
-		w.fail(fmt.Errorf("%w: write to the log: %w", ErrDisk, err))
+		w.breaks(fmt.Errorf("%w: write to the log: %w", ErrDisk, err))
 		return err
 	}
 	w.counters.logNanos.add(int64(time.Since(began)))
 	return nil
 }
 
+// breaks ends the node for an error of the disk, unless the log is being closed.
+func (w *watchedLog) breaks(err error) {
+	w.broken.CompareAndSwap(nil, &err)
+	select {
+	case <-w.stop:
+	default:
+		w.fail(err)
+	}
+}
+
+// why is what broke the log, nil when nothing did.
+func (w *watchedLog) why() error {
+	if err := w.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// endRaft ends the goroutine of Raft's that is not to come back from an error, because it would panic. What waits for that
+// goroutine to end, as closing the node does, need not wait. When Raft is being started it has the caller's goroutine, and
+// does panic; startRaft knows of that.
+func (w *watchedLog) endRaft() {
+	if w.started.Load() {
+		runtime.Goexit()
+	}
+}
+
 // GetLog reads an entry, and ends the node when the disk has changed it: a leader would pass it on. Raft reads all those
 // after the last snapshot when it starts: they count as grown.
 func (w *watchedLog) GetLog(index uint64, l *raft.Log) error {
 	if err := w.LogStore.GetLog(index, l); err != nil {
-		if errors.Is(err, ErrDisk) && w.started.Load() {
-			w.fail(err)
-			select {} // Raft would panic; it does when it starts, and startRaft knows of that
+		if errors.Is(err, ErrDisk) {
+			w.breaks(err)
+			w.endRaft()
 		}
 		return err
 	}
@@ -140,10 +169,14 @@ func (v votes) SetUint64(key []byte, value uint64) error {
 	return v.written(func() error { return v.w.stable.SetUint64(key, value) })
 }
 
-// written does not come back from an error: Raft would panic. The process is about to end, and says why.
+// written does not come back from an error, see endRaft.
 func (v votes) written(write func() error) error {
-	if v.late.Drain() != nil || v.w.timed(write) != nil {
-		select {}
+	err := v.late.Drain()
+	if err == nil {
+		err = v.w.timed(write)
 	}
-	return nil
+	if err != nil {
+		v.w.endRaft()
+	}
+	return err
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 // memoryLog is a log whose entries and values a test can change.
@@ -26,7 +28,7 @@ func (m memoryLog) Get(key []byte) ([]byte, error) {
 	if v, ok := m.values[string(key)]; ok {
 		return bytes.Clone(v), nil
 	}
-	return nil, errors.New("not found")
+	return nil, raftboltdb.ErrKeyNotFound
 }
 
 // Whatever a disk changes in an entry, its place and kind too, is found out when the entry is read.
@@ -37,7 +39,7 @@ func TestChangedLogEntryIsFound(t *testing.T) {
 		"no-op":         {Index: 7, Term: 3, Type: raft.LogNoop},
 	} {
 		m := memoryLog{InmemStore: raft.NewInmemStore()}
-		l := &summedLog{m}
+		l := &summedLog{logFiles: m}
 		before := e
 		if err := l.StoreLog(&e); err != nil {
 			t.Fatal(err)
@@ -81,7 +83,7 @@ func TestChangedLogEntryIsFound(t *testing.T) {
 
 // An entry in another's place is not that one.
 func TestLogEntryInAnothersPlaceIsFound(t *testing.T) {
-	l := &summedLog{misplaced{memoryLog{InmemStore: raft.NewInmemStore()}}}
+	l := &summedLog{logFiles: misplaced{memoryLog{InmemStore: raft.NewInmemStore()}}}
 	if err := l.StoreLogs([]*raft.Log{{Index: 1, Term: 1}, {Index: 2, Term: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -98,9 +100,9 @@ func (m misplaced) GetLog(index uint64, e *raft.Log) error { return m.memoryLog.
 // A vote that the disk has changed is none.
 func TestChangedVoteIsFound(t *testing.T) {
 	m := memoryLog{InmemStore: raft.NewInmemStore(), values: map[string][]byte{}}
-	l := &summedLog{m}
+	l := &summedLog{logFiles: m}
 	term, candidate := []byte("CurrentTerm"), []byte("LastVoteCand")
-	if _, err := l.GetUint64(term); err == nil || err.Error() != "not found" {
+	if _, err := l.GetUint64(term); !errors.Is(err, raftboltdb.ErrKeyNotFound) || errors.Is(err, ErrDisk) {
 		t.Errorf("a term that isn't there: %v", err)
 	}
 	if err := errors.Join(l.SetUint64(term, 1<<40+5), l.Set(candidate, []byte("n1"))); err != nil {
@@ -131,5 +133,40 @@ func TestChangedVoteIsFound(t *testing.T) {
 	m.values[string(term)], m.values[string(candidate)] = whole[string(candidate)], whole[string(term)]
 	if err := check(); !errors.Is(err, ErrDisk) {
 		t.Errorf("values in each other's place: %v", err)
+	}
+}
+
+// brokenLog is a log that can't be read.
+type brokenLog struct {
+	memoryLog
+	err error
+}
+
+func (b brokenLog) FirstIndex() (uint64, error)      { return 0, b.err }
+func (b brokenLog) LastIndex() (uint64, error)       { return 0, b.err }
+func (b brokenLog) GetLog(uint64, *raft.Log) error   { return b.err }
+func (b brokenLog) Get([]byte) ([]byte, error)       { return nil, b.err }
+func (b brokenLog) GetUint64([]byte) (uint64, error) { return 0, b.err }
+
+// Whatever can't be read of the log is the disk's fault, and said with the file's name; what isn't there is none.
+func TestUnreadableLogIsTheDisks(t *testing.T) {
+	reads := map[string]func(l *summedLog) error{
+		"FirstIndex": func(l *summedLog) error { _, err := l.FirstIndex(); return err },
+		"LastIndex":  func(l *summedLog) error { _, err := l.LastIndex(); return err },
+		"GetLog":     func(l *summedLog) error { return l.GetLog(1, new(raft.Log)) },
+		"Get":        func(l *summedLog) error { _, err := l.Get([]byte("LastVoteCand")); return err },
+		"GetUint64":  func(l *summedLog) error { _, err := l.GetUint64([]byte("CurrentTerm")); return err },
+	}
+	for name, read := range reads {
+		cause := errors.New("msgpack decode error")
+		err := read(&summedLog{brokenLog{err: cause}, "/data/raft.db"})
+		if !errors.Is(err, ErrDisk) || !errors.Is(err, cause) || !strings.Contains(err.Error(), "/data/raft.db") {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, missing := range []error{raft.ErrLogNotFound, raftboltdb.ErrKeyNotFound} {
+			if err := read(&summedLog{brokenLog{err: missing}, "/data/raft.db"}); err != missing {
+				t.Errorf("%s: %v, where nothing is there: %v", name, err, missing)
+			}
+		}
 	}
 }

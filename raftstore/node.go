@@ -55,7 +55,7 @@ type node struct {
 
 	// cluster is the number of the cluster that the node belongs to, see clusterNumber.
 	cluster atomic.Uint64
-	// serving is the term in which this node leads and has applied an entry of its own, 0 otherwise.
+	// serving is the last term in which this node has led and applied an entry of its own, see leads.
 	serving atomic.Uint64
 	// changed is closed and replaced when the leader, or what this node knows of it, changes.
 	mu      sync.Mutex
@@ -65,7 +65,10 @@ type node struct {
 	observed  chan raft.Observation
 	trimAsked chan chan<- error
 	stop      chan struct{}
-	once      sync.Once
+	shut      raft.Future // of Raft, once it is being stopped
+	halting   sync.Once
+	silencing sync.Once
+	closing   sync.Once
 	wg        sync.WaitGroup
 }
 
@@ -160,15 +163,14 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 	return nil
 }
 
-// startRaft starts Raft, which panics when it can't read its log.
+// startRaft starts Raft, which panics when it can't read its log, or write its term.
 func (n *node) startRaft(m raft.FSM, log raft.LogStore, snapshots raft.SnapshotStore) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			cause, ok := p.(error)
-			if !ok || !errors.Is(cause, ErrDisk) {
-				panic(p)
-			}
+		p := recover()
+		if cause := n.logs.why(); cause != nil {
 			err = cause
+		} else if p != nil {
+			panic(p)
 		}
 	}()
 	n.raft, err = raft.NewRaft(raftConfig(n.cfg), m, log, votes{n.logs, n.late}, snapshots, n.transport)
@@ -196,7 +198,7 @@ func newTransport(cfg Config, layer *peernet.Layer, durable func(uint64) error) 
 		return t
 	}
 	return peernet.Transport{Durable: durable, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  layer,
+		Stream:  newRaftLayer(layer),
 		MaxPool: transportPool,
 		Timeout: transportTimeout,
 		Logger:  raftLogger(cfg.Logger),
@@ -277,17 +279,13 @@ func checkFiles(m *state.Machine, log logFiles, kind LogKind, snapshots *snapsto
 // close stops Raft and closes the files. It may be called twice. An error is that of the files.
 func (n *node) close() error {
 	var err error
-	n.once.Do(func() {
-		close(n.stop)
-		n.raft.DeregisterObserver(n.observer)
-		shut := n.raft.Shutdown()
-		err = bounded(closeBound, shut.Error)
+	n.closing.Do(func() {
+		n.halt()
+		err = bounded(closeBound, n.shut.Error)
 		if t, ok := n.transport.(peernet.Transport); ok {
 			t.CloseStreams()
 		}
-		n.batcher.close()
-		n.reads.close()
-		n.indexes.close()
+		n.silence()
 		n.wg.Wait()
 		err = errors.Join(err, n.late.Close())
 		n.logs.close()
@@ -339,7 +337,7 @@ func (n *node) lead() {
 			if wait := n.dropDue(); wait < dropTick {
 				due = time.After(wait)
 			}
-			if n.serving.Load() == 0 {
+			if !n.leads() {
 				n.takeOver() // the first attempt failed
 			}
 		}
@@ -353,10 +351,20 @@ func (n *node) takeOver() {
 	term := n.raft.CurrentTerm()
 	n.batcher.propose(waiterFunc(func(_ wire.Status, err error) {
 		if err == nil && n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
-			n.serving.Store(term)
+			n.serve(term)
 			n.tell()
 		}
 	}))
+}
+
+// serve notes the term in which this node leads, unless it has led in a later one since that was found.
+func (n *node) serve(term uint64) {
+	for {
+		now := n.serving.Load()
+		if now >= term || n.serving.CompareAndSwap(now, term) {
+			return
+		}
+	}
 }
 
 // dropDue proposes an entry when there are sessions that the next one will drop. Otherwise it gives the time until there is

@@ -116,6 +116,7 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	s.wg.Go(s.watchMembership)
+	s.wg.Go(s.watchDisk)
 	return nil
 }
 
@@ -130,9 +131,9 @@ func (s *Store) startNode() error {
 	if s.mux != nil {
 		layer = s.mux.Layer(peernet.Self{Name: s.cfg.Name, Address: s.cfg.Advertise, Cluster: s.clusterName})
 	}
-	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex}, s.end)
+	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex}, func(err error) { s.end(s.cfg.advise(err)) })
 	if err != nil {
-		return err
+		return s.cfg.advise(err)
 	}
 	if layer != nil {
 		s.wg.Go(func() { s.watchLeader(n) })
@@ -186,7 +187,14 @@ func (s *Store) address() raft.ServerAddress {
 
 // bootstrap makes an empty node the member of a new cluster, and notes that before anything is acknowledged.
 func (s *Store) bootstrap(n *node, c raft.Configuration) error {
-	err := n.raft.BootstrapCluster(c).Error()
+	done := make(chan error, 1)
+	go func() { done <- n.raft.BootstrapCluster(c).Error() }()
+	var err error
+	select {
+	case err = <-done:
+	case <-s.ended: // Raft has no answer when its disk has failed
+		return s.Err()
+	}
 	if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
 		return fmt.Errorf("start a new cluster: %w", err)
 	}

@@ -1,0 +1,30 @@
+package raftstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/walfile"
+)
+
+// advise says what to do about files that are damaged, after what is wrong with them.
+func (c Config) advise(err error) error {
+	var d *damage
+	if errors.As(err, &d) || errors.Is(err, boltfile.ErrDamaged) || errors.Is(err, walfile.ErrDamaged) {
+		return fmt.Errorf("%w; %s", err, c.startOver())
+	}
+	return err
+}
+
+// startOver says what to do with a directory that this node can't go on with. Nobody can make good a log: it has votes.
+func (c Config) startOver() string {
+	switch {
+	case c.Peer == "":
+		return fmt.Sprintf("empty %s and start the node again: it begins without sessions", c.Dir)
+	case len(c.Cluster) > 1 || len(c.Join) > 0:
+		return fmt.Sprintf("empty %s and start the node again: it joins its cluster anew and gets everything from the others", c.Dir)
+	default:
+		return fmt.Sprintf("empty %s and start the node with the address of another member to join; one that was alone starts without sessions", c.Dir)
+	}
+}
