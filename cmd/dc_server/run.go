@@ -237,8 +237,8 @@ func (s *service) stop() error {
 	return nil
 }
 
-// abandon stops without waiting for a disk that hangs: as long as this process lives, Raft's heartbeats go on, and no
-// other node takes a leader's place. What is left on disk is what a crash leaves.
+// abandon stops without waiting for a disk that may hang: the node has given up, and those who start it again should not
+// wait either. What is left on disk is what a crash leaves.
 func (s *service) abandon() error {
 	s.process.Stopping()
 	stopped := make(chan error, 1)
@@ -247,7 +247,7 @@ func (s *service) abandon() error {
 	case err := <-stopped:
 		return err
 	case <-time.After(hungTimeout):
-		return fmt.Errorf("not stopped after %v: the disk hangs", hungTimeout)
+		return fmt.Errorf("the files were not closed within %v", hungTimeout)
 	}
 }
 

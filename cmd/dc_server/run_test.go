@@ -366,7 +366,7 @@ func TestStoreHangs(t *testing.T) {
 	close(done)
 	err := <-p.ended
 	wantFailure(t, err, 1, "a write has not ended")
-	wantFailure(t, err, 1, "the disk hangs")
+	wantFailure(t, err, 1, "the files were not closed")
 }
 
 func TestOpenFileLimit(t *testing.T) {
