@@ -27,8 +27,9 @@ type ReadMode int
 const (
 	// ReadLinearizable sees every write that was acknowledged before the read began, on any node.
 	ReadLinearizable ReadMode = iota
-	// ReadLeader asks the leader without making sure that it still is: one that has been deposed and does not know it yet
-	// may answer from an old state, for as long as its lease lasts.
+	// ReadLeader spares the leader the question whether it still leads, for reads of its own clients: one that has been
+	// deposed and does not know it yet may answer them from an old state, for as long as its lease lasts. A follower's
+	// reads are linearizable. Each node may have another mode.
 	ReadLeader
 	// ReadLocal answers from whatever this node has, however old.
 	ReadLocal

@@ -4,13 +4,119 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/wire"
 )
+
+// Get returns a session's data; see [server.Store]. What it sees is Config.Reads' choice.
+func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
+	err = s.read(ctx, opGet, id, func(n *node) (err error) {
+		data, err = n.getLocal(id)
+		return err
+	}, func(body []byte) { data = body })
+	return data, err
+}
+
+// Have says whether there is a session; see [server.Store]. What it sees is Config.Reads' choice.
+func (s *Store) Have(ctx context.Context, id []byte) error {
+	return s.read(ctx, opHave, id, func(n *node) error { return n.haveLocal(id) }, func([]byte) {})
+}
+
+// read answers from this node's own state when that may be done, and otherwise has the leader answer.
+func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(*node) error, answered func([]byte)) error {
+	if err := wire.CheckID(id); err != nil {
+		return err
+	}
+	if s.cfg.Reads == ReadLocal {
+		return local(s.node.Load())
+	}
+	return s.retry(ctx, func(n *node) error {
+		if n.leads() {
+			if err := n.mayRead(ctx); err != nil {
+				return err
+			}
+			return local(n)
+		}
+		if !n.lags() {
+			index, err := n.indexes.wait(ctx)
+			if err != nil {
+				return err
+			}
+			if applied, _ := n.state.Applied(); applied >= index {
+				return local(n)
+			}
+		}
+		// What was committed last comes with the leader's next word, in some milliseconds: asking is quicker.
+		address, ok := n.leaderAddress()
+		if !ok {
+			return errRetry
+		}
+		body, err := s.readThere(ctx, n, address, op, id)
+		answered(body)
+		return err
+	})
+}
+
+// readThere has the leader at an address answer a read.
+func (s *Store) readThere(ctx context.Context, n *node, address string, op wire.Op, id []byte) ([]byte, error) {
+	payload := getBuffer()
+	defer putBuffer(payload)
+	*payload = append(n.vouch().append(n.appendCluster((*payload)[:0])), id...)
+	return s.peers.do(ctx, address, op, *payload)
+}
+
+// Prompt tells the listener which operations are answered without waiting: reads on a node that is its cluster's only
+// voter, or that answers from its own state.
+func (s *Store) Prompt(op wire.Op) bool {
+	if op != wire.OpGet && op != wire.OpHave {
+		return false
+	}
+	if s.cfg.Reads == ReadLocal {
+		return true
+	}
+	n := s.node.Load()
+	return n.leads() && !s.frozen.Load() && (s.cfg.Reads == ReadLeader || n.alone())
+}
+
+// mayRead returns nil when this node may answer a read of its own clients that arrived before the call, errRetry when it
+// does not lead.
+func (n *node) mayRead(ctx context.Context) error {
+	if n.cfg.Reads == ReadLeader {
+		if !n.leads() {
+			return errRetry
+		}
+		return nil
+	}
+	return n.confirm(ctx)
+}
+
+// lags tells whether this node has log entries that it has not applied, as it has while others write.
+func (n *node) lags() bool {
+	applied, _ := n.state.Applied()
+	return applied < n.raft.LastIndex()
+}
+
+func (n *node) getLocal(id []byte) ([]byte, error) {
+	data, found, err := n.state.Get(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, wire.NotOK
+	}
+	return data, nil
+}
+
+func (n *node) haveLocal(id []byte) error {
+	found, err := n.state.Have(id)
+	if err == nil && !found {
+		return wire.NotOK
+	}
+	return err
+}
 
 // termOf asks another node for its current term. It does not wait: answered is called, once, from another goroutine or
 // this one, and must not block. Who does not need the answer any more calls forget.
@@ -52,84 +158,6 @@ func (n *node) askIndex(ctx context.Context, ask func(context.Context, string, [
 
 // roundPatience is how long one round of questions may take.
 const roundPatience = time.Second
-
-// Rounds let reads that wait for the same question share its answer. A round is under way at a time, and serves the
-// reads that arrived before it began; those that arrive meanwhile wait for the next. The first of them asks.
-type rounds struct {
-	ask func(context.Context) (uint64, error)
-
-	mu      sync.Mutex
-	waiting []chan<- outcome
-	running bool
-	closed  bool
-	wg      sync.WaitGroup
-}
-
-type outcome struct {
-	index uint64
-	err   error
-}
-
-func newRounds(ask func(context.Context) (uint64, error)) *rounds { return &rounds{ask: ask} }
-
-// close has the reads that wait told to retry, and waits for the round that is under way.
-func (r *rounds) close() {
-	r.mu.Lock()
-	r.closed = true
-	waiting := r.waiting
-	r.waiting = nil
-	r.mu.Unlock()
-	for _, w := range waiting {
-		w <- outcome{err: errRetry}
-	}
-	r.wg.Wait()
-}
-
-// wait gives the answer of a round that began after the call.
-func (r *rounds) wait(ctx context.Context) (uint64, error) {
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return 0, errRetry
-	}
-	if !r.running {
-		r.running = true
-		r.wg.Add(1)
-		r.mu.Unlock()
-		index, err := r.ask(ctx)
-		r.next()
-		return index, err
-	}
-	answer := make(chan outcome, 1)
-	r.waiting = append(r.waiting, answer)
-	r.mu.Unlock()
-	select {
-	case o := <-answer:
-		return o.index, o.err
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-}
-
-// next ends a round, and has another goroutine make those that are waited for.
-func (r *rounds) next() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.waiting) == 0 {
-		r.running = false
-		r.wg.Done()
-		return
-	}
-	waiting := r.waiting
-	r.waiting = nil
-	go func() {
-		index, err := r.ask(context.Background())
-		for _, w := range waiting {
-			w <- outcome{index, err}
-		}
-		r.next()
-	}()
-}
 
 // confirm returns nil when this node may answer a read that arrived before the call, errRetry when it does not lead.
 func (n *node) confirm(ctx context.Context) error {
@@ -198,46 +226,11 @@ func (n *node) stillLeads(ctx context.Context, ask termOf) error {
 }
 
 // readIndex is the applied index that a node must have reached to answer a read that arrived before the call. The leader
-// gives it to a follower.
+// gives it to a follower. Whatever the leader's own reads wait for, the follower's may be linearizable.
 func (n *node) readIndex(ctx context.Context) (uint64, error) {
-	if err := n.mayRead(ctx); err != nil {
+	if err := n.confirm(ctx); err != nil {
 		return 0, err
 	}
 	index, _ := n.state.Applied()
 	return index, nil
-}
-
-// lags tells whether this node has log entries that it has not applied, as it has while others write.
-func (n *node) lags() bool {
-	applied, _ := n.state.Applied()
-	return applied < n.raft.LastIndex()
-}
-
-func (n *node) mayRead(ctx context.Context) error {
-	if n.cfg.Reads == ReadLeader {
-		if !n.leads() {
-			return errRetry
-		}
-		return nil
-	}
-	return n.confirm(ctx)
-}
-
-func (n *node) getLocal(id []byte) ([]byte, error) {
-	data, found, err := n.state.Get(id)
-	switch {
-	case err != nil:
-		return nil, err
-	case !found:
-		return nil, wire.NotOK
-	}
-	return data, nil
-}
-
-func (n *node) haveLocal(id []byte) error {
-	found, err := n.state.Have(id)
-	if err == nil && !found {
-		return wire.NotOK
-	}
-	return err
 }
