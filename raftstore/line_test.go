@@ -37,7 +37,9 @@ func TestLineIsBoundedInBytes(t *testing.T) {
 	if held := len(places) * len(data); held > maxLineBytes || held < maxLineBytes-maxLineBytes/64 {
 		t.Errorf("%d operations of %d bytes are in line, want those of %d bytes", len(places), len(data), maxLineBytes)
 	}
-	small := func() bool { return b.submit(removal("one that is small"), waiterFunc(func(wire.Status, error) {})) != nil }
+	small := func() bool {
+		return b.submit(removal("one that is small"), waiterFunc(func(wire.Status, error) {})) != nil
+	}
 	for b.line.Len() < maxLine && small() {
 	}
 	for _, p := range places[:len(places)/2] {

@@ -6,13 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
-	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/client"
 )
 
 // What nodes say to each other on a connection of wire frames of wire.ClassPeer. Integers are big-endian.
@@ -60,114 +56,6 @@ var (
 	peerRequests  = wire.Rules{Class: wire.ClassPeer, Ops: int(peerOps), MaxPayload: wire.MaxPayload + wire.MaxFrameData}
 	peerResponses = wire.Rules{Response: true, Class: wire.ClassPeer, Ops: int(peerOps), MaxPayload: wire.MaxPayload + wire.MaxFrameData}
 )
-
-const (
-	peerDialTimeout = time.Second
-	peerRedialPause = 50 * time.Millisecond // after a failed dial, before the next to the same address
-	peerInFlight    = 1 << 14
-	peerConns       = 64
-)
-
-// peers keeps one connection to each node that this one asks things.
-type peers struct {
-	network Network
-
-	mu     sync.Mutex
-	conns  map[string]*peerConn
-	closed bool
-}
-
-type peerConn struct {
-	mu     sync.Mutex
-	conn   *client.Conn
-	failed time.Time // when the last dial failed
-	err    error
-}
-
-func newPeers(network Network) *peers {
-	return &peers{network: network, conns: make(map[string]*peerConn)}
-}
-
-func (p *peers) close() {
-	p.mu.Lock()
-	p.closed = true
-	conns := p.conns
-	p.conns = nil
-	p.mu.Unlock()
-	for _, c := range conns {
-		c.close()
-	}
-}
-
-func (c *peerConn) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn != nil {
-		c.conn.Close()
-	}
-}
-
-// drop closes the connection to an address: requests under way there fail.
-func (p *peers) drop(address string) {
-	p.mu.Lock()
-	c := p.conns[address]
-	p.mu.Unlock()
-	if c == nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn != nil {
-		c.conn.Abort(errors.New("another node leads"))
-	}
-}
-
-// get finds a live connection to the address, or opens one.
-func (p *peers) get(ctx context.Context, address string) (*client.Conn, error) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, ErrClosed
-	}
-	c := p.conns[address]
-	if c == nil {
-		if len(p.conns) >= peerConns { // of nodes long gone, most of them; those in use come back
-			for _, old := range p.conns {
-				go old.close()
-			}
-			clear(p.conns)
-		}
-		c = &peerConn{}
-		p.conns[address] = c
-	}
-	p.mu.Unlock()
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.conn != nil && c.conn.Err() == nil {
-		return c.conn, nil
-	}
-	if c.err != nil && time.Since(c.failed) < peerRedialPause {
-		return nil, c.err
-	}
-	ctx, cancel := context.WithTimeout(ctx, peerDialTimeout)
-	defer cancel()
-	nc, err := peernet.DialPeer(ctx, p.network, address)
-	if err != nil {
-		c.err, c.failed = err, time.Now()
-		return nil, err
-	}
-	c.err = nil
-	c.conn = client.NewConn(nc, client.ConnConfig{Rules: peerResponses, MaxInFlight: peerInFlight})
-	p.mu.Lock()
-	closed := p.closed
-	p.mu.Unlock()
-	if closed {
-		c.conn.Close()
-		return nil, ErrClosed
-	}
-	return c.conn, nil
-}
 
 // ask sends a request and gives the answer's code and the rest of it.
 func (p *peers) ask(ctx context.Context, address string, op wire.Op, payload []byte) (code byte, body []byte, err error) {
@@ -247,30 +135,17 @@ func (p *peers) termOf(ctx context.Context, address string, answered func(vouch,
 			return func() { conn.Cancel(uid) }
 		}
 	}
-	go func() {
+	if !p.spawn(func() {
 		conn, err := p.get(ctx, address)
 		if err != nil {
 			answered(vouch{}, err)
 			return
 		}
 		parse(conn.Do(ctx, opTerm, nil))
-	}()
+	}) {
+		answered(vouch{}, ErrClosed)
+	}
 	return func() {} // ctx does that
-}
-
-// live is the connection to an address, if there is one already.
-func (p *peers) live(address string) *client.Conn {
-	p.mu.Lock()
-	c := p.conns[address]
-	p.mu.Unlock()
-	if c == nil || !c.mu.TryLock() {
-		return nil
-	}
-	defer c.mu.Unlock()
-	if c.conn == nil || c.conn.Err() != nil {
-		return nil
-	}
-	return c.conn
 }
 
 // readIndex asks the leader how far a node must have come to answer the reads that wait for this.

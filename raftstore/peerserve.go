@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
@@ -17,21 +18,28 @@ const (
 	peerMessageTimeout = 10 * time.Second // to finish a message, and to take an answer
 	peerCallTimeout    = 5 * time.Second  // for a read that a follower forwarded
 	memberCallTimeout  = 60 * time.Second // for a change of membership
+
+	peerMembers = 64 // questions about membership under way on a connection; they may be as long as an ADD
 )
 
 // servePeer answers the requests of another node on one connection. Writes are answered by the batcher, what is known
 // at once by the goroutine that reads; everything else runs in one of its own.
+//
+// It returns when its reads have ended. Changes of membership may wait for Raft: the store waits for them when it has
+// closed the node.
 func (s *Store) servePeer(nc net.Conn) {
-	defer nc.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	p := &peerServer{
 		s:      s,
 		remote: nc.RemoteAddr().String(),
 		ctx:    ctx,
 		slots:  make(chan struct{}, peerInFlight),
+		member: make(chan struct{}, peerMembers),
 		out:    peernet.NewWriter(nc, func() { nc.SetWriteDeadline(time.Now().Add(peerMessageTimeout)) }),
 	}
+	defer p.reads.Wait()
+	defer nc.Close() // which ends the writes
+	defer cancel()
 	r := wire.NewReader(nc, peerRequests)
 	for {
 		if err := r.Wait(); err != nil {
@@ -63,7 +71,9 @@ type peerServer struct {
 	remote string
 	ctx    context.Context
 	slots  chan struct{}
+	member chan struct{} // one element for each question about membership under way
 	out    *peernet.Writer
+	reads  sync.WaitGroup // they end with ctx
 }
 
 func (p *peerServer) handle(m *wire.Message) {
@@ -80,7 +90,7 @@ func (p *peerServer) handle(m *wire.Message) {
 			p.read(m, n, payload)
 		}
 	default:
-		go p.member(m)
+		p.askedMember(m)
 	}
 }
 
@@ -152,7 +162,7 @@ func (p *peerServer) write(m *wire.Message, n *node, payload []byte) {
 // read answers a question for a read index at once where the vouch that comes with it is enough. All else may take a while.
 func (p *peerServer) read(m *wire.Message, n *node, payload []byte) {
 	v, id, ok := parseVouch(payload)
-	if !ok {
+	if !ok || m.Op != opIndex && wire.CheckID(id) != nil { // whose whole payload would be held
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return
 	}
@@ -165,13 +175,13 @@ func (p *peerServer) read(m *wire.Message, n *node, payload []byte) {
 	}
 	switch {
 	case m.Op != opIndex:
-		go func() {
+		p.reads.Go(func() {
 			if !vouched() {
 				p.readLater(m, n, id)
 			}
-		}()
+		})
 	case !vouched():
-		go p.readLater(m, n, id)
+		p.reads.Go(func() { p.readLater(m, n, id) })
 	}
 }
 
@@ -216,8 +226,22 @@ func codeOf(err error) byte {
 	return codeFailed
 }
 
-// member answers questions about membership, in JSON.
-func (p *peerServer) member(m *wire.Message) {
+// askedMember answers a question about membership when that can be done.
+func (p *peerServer) askedMember(m *wire.Message) {
+	select {
+	case p.member <- struct{}{}:
+	default:
+		p.answer(m, codeRetry, nil)
+		return
+	}
+	p.s.wg.Go(func() {
+		defer func() { <-p.member }()
+		p.answerMember(m)
+	})
+}
+
+// answerMember answers questions about membership, in JSON.
+func (p *peerServer) answerMember(m *wire.Message) {
 	ctx, cancel := context.WithTimeout(p.ctx, memberCallTimeout)
 	defer cancel()
 	out, err := p.s.handleMember(ctx, m.Op, m.Payload)

@@ -1,0 +1,240 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/wire/client"
+)
+
+const (
+	peerDialTimeout = time.Second
+	peerRedialPause = 50 * time.Millisecond // after a failed dial, before the next to the same address
+	peerInFlight    = 1 << 14
+	peerConns       = 64
+)
+
+var (
+	errOtherLeader = errors.New("another node leads")
+	errGivenUp     = errors.New("connection given up")
+)
+
+// peers keeps one connection to each node that this one asks things.
+type peers struct {
+	network Network
+	ctx     context.Context // ends with close
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  map[string]*peerConn
+	closed bool
+}
+
+func newPeers(network Network) *peers {
+	p := &peers{network: network, conns: make(map[string]*peerConn)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+// close closes the connections and waits for what the peers have started. Requests under way fail, as do all later ones.
+func (p *peers) close() {
+	p.mu.Lock()
+	p.closed = true
+	conns := p.conns
+	p.conns = nil
+	p.mu.Unlock()
+	p.cancel()
+	for _, c := range conns {
+		c.close()
+	}
+	p.wg.Wait()
+}
+
+// spawn runs f in a goroutine for which close waits; false when it has been called.
+func (p *peers) spawn(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
+	}
+	p.wg.Go(f)
+	return true
+}
+
+// to is what there is of a connection to an address, nil after close.
+func (p *peers) to(address string) *peerConn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	c := p.conns[address]
+	if c == nil {
+		if len(p.conns) >= peerConns { // of nodes long gone, most of them; those in use come back
+			for _, old := range p.conns {
+				p.wg.Go(old.close)
+			}
+			clear(p.conns)
+		}
+		c = &peerConn{}
+		p.conns[address] = c
+	}
+	return c
+}
+
+// live is the connection to an address, if there is one already.
+func (p *peers) live(address string) *client.Conn {
+	p.mu.Lock()
+	c := p.conns[address]
+	p.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.live()
+}
+
+// drop closes the connection to an address: requests under way there fail, as do those that wait for it to be opened.
+func (p *peers) drop(address string) {
+	p.mu.Lock()
+	c := p.conns[address]
+	p.mu.Unlock()
+	if c != nil {
+		c.drop(errOtherLeader)
+	}
+}
+
+// get finds a live connection to the address, or waits until one has been opened, for as long as ctx allows.
+func (p *peers) get(ctx context.Context, address string) (*client.Conn, error) {
+	c := p.to(address)
+	if c == nil {
+		return nil, ErrClosed
+	}
+	conn, a, err := p.begin(c, address)
+	if a == nil {
+		return conn, err
+	}
+	select {
+	case <-a.done:
+		return a.conn, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// begin finds a live connection, or the attempt to open one that is to be waited for, which it begins unless one is
+// under way.
+func (p *peers) begin(c *peerConn, address string) (*client.Conn, *attempt, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conn := c.live(); conn != nil {
+		return conn, nil, nil
+	}
+	switch {
+	case c.closed:
+		return nil, nil, errGivenUp
+	case c.attempt != nil:
+		return nil, c.attempt, nil
+	case c.err != nil && time.Since(c.failed) < peerRedialPause:
+		return nil, nil, c.err
+	}
+	a, lost := &attempt{done: make(chan struct{})}, c.conn
+	if !p.spawn(func() { p.connect(address, c, a, lost) }) {
+		return nil, nil, ErrClosed
+	}
+	c.attempt, c.conn = a, nil
+	return nil, a, nil
+}
+
+// connect carries out an attempt. Its time limit is its own, not that of the call that happened to come first. The
+// connection before it is lost; this waits for its end.
+func (p *peers) connect(address string, c *peerConn, a *attempt, lost *client.Conn) {
+	ctx, cancel := context.WithTimeout(p.ctx, peerDialTimeout)
+	nc, err := peernet.DialPeer(ctx, p.network, address)
+	cancel()
+	c.opened(a, nc, err)
+	if lost != nil {
+		lost.Close()
+	}
+}
+
+// A peerConn is the connection to one address. mu is held for moments only, whatever the network does.
+type peerConn struct {
+	mu      sync.Mutex
+	conn    *client.Conn
+	attempt *attempt // under way, instead of conn
+	closed  bool
+	failed  time.Time // when the last attempt failed
+	err     error     // of that
+}
+
+// An attempt to connect is shared by all that wait for it.
+type attempt struct {
+	done chan struct{} // closed when it has ended, with one of these
+	conn *client.Conn
+	err  error
+}
+
+func (a *attempt) end(conn *client.Conn, err error) {
+	a.conn, a.err = conn, err
+	close(a.done)
+}
+
+// live is the connection unless there is none or it is lost. Called with mu held.
+func (c *peerConn) live() *client.Conn {
+	if c.conn == nil || c.conn.Err() != nil {
+		return nil
+	}
+	return c.conn
+}
+
+// opened ends an attempt, unless it was given up meanwhile.
+func (c *peerConn) opened(a *attempt, nc net.Conn, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.attempt != a {
+		if err == nil {
+			nc.Close()
+		}
+		return
+	}
+	c.attempt, c.err = nil, err
+	if err != nil {
+		c.failed = time.Now()
+	} else {
+		c.conn = client.NewConn(nc, client.ConnConfig{Rules: peerResponses, MaxInFlight: peerInFlight})
+	}
+	a.end(c.conn, err)
+}
+
+// drop gives the connection up, or the attempt to open one, because of err.
+func (c *peerConn) drop(err error) {
+	c.mu.Lock()
+	conn, a := c.conn, c.attempt
+	c.attempt = nil
+	c.mu.Unlock()
+	if a != nil {
+		a.end(nil, err)
+	}
+	if conn != nil {
+		conn.Abort(err)
+	}
+}
+
+// close drops the connection for good, and waits for its end.
+func (c *peerConn) close() {
+	c.mu.Lock()
+	c.closed = true
+	conn := c.conn
+	c.mu.Unlock()
+	c.drop(errGivenUp)
+	if conn != nil {
+		conn.Close()
+	}
+}
