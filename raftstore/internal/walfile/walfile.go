@@ -52,7 +52,7 @@ type Log struct {
 	raft.StableStore
 	io.Closer
 	covered func() uint64
-	files   *private
+	failed  *failure
 }
 
 // Open opens the log in a directory, which is made with mode 0700 when it is not there.
@@ -72,14 +72,15 @@ func Open(dir string, opts Options) (*Log, error) {
 	if err := prepare(dir); err != nil {
 		return nil, err
 	}
-	files := &private{FS: fs.New()}
+	failed := new(failure)
 	var w *wal.WAL
 	err := boltfile.Guard(dir, func() (err error) {
 		w, err = wal.Open(dir,
 			wal.WithLogger(opts.Logger),
 			wal.WithMetricsCollector(&metrics.NoOpCollector{}),
 			wal.WithSegmentSize(opts.segment),
-			wal.WithSegmentFiler(segment.NewFiler(dir, files)))
+			wal.WithMetaStore(&metaStore{MetaStore: &metadb.BoltMetaDB{}, failed: failed}),
+			wal.WithSegmentFiler(segment.NewFiler(dir, &private{fs.New(), failed})))
 		return err
 	})
 	if err != nil {
@@ -88,7 +89,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	if err := restrict(dir); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	return &Log{w, w, w, opts.Covered, files}, nil
+	return &Log{w, w, w, opts.Covered, failed}, nil
 }
 
 // StoreLog stores one entry and syncs it.
@@ -113,8 +114,8 @@ func (l *Log) StoreLogs(es []*raft.Log) error {
 		}
 	}
 	err = l.LogStore.StoreLogs(es)
-	if errors.Is(err, wal.ErrSealed) { // the last file is full, and the library has only logged why there is no next one
-		err = errors.Join(err, l.files.why())
+	if why := l.failed.why(); errors.Is(err, wal.ErrSealed) && why != nil {
+		return fmt.Errorf("make the next file: %w", why) // the last one is full, and the library has only logged this
 	}
 	return err
 }
@@ -139,10 +140,28 @@ func restrict(dir string) error {
 	return nil
 }
 
+// A failure is why the library could not make the next file, if it could not.
+type failure struct{ err atomic.Pointer[error] }
+
+// note keeps an error.
+func (f *failure) note(err error) error {
+	if err != nil {
+		f.err.Store(&err)
+	}
+	return err
+}
+
+func (f *failure) why() error {
+	if err := f.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // private is the file system, where new files have the mode 0600.
 type private struct {
 	*fs.FS
-	failed atomic.Pointer[error]
+	failed *failure
 }
 
 // Create makes a file of the given size.
@@ -155,16 +174,18 @@ func (p *private) Create(dir, name string, size uint64) (types.WritableFile, err
 		}
 	}
 	if err != nil {
-		p.failed.Store(&err)
-		return nil, err
+		return nil, p.failed.note(err)
 	}
 	return f, nil
 }
 
-// why is the error for which a file could not be made.
-func (p *private) why() error {
-	if err := p.failed.Load(); err != nil {
-		return *err
-	}
-	return nil
+// metaStore is the file that names the others.
+type metaStore struct {
+	types.MetaStore
+	failed *failure
+}
+
+// CommitState stores which files there are.
+func (m *metaStore) CommitState(s types.PersistentState) error {
+	return m.failed.note(m.MetaStore.CommitState(s))
 }

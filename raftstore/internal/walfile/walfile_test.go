@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -202,7 +204,7 @@ func TestNoNextFile(t *testing.T) {
 		last++
 		err = l.StoreLog(logEntry(last))
 	}
-	if !errors.Is(err, os.ErrExist) || last != 24 {
+	if !errors.Is(err, os.ErrExist) || last != 24 || strings.Contains(err.Error(), "sealed") {
 		t.Fatalf("entry %d: %v", last, err)
 	}
 	shut(t, l)
@@ -211,6 +213,33 @@ func TestNoNextFile(t *testing.T) {
 	store(t, l, last, 60)
 	shut(t, l)
 }
+
+// unwritable is a file of names that can't be written.
+type unwritable struct{ types.MetaStore }
+
+func (unwritable) CommitState(types.PersistentState) error { return syscall.EIO }
+
+// It may be the file of names that keeps the next one from being made.
+func TestNoNextName(t *testing.T) {
+	failed := new(failure)
+	l := &Log{LogStore: sealed{}, failed: failed}
+	if err := l.StoreLog(logEntry(1)); !errors.Is(err, types.ErrSealed) {
+		t.Errorf("nothing has failed: %v", err)
+	}
+	m := &metaStore{unwritable{}, failed}
+	if err := m.CommitState(types.PersistentState{}); err != syscall.EIO {
+		t.Errorf("CommitState = %v", err)
+	}
+	if err := l.StoreLog(logEntry(1)); !errors.Is(err, syscall.EIO) || strings.Contains(err.Error(), "sealed") {
+		t.Errorf("StoreLog = %v", err)
+	}
+}
+
+// sealed is a log that lacks its next file.
+type sealed struct{ raft.LogStore }
+
+func (sealed) LastIndex() (uint64, error)  { return 0, nil }
+func (sealed) StoreLogs([]*raft.Log) error { return types.ErrSealed }
 
 // The process died during its last write, and any part of that may be in the file: the log is as before it.
 func TestTornWrite(t *testing.T) {
