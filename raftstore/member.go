@@ -103,8 +103,8 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 	default:
 		err = errors.New("unknown request")
 	}
-	if err == nil && op != opTransfer {
-		s.log.Info("membership", "request", memberOpName(op), "node", req.Name, "address", req.Address, "dry", req.Dry)
+	if err == nil && op != opTransfer && !req.Dry {
+		s.log.Info("membership", "request", memberOpName(op), "node", req.Name, "address", req.Address)
 	}
 	return out, err
 }
@@ -266,7 +266,7 @@ func (s *Store) enoughWithout(ctx context.Context, n *node, name string) error {
 		return refuse("%s is the only voter", name)
 	}
 	if up <= voters/2 {
-		return refuse("without %s only %d of %d voters are up, and %s not: there would be no majority",
+		return refuse("without %s there would be no majority: %d of the %d other voters can be reached, but not %s",
 			name, up, voters, strings.Join(down, ", "))
 	}
 	return nil
