@@ -48,13 +48,13 @@ func (o *options) flags() *config.Set {
 	set.Addresses(&o.server, "server", "the server that they are passed on to; needed", "connect")
 
 	set.Group("Output")
-	set.String(&o.output, "output", "PATH", "the path of a file", "append all that follows to this file, which only its owner may read; without it, it goes to standard output, and with -daemon nowhere")
+	set.String(&o.output, "output", "PATH", "the path of a file", "append all that follows to this file, which is made for its owner alone; without it, it goes to standard output, and with -daemon nowhere")
 	set.Choice(&o.snoop.Format, []string{snoop.Text, snoop.JSON}, "format", "lines for people, with colours on a terminal unless $NO_COLOR is set, or an object a line")
 	set.List("op", "OP,…", "operations: add, get, remove or have", "show the messages of these operations only; may be repeated", o.addOp)
 	set.Func("id", "HEX", "the beginning of a session id, in pairs of hex digits", "", "show the messages about sessions whose ids begin so", o.setID)
 	set.Bool(&o.snoop.Quiet, "quiet", "no lines about messages and connections, unless something is malformed or the server can't be reached")
 	set.Bool(&o.snoop.Stats, "stats", "a summary for each operation at the end, and every -interval; of all that went by, whatever is shown")
-	set.Func("interval", "SECONDS", "a number of seconds, or a duration such as 1m30s; 0 is never", "10",
+	set.Func("interval", "SECONDS", "a number of seconds, or a duration such as 1m30s; 0 is only at the end", "10",
 		"with -stats, how often there is a summary; 0 is only at the end", o.setInterval)
 	set.Bool(&o.snoop.Data, "data", "add a dump of every payload. DANGER: session data are secrets, whoever has them can decrypt or take over those TLS sessions. Without this only the first bytes of session ids are shown, and sizes")
 

@@ -104,8 +104,8 @@ func TestBadFlags(t *testing.T) {
 		needed + "-id ..":                                id + "there are no digits",
 		needed + "-id " + strings.Repeat("00", 65):       id + "65 bytes are longer than any id, which has at most 64",
 		needed + "-interval 5":                           "-interval needs -stats",
-		needed + "-stats -interval -1s":                  `-interval takes a number of seconds, or a duration such as 1m30s; 0 is never: not "-1s"`,
-		needed + "-stats -interval 18446744073709551615": `-interval takes a number of seconds, or a duration such as 1m30s; 0 is never: not "18446744073709551615"`,
+		needed + "-stats -interval -1s":                  `-interval takes a number of seconds, or a duration such as 1m30s; 0 is only at the end: not "-1s"`,
+		needed + "-stats -interval 18446744073709551615": `-interval takes a number of seconds, or a duration such as 1m30s; 0 is only at the end: not "18446744073709551615"`,
 		needed + "-format xml":                           `-format takes text or json, not "xml"`,
 		strings.Replace(needed, "UNIX:/tmp/scache", "UNIX:", 1) + " ": "-listen takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address \"UNIX:\": the path is missing: UNIX:/path",
 	} {
