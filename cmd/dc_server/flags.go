@@ -172,7 +172,7 @@ func (o *options) places() error {
 		if err != nil {
 			return config.Usagef("-peer: %w", err)
 		}
-		peer = config.Places("-peer", []wire.Address{at})
+		peer = []config.Place{{Flag: "-peer", Text: o.peer, At: at}}
 	}
 	return config.NotTwice(config.Places("-listen", o.listen), config.Places("-admin", o.admin), peer)
 }

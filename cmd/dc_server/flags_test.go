@@ -158,7 +158,7 @@ func TestBadFlags(t *testing.T) {
 		ok + "-admin h:1":                        `-admin takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address "h:1": unknown kind "h": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
 		ok + "-listen IP:9001":                   "-listen IP:9001 is given twice",
 		ok + "-admin IP:127.0.0.1:9001":          "-listen IP:9001 and -admin IP:127.0.0.1:9001 are the same place: each needs one of its own",
-		ok + "-peer 127.0.0.1:9001":              "-listen IP:9001 and -peer IP:127.0.0.1:9001 are the same place: each needs one of its own",
+		ok + "-peer 127.0.0.1:9001":              "-listen IP:9001 and -peer 127.0.0.1:9001 are the same place: each needs one of its own",
 		ok + "-memory -admin IP:9001":            "-listen IP:9001 and -admin IP:9001 are the same place: each needs one of its own",
 		ok + "-node n:1":                         "-node: a node's name is 1 to 64 letters, digits, '.', '_' and '-', not \"n:1\"",
 		ok + "-node n1 -cluster n1=h1:1,n1=h2:2": "-cluster: two nodes are called n1",

@@ -11,13 +11,14 @@ import (
 // A Place is an address that a flag has the tool listen on.
 type Place struct {
 	Flag string // with its dash
+	Text string // as the flag takes it
 	At   wire.Address
 }
 
 // Places are the addresses of one flag.
 func Places(flag string, addresses []wire.Address) (list []Place) {
 	for _, at := range addresses {
-		list = append(list, Place{flag, at})
+		list = append(list, Place{flag, at.String(), at})
 	}
 	return list
 }
@@ -31,9 +32,9 @@ func NotTwice(lists ...[]Place) error {
 			switch {
 			case !same(before.At, p.At):
 			case before.At == p.At && before.Flag == p.Flag:
-				return Usagef("%s %v is given twice", p.Flag, p.At)
+				return Usagef("%s %s is given twice", p.Flag, p.Text)
 			default:
-				return Usagef("%s %v and %s %v are the same place: each needs one of its own", before.Flag, before.At, p.Flag, p.At)
+				return Usagef("%s %s and %s %s are the same place: each needs one of its own", before.Flag, before.Text, p.Flag, p.Text)
 			}
 		}
 	}
