@@ -2,7 +2,11 @@ package raftstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/distcache/distcache/raftstore/internal/boltlog"
+	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
 // Compacted tells what a Compact did to the files, in bytes.
@@ -20,7 +24,10 @@ type shrinker interface {
 
 // Compact gives back the room that sessions took which are there no more: it rewrites the state file, trims the log to
 // what is kept for other nodes, and rewrites that. The node serves meanwhile. Each file is copied beside the old one, so
-// there must be room for what is left. An error leaves files that are whole.
+// there must be room for what is left. It takes a minute or more for each million of sessions.
+//
+// One Compact runs at a time, and not beside Join and Leave: ErrRefused. Others are ErrBusy, ErrClosed when the store has
+// ended, that of ctx, and those of the files. An error leaves files that are whole.
 func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 	if err := s.claim(doesCompact); err != nil {
 		return c, err
@@ -34,7 +41,7 @@ func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	if c.StateBefore, c.StateAfter, err = n.state.Compact(ctx); err != nil {
-		return c, err
+		return c, asBusy(err)
 	}
 	c.LogBefore = logSize(s.cfg.Dir, s.cfg.RaftLog)
 	if err := n.trimNow(ctx); err != nil {
@@ -42,9 +49,19 @@ func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 	}
 	if log, ok := n.files.logFiles.(shrinker); ok {
 		if _, _, err := log.Compact(ctx); err != nil {
-			return c, fmt.Errorf("compact the log: %w", err)
+			return c, asBusy(fmt.Errorf("compact the log: %w", err))
 		}
 	}
 	c.LogAfter = logSize(s.cfg.Dir, s.cfg.RaftLog)
 	return c, nil
+}
+
+// asBusy makes the errors that say so by which callers know them.
+func asBusy(err error) error {
+	for _, known := range []error{state.ErrBusy, state.ErrBehind, boltlog.ErrBusy} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: %w", ErrBusy, err)
+		}
+	}
+	return err
 }

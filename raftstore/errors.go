@@ -27,3 +27,8 @@ var (
 	// ErrRefused is returned, with the reason, when the leader or the node itself will not do it.
 	ErrRefused = errors.New("refused")
 )
+
+// ErrBusy is returned by Compact, with the reason, when another time may be better: sessions change faster than they can be
+// copied, another node is still being sent the file as it was before the last Compact, or this one is taking over a
+// snapshot.
+var ErrBusy = errors.New("busy")

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -109,8 +110,12 @@ func (s *Store) Status() Status {
 	return st
 }
 
-// Members asks every member for its status. One that does not answer within a second is unreachable.
+// Members asks every member for its status, all at once, and gives them by name. One that does not answer within a second
+// is unreachable; that is no error. Those are ctx's, when it ends before, and the store's own when it has ended: see Err.
 func (s *Store) Members(ctx context.Context) ([]Member, error) {
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
 	n := s.node.Load()
 	servers := n.servers()
 	members := make([]Member, len(servers))
@@ -134,6 +139,9 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 		})
 	}
 	wg.Wait()
+	if err := cmp.Or(s.Err(), ctx.Err()); err != nil {
+		return nil, err
+	}
 	var newest uint64
 	for _, m := range members {
 		newest = max(newest, m.Applied)
