@@ -63,3 +63,47 @@ func BenchmarkOpen(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkApply is what a log entry of 100 new sessions costs a node, made and applied; as many come to their end.
+func BenchmarkApply(b *testing.B) {
+	m := openAt(b, filepath.Join(b.TempDir(), "state.db"), Options{})
+	fill(b, m, 10_000)
+	index, _ := m.Applied()
+	stamp, _ := m.Clock()
+	var batch []byte
+	var id [32]byte
+	for b.Loop() {
+		batch = entry.Begin(batch[:0])
+		for range 100 {
+			who := identity()
+			binary.BigEndian.PutUint64(id[:], who.Counter)
+			batch = entry.AppendOp(batch, &entry.Op{Kind: entry.Add, Identity: who, Timeout: 100, ID: id[:], Data: id[:]})
+		}
+		index, stamp = index+1, stamp+1
+		entry.Seal(batch, entry.Header{Stamp: stamp, Count: 100})
+		if _, err := m.Apply(index, 1, batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkGet reads sessions that are in the file, BenchmarkHave only looks for them.
+func BenchmarkGet(b *testing.B) { benchmarkRead(b, (*Machine).Get) }
+
+func BenchmarkHave(b *testing.B) {
+	benchmarkRead(b, func(m *Machine, id []byte) ([]byte, bool, error) { m.Have(id); return nil, true, nil })
+}
+
+func benchmarkRead(b *testing.B, read func(*Machine, []byte) ([]byte, bool, error)) {
+	m := openAt(b, filepath.Join(b.TempDir(), "state.db"), Options{})
+	fill(b, m, 10_000)
+	var ids [][]byte
+	for _, r := range m.c.index.order {
+		ids = append(ids, m.c.index.appendID(nil, r))
+	}
+	for i := 0; b.Loop(); i++ {
+		if _, there, err := read(m, ids[i%len(ids)]); !there || err != nil {
+			b.Fatal(there, err)
+		}
+	}
+}
