@@ -21,13 +21,12 @@ func CheckDir(dir string, known ...os.FileInfo) error {
 	if err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	own := append(logNames(), identityFile, stateFile, snapshotDir, lockFile, "lost+found")
 	var strange []string
 	for _, e := range entries {
 		if e.Name() == identityFile {
 			return nil
 		}
-		if strings.HasPrefix(e.Name(), ".") || e.Type() == fs.ModeSocket || slices.Contains(own, e.Name()) {
+		if strings.HasPrefix(e.Name(), ".") || e.Type() == fs.ModeSocket || ofNode(e.Name()) || e.Name() == "lost+found" {
 			continue
 		}
 		info, err := os.Stat(filepath.Join(dir, e.Name()))
@@ -43,4 +42,14 @@ func CheckDir(dir string, known ...os.FileInfo) error {
 		strange = append(strange[:3], "…")
 	}
 	return fmt.Errorf("%w: %s is no node's: it has %s, and no %s", ErrForeign, dir, strings.Join(strange, ", "), identityFile)
+}
+
+// ofNode tells whether a node makes a file of that name, or such a one beside it on the way there.
+func ofNode(name string) bool {
+	for _, own := range append(logNames(), identityFile, stateFile, snapshotDir, lockFile) {
+		if name == own || strings.HasPrefix(name, own+".") {
+			return true
+		}
+	}
+	return false
 }

@@ -20,6 +20,8 @@ func TestCheckDir(t *testing.T) {
 		"a user's home":     {[]string{".profile", ".cache"}, ""},
 		"a file system":     {[]string{"lost+found"}, ""},
 		"stopped early":     {[]string{"lock"}, ""},
+		"killed early":      {[]string{"lock", "node.json.new"}, ""},
+		"alike":             {[]string{"walnuts"}, "it has walnuts, and no node.json"},
 		"a node's":          {[]string{"node.json", "notes", "raft.db"}, ""},
 		"a node's, in part": {[]string{"state.db"}, ""}, // Open says what is wrong
 		"documents":         {[]string{"a.md", "b.md"}, "is no node's: it has a.md, b.md, and no node.json"},
