@@ -178,11 +178,11 @@ func TestReadOfNoID(t *testing.T) {
 
 // A follower that asks may have to give linearizable reads, whatever its leader's own reads wait for.
 func TestOthersReadsAreConfirmed(t *testing.T) {
+	down := func(context.Context) (uint64, error) { return 0, errors.New("down") }
+	_, n := rounding(t, down, down)
+	named(t, n, nil)
 	for _, mode := range []ReadMode{ReadLinearizable, ReadLeader, ReadLocal} {
-		down := func(context.Context) (uint64, error) { return 0, errors.New("down") }
-		_, n := rounding(t, down, down)
 		n.cfg.Reads = mode
-		named(t, n, nil)
 		if _, err := n.readIndex(context.Background()); err != errRetry {
 			t.Errorf("a leader set to %v, without a majority: %v", mode, err)
 		}
