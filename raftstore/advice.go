@@ -17,6 +17,14 @@ func (c Config) advise(err error) error {
 	return err
 }
 
+// adviseForeign says what to do about files that don't belong together, after why they don't.
+func (c Config) adviseForeign(err error) error {
+	if errors.Is(err, ErrForeign) {
+		return fmt.Errorf("%w; %s", err, c.startOver())
+	}
+	return err
+}
+
 // startOver says what to do with a directory that this node can't go on with. Nobody can make good a log: it has votes.
 func (c Config) startOver() string {
 	switch {

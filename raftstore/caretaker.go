@@ -68,7 +68,7 @@ func (s *Store) noteMember() {
 	}
 	err := s.remember(func(id *identity) { id.Phase, id.Join = phaseMember, nil })
 	if err != nil {
-		s.end(fmt.Errorf("%w: %w", ErrDisk, err))
+		s.end(err)
 		return
 	}
 	s.setReason("")

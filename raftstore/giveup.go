@@ -57,7 +57,9 @@ type raftLayer struct {
 	once   sync.Once
 }
 
-func newRaftLayer(l *peernet.Layer) *raftLayer { return &raftLayer{Layer: l, closed: make(chan struct{})} }
+func newRaftLayer(l *peernet.Layer) *raftLayer {
+	return &raftLayer{Layer: l, closed: make(chan struct{})}
+}
 
 // Dial connects to another node's Raft.
 func (l *raftLayer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {

@@ -92,6 +92,7 @@ func (s *Store) joinOnce(n *node, addresses []string) error {
 			}
 		})
 		if err != nil {
+			s.end(err)
 			return err
 		}
 		n.openDoor()
@@ -135,6 +136,7 @@ func (s *Store) Join(ctx context.Context, addresses []string, discard bool) erro
 		*id = identity{Format: id.Format, Name: id.Name, Instance: newInstance(), Phase: phaseNew, Join: addresses, Discard: true}
 	})
 	if err != nil {
+		s.end(err) // the next start may find that all is to be discarded
 		return err
 	}
 	s.log.Info("giving up this node's own state to join a cluster", "through", addresses)
@@ -142,7 +144,7 @@ func (s *Store) Join(ctx context.Context, addresses []string, discard bool) erro
 		s.log.Warn("closing the old state", "error", err)
 	}
 	if err := s.discard(); err != nil {
-		s.end(fmt.Errorf("%w: %w", ErrDisk, err))
+		s.end(err)
 		return err
 	}
 	if err := s.startNode(); err != nil {

@@ -86,6 +86,13 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		}
 	}()
 
+	if err := checkLog(cfg, id); err != nil {
+		return nil, cfg.adviseForeign(err)
+	}
+	there, err := exists(filepath.Join(cfg.Dir, stateFile))
+	if err != nil {
+		return nil, fmt.Errorf("state file: %w", err)
+	}
 	snapshots, err := snapstore.Open(filepath.Join(cfg.Dir, snapshotDir), func() (int64, io.ReadCloser, error) { return n.state.Stream() })
 	if err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
@@ -94,13 +101,13 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	if err := n.openFiles(snapshots, fail); err != nil {
 		return nil, err
 	}
-	undo = append(undo, func() { n.state.Close() }, func() { n.files.Close() })
+	undo = append(undo, func() { n.closeState(!there) }, func() { n.files.Close() })
 
 	if err := recoverState(n.state, snapshots); err != nil {
 		return nil, err
 	}
 	if err := checkFiles(n.state, n.files, cfg.RaftLog, snapshots, id); err != nil {
-		return nil, err
+		return nil, cfg.adviseForeign(err)
 	}
 
 	n.logs = watchLog(n.files, cfg, fail)
@@ -252,8 +259,7 @@ func checkFiles(m *state.Machine, log logFiles, kind LogKind, snapshots *snapsto
 		return fmt.Errorf("raft log: %w", err)
 	}
 	if id.Phase == phaseMember && (!has || term == 0) {
-		return fmt.Errorf("%w: this node is a member of a cluster, but its %s is empty: its votes are lost; "+
-			"remove the node from its cluster, empty the directory and join again", ErrForeign, kind.file())
+		return votesLost(kind)
 	}
 	first, err := log.FirstIndex()
 	if err != nil {

@@ -32,10 +32,11 @@ type Store struct {
 	node   atomic.Pointer[node]
 	frozen atomic.Bool // while the node gives up its state, it carries out nothing
 
-	mu       sync.Mutex
+	mu       sync.Mutex // never held while a disk is waited for
 	id       identity
-	reason   string // why it has not been taken into a cluster yet
-	err      error  // why the store has ended
+	reason   string     // why it has not been taken into a cluster yet
+	err      error      // why the store has ended
+	saving   sync.Mutex // held while node.json is written
 	ended    chan struct{}
 	doing    string     // which of those that hold changing is under way
 	changing sync.Mutex // held by Join and Leave, which change what this node is, and by Compact, which works on its files
@@ -256,28 +257,30 @@ func (s *Store) identity() identity {
 	return s.id
 }
 
-// remember changes node.json.
+// remember changes node.json. An error is ErrDisk: what the file says then is not known.
 func (s *Store) remember(change func(*identity)) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id := s.id
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	id := s.identity()
 	change(&id)
 	if err := id.save(s.cfg.Dir); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
+	s.mu.Lock()
 	s.id = id
+	s.mu.Unlock()
 	return nil
 }
 
-// discard removes the state and the log, and notes that it is done.
+// discard removes the state and the log, and notes that it is done. An error is ErrDisk.
 func (s *Store) discard() error {
 	for _, name := range append(logNames(), stateFile, snapshotDir) {
 		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
-			return fmt.Errorf("discard the node's state: %w", err)
+			return fmt.Errorf("%w: discard the node's state: %w", ErrDisk, err)
 		}
 	}
 	if err := files.SyncDir(s.cfg.Dir); err != nil {
-		return fmt.Errorf("discard the node's state: %w", err)
+		return fmt.Errorf("%w: discard the node's state: %w", ErrDisk, err)
 	}
 	return s.remember(func(id *identity) { id.Discard = false })
 }
