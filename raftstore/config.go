@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,13 +80,13 @@ type Config struct {
 	Network  Network      // default: TCP
 
 	// Timing of elections. A leader that is lost is replaced within about twice Heartbeat.
-	Heartbeat time.Duration // without a word from the leader before an election; default 400ms
-	Lease     time.Duration // without a word from a majority before a leader steps down; default Heartbeat
+	Heartbeat time.Duration // without a word from the leader before an election; 5ms or more, default 400ms
+	Lease     time.Duration // without a word from a majority before a leader steps down; 5ms to Heartbeat, default Heartbeat
 
-	DiskTimeout time.Duration // the longest a write to the log may take before the node gives up; default 10s
-	BatchBytes  int           // of operations in a log entry; default 128 KiB
-	InFlight    int           // log entries under way at once; default 2
-	LogBytes    int64         // of log from one snapshot to the next; default 64 MiB. As much is kept of it, or the state's size
+	DiskTimeout time.Duration // the longest a write to the log may take before the node gives up; 10ms or more, default 10s
+	BatchBytes  int           // of operations in a log entry; 1 B to 16 MiB, default 128 KiB
+	InFlight    int           // log entries under way at once; 1 to 256, default 2
+	LogBytes    int64         // of log from one snapshot to the next; 1 B or more, default 64 MiB. As much is kept of it, or the state's size
 
 	counters *counters
 }
@@ -165,6 +166,9 @@ func (c Config) validate() error {
 	if !nodeName.MatchString(c.Name) {
 		return bad("Name", "a node's name is 1 to 64 letters, digits, '.', '_' and '-', not %q", c.Name)
 	}
+	if err := c.validateNumbers(bad); err != nil {
+		return err
+	}
 	if c.Peer == "" {
 		if len(c.Cluster) > 0 || len(c.Join) > 0 || c.Advertise != "" {
 			return bad("Peer", "other nodes need an address, HOST:PORT, to reach this one")
@@ -185,7 +189,68 @@ func (c Config) validate() error {
 			return bad("Join", "%v", err)
 		}
 	}
+	if own, others := c.joins(); len(own) > 0 && len(others) == 0 {
+		return bad("Join", "%s is this node's own address: it takes that of another node, a member of the cluster; the first node of a new cluster starts without it",
+			strings.Join(own, ","))
+	}
 	return c.validateCluster(bad)
+}
+
+// The bounds of settings. Raft takes no shorter times; a batch must fit into a file of the log.
+const (
+	minTimeout     = 5 * time.Millisecond
+	minDiskTimeout = 10 * time.Millisecond
+	maxBatchBytes  = 16 << 20
+	maxInFlight    = maxAppendEntries / 2
+)
+
+func (c Config) validateNumbers(bad func(string, string, ...any) error) error {
+	switch {
+	case c.Heartbeat < minTimeout:
+		return bad("Heartbeat", "it takes a time of %v or more, not %v", minTimeout, c.Heartbeat)
+	case c.Lease < minTimeout || c.Lease > c.Heartbeat:
+		return bad("Lease", "it takes a time of %v to that of Heartbeat, %v, not %v", minTimeout, c.Heartbeat, c.Lease)
+	case c.DiskTimeout < minDiskTimeout:
+		return bad("DiskTimeout", "it takes a time of %v or more, not %v", minDiskTimeout, c.DiskTimeout)
+	case c.BatchBytes < 1 || c.BatchBytes > maxBatchBytes:
+		return bad("BatchBytes", "it takes 1 to %d bytes, not %d", maxBatchBytes, c.BatchBytes)
+	case c.InFlight < 1 || c.InFlight > maxInFlight:
+		return bad("InFlight", "it takes 1 to %d log entries, not %d", maxInFlight, c.InFlight)
+	case c.LogBytes < 1:
+		return bad("LogBytes", "it takes 1 byte or more, not %d", c.LogBytes)
+	case c.RaftLog != LogBolt && c.RaftLog != LogWAL:
+		return bad("RaftLog", "it takes LogBolt or LogWAL, not %d", c.RaftLog)
+	case c.Reads < ReadLinearizable || c.Reads > ReadLocal:
+		return bad("Reads", "it takes ReadLinearizable, ReadLeader or ReadLocal, not %d", c.Reads)
+	}
+	return nil
+}
+
+// joins are the addresses of Join: this node's own, which is left out as all nodes may be given the same list, and others.
+func (c Config) joins() (own, others []string) {
+	for _, a := range c.Join {
+		if sameAddress(a, c.Advertise) || sameAddress(a, c.Peer) {
+			own = append(own, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	return own, others
+}
+
+// sameAddress tells whether two HOST:PORT are the same in all but their spelling.
+func sameAddress(a, b string) bool {
+	host, port, err := net.SplitHostPort(a)
+	other, otherPort, err2 := net.SplitHostPort(b)
+	if err != nil || err2 != nil || port != otherPort {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	ip2, err2 := netip.ParseAddr(other)
+	if err == nil && err2 == nil {
+		return ip.Unmap() == ip2.Unmap()
+	}
+	return strings.EqualFold(host, other)
 }
 
 func (c Config) validateCluster(bad func(string, string, ...any) error) error {

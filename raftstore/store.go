@@ -60,6 +60,10 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	own, others := cfg.joins()
+	if cfg.Join = others; len(own) > 0 {
+		cfg.Logger.Warn("the addresses to join through have this node's own, which is left out", "address", own, "others", others)
+	}
 	s := &Store{
 		cfg:      cfg,
 		log:      cfg.Logger,

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -51,9 +50,6 @@ func openMemory(opts *options) *backend {
 }
 
 func openDurable(opts *options, log *slog.Logger) (*backend, error) {
-	if len(opts.ownJoin) > 0 {
-		log.Warn("-join has this node's own address, which is left out", "address", strings.Join(opts.ownJoin, ","), "others", strings.Join(opts.join, ","))
-	}
 	if info, err := os.Stat(opts.data); err == nil && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("others than its owner have access to the data directory, which is for secrets: it should have mode 700",
 			"data", opts.data, "mode", fmt.Sprintf("%o", info.Mode().Perm()))

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,8 +48,7 @@ type options struct {
 	peer      string
 	advertise string
 	cluster   []raftstore.Node
-	join      []string // without this node's own address
-	ownJoin   []string // what -join had of it
+	join      []string
 
 	admin  []wire.Address
 	daemon *daemon.Options
@@ -225,31 +223,7 @@ func (o *options) place() error {
 	if !namesHost(o.advertise) {
 		return config.Usagef("-advertise %s names no host that others could connect to", o.advertise)
 	}
-	return o.joinOthers()
-}
-
-// joinOthers leaves this node's own address out of -join, where all nodes of a cluster may have the same list. There must
-// be another in it: a node would wait for itself for ever.
-func (o *options) joinOthers() error {
-	own := func(address string) bool { return sameAddress(address, o.advertise) || sameAddress(address, o.peer) }
-	for _, address := range o.join {
-		if own(address) {
-			o.ownJoin = append(o.ownJoin, address)
-		}
-	}
-	o.join = slices.DeleteFunc(o.join, own)
-	if len(o.join) == 0 && len(o.ownJoin) > 0 {
-		return config.Usagef("-join %s is this node's own address: it takes that of another node, a member of the cluster; the first node of a new cluster starts without -join",
-			strings.Join(o.ownJoin, ","))
-	}
 	return nil
-}
-
-// sameAddress tells whether two HOST:PORT are the same in all but their spelling.
-func sameAddress(a, b string) bool {
-	host, port, err := net.SplitHostPort(a)
-	other, otherPort, err2 := net.SplitHostPort(b)
-	return err == nil && err2 == nil && port == otherPort && config.SameHost(host, other)
 }
 
 func (o *options) placeInCluster() error {
