@@ -12,20 +12,25 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/wire"
 )
 
+// sameSignal is how soon after another one a signal is no second one. Nobody decides on that so quickly.
+const sameSignal = 100 * time.Millisecond
+
 // Main is a daemon's main function: it calls run with a context that ends at SIGINT or SIGTERM, tells on standard error
-// what went wrong, and returns the exit status. A second of these signals ends the process at once.
+// what went wrong, and returns the exit status. A second of these signals ends the process at once, unless it is the same
+// one sent again, as timeout(1) does: to the process, and to its group.
 func Main(program string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
 	if isRemover() {
 		return runRemover()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	var told exitStatus
 	if errors.As(err, &told) {

@@ -23,6 +23,7 @@ type remover struct {
 	paths []string
 	ask   *os.File // the number of a path, on a line
 	heard *bufio.Reader
+	pipe  *os.File // which heard reads
 	proc  *os.Process
 }
 
@@ -65,7 +66,7 @@ func startRemover(paths []string) (*remover, error) {
 		heardR.Close()
 		return nil, err
 	}
-	r := &remover{paths: paths, ask: askW, heard: bufio.NewReader(heardR), proc: proc}
+	r := &remover{paths: paths, ask: askW, heard: bufio.NewReader(heardR), pipe: heardR, proc: proc}
 	heardW.Close()
 	if _, err := r.heard.ReadString('\n'); err != nil {
 		r.close()
@@ -95,6 +96,7 @@ func (r *remover) close() {
 	if r != nil {
 		r.ask.Close()
 		_, _ = r.proc.Wait()
+		r.pipe.Close()
 	}
 }
 

@@ -105,3 +105,19 @@ func TestSyslogHasTheLevelsAndNoTime(t *testing.T) {
 		t.Errorf("syslog was told\n%s, want\n%s", f.String(), want)
 	}
 }
+
+// A signal that comes again at once, as from timeout(1), which sends it to the process and to its group, does not end the
+// process before it has stopped.
+func TestSignalSentTwice(t *testing.T) {
+	for range 10 {
+		dir := shortDir(t)
+		cmd := startTestd(t, dir, "-pidfile", "run.pid")
+		for range 200 {
+			cmd.Process.Signal(syscall.SIGINT)
+		}
+		gone(t, cmd.Process.Pid)
+		if _, err := os.Lstat(filepath.Join(dir, "run.pid")); !os.IsNotExist(err) {
+			t.Fatalf("it did not stop cleanly: %v", err)
+		}
+	}
+}
