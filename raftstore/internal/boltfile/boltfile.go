@@ -24,7 +24,7 @@ const (
 	metaVersion  = 2
 	minPageSize  = 1 << 9
 	maxPageSize  = 1 << 16
-	initialMmap  = 1 << 36 // address space only: so that growth never has to wait for a reader
+	initialMmap  = 1 << (26 + 10*(^uint(0)>>63)) // 64 GiB, 64 MiB with 32 bits, of address space only: so that growth never has to wait for a reader
 	lockPatience = 100 * time.Millisecond
 )
 

@@ -132,10 +132,10 @@ func TestWriteFailedMeanwhile(t *testing.T) {
 func TestNoRoom(t *testing.T) {
 	limit := func(to uint64) {
 		var old unix.Rlimit
-		if err := unix.Prlimit(0, unix.RLIMIT_FSIZE, nil, &old); err != nil {
+		if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &old); err != nil {
 			t.Fatal(err)
 		}
-		if err := unix.Prlimit(0, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: to, Max: old.Max}, nil); err != nil {
+		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: to, Max: old.Max}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package daemon
+
+import (
+	"io/fs"
+	"os"
+)
+
+// hand gives a socket to its owner. Unlike on Linux its directory must be one that nobody else can write to.
+func (a access) hand(path string, perms fs.FileMode) error {
+	if err := os.Lchown(path, a.uid, a.gid); err != nil {
+		return err
+	}
+	return os.Chmod(path, perms)
+}
