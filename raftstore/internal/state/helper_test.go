@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 )
 
 // never keeps the flusher still, so that a test decides when to flush.
-var never = Options{FlushInterval: 24 * time.Hour, FlushBytes: 1 << 40, HoldBytes: 1 << 40}
+var never = Options{FlushInterval: 24 * time.Hour, FlushBytes: math.MaxInt, HoldBytes: math.MaxInt}
 
 func openAt(t testing.TB, path string, o Options) *Machine {
 	t.Helper()
