@@ -48,6 +48,10 @@ func TestForeignAndDamagedFiles(t *testing.T) {
 			b, _ := tx.CreateBucket(metaBucket)
 			return b.Put(formatKey, []byte("distcache state 5"))
 		}, ErrForeign},
+		"an earlier format": {func(tx *bbolt.Tx) error {
+			b, _ := tx.CreateBucket(metaBucket)
+			return errors.Join(b.Put(formatKey, []byte("distcache state 3")), putMeta(b, clockKey, make([]byte, 16)))
+		}, ErrForeign},
 		"no sessions bucket": {func(tx *bbolt.Tx) error {
 			b, _ := tx.CreateBucket(metaBucket)
 			return b.Put(formatKey, formatValue)

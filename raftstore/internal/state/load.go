@@ -36,8 +36,8 @@ func read(path string) (c contents, empty bool, err error) {
 	if err == nil && l.buckets > 0 && !(l.ours && l.sessions) {
 		err = fmt.Errorf("%s: %w", path, ErrForeign)
 	}
-	if err == nil && l.changed {
-		err = fmt.Errorf("%s: %w: a record about the file itself is not as it was written", path, boltfile.ErrDamaged)
+	if err == nil && l.damage != nil {
+		err = fmt.Errorf("%s: %w", path, l.damage)
 	}
 	if err != nil {
 		return l.contents, l.buckets == 0, fmt.Errorf("state file: %w", err)
@@ -49,9 +49,9 @@ func read(path string) (c contents, empty bool, err error) {
 type loader struct {
 	contents
 	buckets  int
-	ours     bool // the format is one that is known; the bucket that says so comes first
-	sessions bool // there is a bucket for them
-	changed  bool // a meta record's sum is not right
+	ours     bool  // the format is one that is known; the bucket that says so comes first
+	sessions bool  // there is a bucket for them
+	damage   error // of a meta record; the format, which may be another, comes after some of them
 	builder  *builder
 }
 
@@ -61,29 +61,34 @@ func (l *loader) visit(bucket, key, value []byte) error {
 		l.buckets++
 		l.sessions = l.sessions || bytes.Equal(key, sessionsBucket)
 	case bytes.Equal(bucket, metaBucket):
-		return l.meta(key, value)
+		if bytes.Equal(key, formatKey) {
+			return l.format(value)
+		}
+		if err := l.meta(key, value); l.damage == nil {
+			l.damage = err
+		}
 	case bytes.Equal(bucket, sessionsBucket) && l.ours:
 		return l.session(key, value)
 	}
 	return nil
 }
 
-func (l *loader) meta(key, value []byte) (err error) {
-	if bytes.Equal(key, formatKey) {
-		l.ours = bytes.Equal(value, formatValue)
-		if !l.ours {
-			err = fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, value)
-		}
-		return err
+func (l *loader) format(value []byte) error {
+	if l.ours = bytes.Equal(value, formatValue); !l.ours {
+		return fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, value)
 	}
+	return nil
+}
+
+func (l *loader) meta(key, value []byte) error {
 	value, ok := sum.Cut(value, key)
 	switch {
-	case !ok: // or of another program's: the format may be still to come
-		l.changed = true
+	case !ok:
+		return fmt.Errorf("%w: a record about the file itself is not as it was written", boltfile.ErrDamaged)
 	case bytes.Equal(key, appliedKey):
-		err = integers(key, value, &l.applied, &l.appliedTerm)
+		return integers(key, value, &l.applied, &l.appliedTerm)
 	case bytes.Equal(key, clockKey):
-		err = integers(key, value, &l.stamp, &l.seq, &l.origins.clock)
+		return integers(key, value, &l.stamp, &l.seq, &l.origins.clock)
 	case len(key) == originKeySize && key[0] == 'o':
 		o, ok := decodeOrigin(value)
 		if !ok {
@@ -93,7 +98,7 @@ func (l *loader) meta(key, value []byte) (err error) {
 	case len(key) > 1 && key[0] == nodePrefix:
 		l.nodes[string(key[1:])] = string(value)
 	}
-	return err
+	return nil
 }
 
 // integers takes a record of so many integers apart.
