@@ -3,6 +3,8 @@ package raftstore
 import (
 	"encoding/binary"
 	"hash/fnv"
+
+	"github.com/hashicorp/raft"
 )
 
 // clusterKey is where the cluster's own name is registered, beside those of its nodes: none of them can be called that.
@@ -15,6 +17,14 @@ func (n *node) clusterName() string { return n.state.Node(clusterKey) }
 func (s *Store) clusterName() string {
 	if n := s.node.Load(); n != nil {
 		return n.clusterName()
+	}
+	return ""
+}
+
+// loggedName is the name that the present node's log gives its cluster, see memberLog.
+func (s *Store) loggedName() string {
+	if n := s.node.Load(); n != nil {
+		return n.members.clusterName()
 	}
 	return ""
 }
@@ -33,6 +43,30 @@ func (n *node) clusterNumber() uint64 {
 	number := max(h.Sum64(), 1)
 	n.cluster.Store(number)
 	return number
+}
+
+// findName has the cluster's name noticed that is in the log and not applied yet. Raft must not have been started.
+func (n *node) findName() error {
+	if n.clusterNumber() != 0 {
+		return nil
+	}
+	applied, _ := n.state.Applied()
+	first, err := n.files.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := n.files.LastIndex()
+	if err != nil {
+		return err
+	}
+	for i := max(first, applied+1); i <= last; i++ {
+		var e raft.Log
+		if err := n.files.GetLog(i, &e); err != nil {
+			return err
+		}
+		n.members.notice(&e)
+	}
+	return nil
 }
 
 // appendCluster begins a request that only the leader of this node's own cluster may answer.

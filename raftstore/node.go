@@ -114,7 +114,10 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	undo = append(undo, n.logs.close)
 	n.late = parallel.New(n.logs, n.mayBeLate)
 	undo = append(undo, func() { n.late.Close() })
-	n.members = &memberLog{Log: n.late, self: raft.ServerID(cfg.Name)}
+	n.members = &memberLog{Log: n.late, self: raft.ServerID(cfg.Name), named: func() bool { return n.clusterNumber() != 0 }}
+	if err := n.findName(); err != nil {
+		return nil, err
+	}
 	cached, err := raft.NewLogCache(logCacheEntries, n.members)
 	if err != nil {
 		return nil, err

@@ -149,7 +149,8 @@ func (f *follower) listen(name string) (*peernet.Mux, *peernet.Layer) {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { mux.Close() })
-	layer := mux.Layer(peernet.Self{Name: name, Address: mux.Addr().String(), Cluster: func() string { return "" }})
+	nameless := func() string { return "" }
+	layer := mux.Layer(peernet.Self{Name: name, Address: mux.Addr().String(), Cluster: nameless, Logged: nameless})
 	layer.Open()
 	return mux, layer
 }
@@ -202,14 +203,17 @@ func (f *follower) header() raft.RPCHeader {
 }
 
 // append sends committed entries; none when to is before from, only that what is before from is committed.
-func (f *follower) append(from, to uint64) {
+func (f *follower) append(from, to uint64) { f.t.Helper(); f.appendUpTo(from, to, to) }
+
+// appendUpTo sends entries, of which those up to an index are committed.
+func (f *follower) appendUpTo(from, to, committed uint64) {
 	f.t.Helper()
 	req := &raft.AppendEntriesRequest{
 		RPCHeader:         f.header(),
 		Term:              historyTerm,
 		PrevLogEntry:      from - 1,
 		Entries:           f.h.entries[from-1 : to],
-		LeaderCommitIndex: to,
+		LeaderCommitIndex: committed,
 	}
 	if from > 1 {
 		req.PrevLogTerm = historyTerm

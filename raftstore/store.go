@@ -134,7 +134,7 @@ func departed(why error, dir string) error {
 func (s *Store) startNode() error {
 	var layer *peernet.Layer
 	if s.mux != nil {
-		layer = s.mux.Layer(peernet.Self{Name: s.cfg.Name, Address: s.cfg.Advertise, Cluster: s.clusterName})
+		layer = s.mux.Layer(peernet.Self{Name: s.cfg.Name, Address: s.cfg.Advertise, Cluster: s.clusterName, Logged: s.loggedName})
 	}
 	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex}, func(err error) { s.end(s.cfg.advise(err)) })
 	if err != nil {

@@ -11,8 +11,10 @@ import (
 // Whoever is at an address that was another node's turns it away. A node of another cluster would take its log, and a member
 // of the same one would answer for another: its vote would be counted twice, the candidate's own too.
 //
-// The cluster's name is empty as long as a node has not learnt it: such a node takes any, and is taken only by its like,
-// since whoever has learnt the name has all of the log that those have who have not, and can lead them.
+// The cluster's name is in its log. A node that has not applied that entry takes any, and says the name all the same when it
+// has the entry: it may have more of the log than those that have applied it, and have to lead them. One that has not got it
+// is turned away by those who have: the entry was committed, so they have more of the log and can lead it (Raft thesis,
+// section 3.6.1).
 type greeting struct{ cluster, node string }
 
 // maxName is the longest name of a cluster or a node.

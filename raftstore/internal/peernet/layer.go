@@ -1,6 +1,7 @@
 package peernet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,9 +32,12 @@ var _ raft.StreamLayer = (*Layer)(nil)
 
 // A Self is whose Raft instance it is.
 type Self struct {
-	Name    string        // of the node
-	Address string        // at which others reach it
-	Cluster func() string // the name of its cluster, empty as long as that is not known
+	Name    string // of the node
+	Address string // at which others reach it
+
+	// Cluster is the name of its cluster, empty as long as it has not applied the log entry that gives it: those that
+	// don't say it are turned away. Logged is the name that is in its log, applied or not, and what it says until then.
+	Cluster, Logged func() string
 }
 
 // Layer makes a new Layer for a Raft instance. It takes the place of the one before.
@@ -123,7 +127,7 @@ func (l *Layer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	begin, err := greeting{l.self.Cluster(), name}.bytes()
+	begin, err := greeting{cmp.Or(l.self.Cluster(), l.self.Logged()), name}.bytes()
 	if err != nil {
 		return nil, err
 	}

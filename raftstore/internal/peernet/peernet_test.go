@@ -250,7 +250,7 @@ func TestGate(t *testing.T) {
 	}
 	closed(t, dialTo(t, m, forUs...))
 	l.Open()
-	other := &Layer{mux: m, self: Self{"n2", "node:2", nameless}}
+	other := &Layer{mux: m, self: Self{"n2", "node:2", nameless, nameless}}
 	out, err := other.Dial(target("n1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -419,7 +419,7 @@ func TestLogIsLimited(t *testing.T) {
 
 func nameless() string { return "" }
 
-func self(cluster func() string) Self { return Self{"n1", "node:1", cluster} }
+func self(cluster func() string) Self { return Self{"n1", "node:1", cluster, nameless} }
 
 // forUs is the greeting of a node that knows no cluster, for the one of the tests.
 var forUs = []byte{kindRaft, 0, 2, 'n', '1'}
@@ -454,15 +454,33 @@ func TestAnotherCluster(t *testing.T) {
 	ours.Store("")
 	taken("theirs")
 	taken("")
+
+	// One that has the name in its log and has not applied it says it.
+	ours.Store("ours")
+	logged := "ours"
+	other := &Layer{mux: m, self: Self{"n2", "node:2", nameless, func() string { return logged }}}
+	c, err := other.Dial(target("n1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	logged = "theirs"
+	if c, err = other.Dial(target("n1", raft.ServerAddress(m.Addr().String())), 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, c)
 }
 
 // Who is at another's address neither takes what is meant for that one, nor answers itself in its place.
 func TestAnotherNode(t *testing.T) {
 	m := listen(t, refuseAll)
 	here := raft.ServerAddress(m.Addr().String())
-	l := m.Layer(Self{"n1", string(here), nameless})
+	l := m.Layer(Self{"n1", string(here), nameless, nameless})
 	l.Open()
-	others := &Layer{mux: m, self: Self{"n2", "node:2", nameless}}
+	others := &Layer{mux: m, self: Self{"n2", "node:2", nameless, nameless}}
 	for _, id := range []raft.ServerID{"n3", "", "n", "n11"} {
 		c, err := others.Dial(target(id, here), 20*time.Second)
 		if err != nil {
