@@ -111,7 +111,7 @@ func (s *Store) takeCare(n *node, before uint64) {
 				continue
 			}
 		}
-		if h.Belongs != "" && h.Belongs != n.clusterName() {
+		if h.Cluster != "" && h.Cluster != n.clusterName() {
 			continue
 		}
 		if known == "" {

@@ -137,9 +137,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// clusterID tells one list of Cluster from another: nodes that begin with different ones would each have a first log
+// founding tells one list of Cluster from another: nodes that begin with different ones would each have a first log
 // entry of their own, and Raft could not tell. Empty without a list.
-func (c Config) clusterID() string {
+func (c Config) founding() string {
 	if len(c.Cluster) == 0 {
 		return ""
 	}

@@ -46,12 +46,12 @@ func (s *Store) found(n *node) {
 			case h.Name != c.Name:
 				problems = append(problems, "the node at "+c.Address+" is called "+h.Name+", not "+c.Name+" as in -cluster")
 				continue
-			case h.Phase == phaseNew && h.Cluster != s.cfg.clusterID():
+			case h.Phase == phaseNew && h.Founding != s.cfg.founding():
 				problems = append(problems, "the node "+c.Name+" at "+c.Address+" was started with another -cluster, which must be the same on all")
 				continue
 			case h.Phase == phaseNew && len(h.Founders) == 0:
 				founders[h.Name] = h.Instance
-			case h.Founders[id.Name] == id.Instance && h.Cluster == s.cfg.clusterID():
+			case h.Founders[id.Name] == id.Instance && h.Founding == s.cfg.founding():
 				founders[h.Name] = h.Instance
 				begin = true
 			default:

@@ -19,8 +19,8 @@ type hello struct {
 	Instance string            `json:"instance"`
 	Phase    phase             `json:"phase"`
 	Founders map[string]string `json:"founders,omitempty"`
-	Cluster  string            `json:"cluster,omitempty"`    // Config.Cluster, in short
-	Belongs  string            `json:"belongs_to,omitempty"` // the cluster's name
+	Founding string            `json:"founding,omitempty"` // Config.Cluster, in short
+	Cluster  string            `json:"cluster,omitempty"`  // the name of its cluster
 	Status   Status            `json:"status"`
 }
 
@@ -30,7 +30,7 @@ type memberRequest struct {
 	Instance string `json:"instance,omitempty"`
 	Address  string `json:"address,omitempty"`
 	Dry      bool   `json:"dry,omitempty"`     // only say whether it would be done
-	Cluster  string `json:"cluster,omitempty"` // the name of the asker's own, unless it asks to be taken in
+	Cluster  string `json:"cluster,omitempty"` // the name of the asker's, unless it asks to be taken in
 	By       string `json:"by,omitempty"`      // the name of the asker
 }
 
@@ -139,8 +139,8 @@ func memberOpName(op wire.Op) string {
 // hello is what this node says of itself.
 func (s *Store) hello() hello {
 	id := s.identity()
-	return hello{Name: id.Name, Instance: id.Instance, Phase: id.Phase, Founders: id.Founders, Cluster: s.cfg.clusterID(),
-		Belongs: s.clusterName(), Status: s.Status()}
+	return hello{Name: id.Name, Instance: id.Instance, Phase: id.Phase, Founders: id.Founders, Founding: s.cfg.founding(),
+		Cluster: s.clusterName(), Status: s.Status()}
 }
 
 // greet asks the node at an address who it is.
