@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/distcache/distcache/internal/linked"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 	"github.com/distcache/distcache/wire/server"
@@ -21,10 +22,11 @@ type flight struct {
 	answered func([]byte, error) // method land
 
 	// Set by link.start.
-	link       *link
-	uid        uint32
-	slot       int     // of the link's wheel
-	prev, next *flight // there, under link.mu
+	link *link
+	uid  uint32
+	slot int // of the link's wheel
+
+	linked.Links[flight] // there, under link.mu
 }
 
 // read tells whether the request may be asked twice.

@@ -1,6 +1,10 @@
 package proxy
 
-import "time"
+import (
+	"time"
+
+	"github.com/distcache/distcache/internal/linked"
+)
 
 // wheelSlots is how many lists a wheel has. A request of Config.Timeout is due within half a turn unless that is very
 // long; those due later are looked at once in each turn.
@@ -14,7 +18,7 @@ type wheel struct {
 	began time.Time
 	turn  int64 // the tick up to which all overdue have been taken; its list may have got others since
 	count int
-	slots [wheelSlots]struct{ first, last *flight } // of the flights due in ticks that leave this remainder
+	slots [wheelSlots]linked.List[flight, *flight] // of the flights due in ticks that leave this remainder
 }
 
 func newWheel(tick time.Duration) wheel { return wheel{tick: tick, began: time.Now()} }
@@ -25,31 +29,13 @@ func (w *wheel) tickOf(t time.Time) int64 { return int64(t.Sub(w.began) / w.tick
 // add puts a flight in. One that is overdue already is found the next time.
 func (w *wheel) add(f *flight) {
 	f.slot = int(max(w.tickOf(f.deadline), w.turn) % wheelSlots)
-	s := &w.slots[f.slot]
-	f.prev, f.next = s.last, nil
-	if s.last == nil {
-		s.first = f
-	} else {
-		s.last.next = f
-	}
-	s.last = f
+	w.slots[f.slot].Push(f)
 	w.count++
 }
 
 // remove takes out a flight that is in.
 func (w *wheel) remove(f *flight) {
-	s := &w.slots[f.slot]
-	if f.prev == nil {
-		s.first = f.next
-	} else {
-		f.prev.next = f.next
-	}
-	if f.next == nil {
-		s.last = f.prev
-	} else {
-		f.next.prev = f.prev
-	}
-	f.prev, f.next = nil, nil
+	w.slots[f.slot].Remove(f)
 	w.count--
 }
 
@@ -74,8 +60,9 @@ func (w *wheel) all(do func(*flight)) {
 }
 
 func (w *wheel) each(tick int64, do func(*flight)) {
-	for f := w.slots[tick%wheelSlots].first; f != nil; {
-		next := f.next
+	slot := &w.slots[tick%wheelSlots]
+	for f := slot.First(); f != nil; {
+		next := slot.Next(f)
 		do(f)
 		f = next
 	}

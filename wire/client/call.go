@@ -1,6 +1,9 @@
 package client
 
-import "github.com/distcache/distcache/wire"
+import (
+	"github.com/distcache/distcache/internal/linked"
+	"github.com/distcache/distcache/wire"
+)
 
 // A call is one request under way. Whoever removes it from Conn.pending, under the lock, finishes it.
 type call struct {
@@ -14,35 +17,20 @@ type call struct {
 	payload []byte              // the answer
 	err     error
 
-	before, after *call // in Conn.queue
+	linked.Links[call] // in Conn.queue
 }
 
-// A queue holds calls in the order in which they are to go out. Any of them leaves it in the same time, however many
-// wait: all may give up at once.
-type queue struct{ first, last *call }
+// A queue holds calls in the order in which they are to go out. All of them may give up at once.
+type queue struct{ linked.List[call, *call] }
 
 func (q *queue) add(k *call) {
-	k.queued, k.before, k.after = true, q.last, nil
-	if q.last == nil {
-		q.first = k
-	} else {
-		q.last.after = k
-	}
-	q.last = k
+	k.queued = true
+	q.Push(k)
 }
 
 func (q *queue) remove(k *call) {
-	if k.before == nil {
-		q.first = k.after
-	} else {
-		k.before.after = k.after
-	}
-	if k.after == nil {
-		q.last = k.before
-	} else {
-		k.after.before = k.before
-	}
-	k.queued, k.before, k.after = false, nil, nil
+	k.queued = false
+	q.Remove(k)
 }
 
 // maxKept is the largest buffer that is kept for reuse.

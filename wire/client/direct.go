@@ -10,7 +10,7 @@ func (c *Conn) writeNow() {
 	c.mu.Unlock()
 	c.wrote = c.raw.WriteNow(c.out)
 	c.mu.Lock()
-	if c.err == nil && c.wrote == len(c.out) && c.queue.first == nil {
+	if c.err == nil && c.wrote == len(c.out) && c.queue.First() == nil {
 		c.flushing = false
 		c.running.Done()
 	} else {

@@ -64,7 +64,7 @@ func (c *Conn) flush() {
 			c.failAll() // unlocks
 			return
 		case c.wrote < len(c.out): // left over by writeNow
-		case c.queue.first == nil:
+		case c.queue.First() == nil:
 			c.flushing = false
 			c.mu.Unlock()
 			return
@@ -93,7 +93,7 @@ func (c *Conn) fill() {
 		c.out = nil
 	}
 	c.out, c.batch, c.wrote = c.out[:0], c.batch[:0], 0
-	for k := c.queue.first; k != nil && (len(c.out) == 0 || len(c.out)+len(k.frames) <= maxWrite); k = c.queue.first {
+	for k := c.queue.First(); k != nil && (len(c.out) == 0 || len(c.out)+len(k.frames) <= maxWrite); k = c.queue.First() {
 		c.queue.remove(k)
 		c.batch = append(c.batch, written{uid: k.uid, start: len(c.out)})
 		c.out = append(c.out, k.frames...)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distcache/distcache/internal/linked"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -43,7 +44,7 @@ type conn struct {
 	mu   sync.Mutex
 	room sync.Cond // the reader waits here for open, held or out to shrink
 
-	requests requestList // not answered, oldest first
+	requests linked.List[request, *request] // not answered, in the order of arrival, which is that of the deadlines
 	tails    map[uint64]*request
 	timer    *time.Timer // fires when the oldest of requests is due
 	armed    bool
@@ -336,7 +337,7 @@ func (c *conn) end(why error) {
 		}
 		c.room.Wait()
 	}
-	if c.requests.first == nil && c.timer != nil {
+	if c.requests.First() == nil && c.timer != nil {
 		c.timer.Stop()
 	}
 	linger = linger && c.broken == nil
@@ -375,7 +376,7 @@ func (c *conn) abort() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.breakOff(errAborted)
-	for r := c.requests.first; r != nil; r = r.next {
+	for r := c.requests.First(); r != nil; r = c.requests.Next(r) {
 		r.ctx.finish(context.Canceled)
 	}
 }

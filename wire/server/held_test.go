@@ -75,7 +75,7 @@ func TestWaitingRequestsHoldLittle(t *testing.T) {
 		var sum int
 		for c := range s.conns {
 			c.mu.Lock()
-			for r := c.requests.first; r != nil; r = r.next {
+			for r := c.requests.First(); r != nil; r = c.requests.Next(r) {
 				sum += cap(*r.buf)
 			}
 			c.mu.Unlock()

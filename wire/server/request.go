@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"time"
 
+	"github.com/distcache/distcache/internal/linked"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -21,9 +22,10 @@ type request struct {
 	key     uint64 // of the id, in conn.tails
 	ctx     callContext
 
-	answered   bool
-	after      *request // the next for the same id, which waits for this one
-	prev, next *request
+	answered bool
+	after    *request // the next for the same id, which waits for this one
+
+	linked.Links[request] // in conn.requests
 }
 
 // dispatch gives the request that has been read to a worker, or queues it behind the one for the same id.
@@ -50,7 +52,7 @@ func (c *conn) dispatch(id, data []byte, timeout time.Duration) {
 	c.open++
 	c.held += len(*r.buf)
 	s.counters.held.Add(int64(len(*r.buf)))
-	c.requests.push(r)
+	c.requests.Push(r)
 	if !c.armed {
 		c.arm(r.ctx.deadline)
 	}
@@ -121,7 +123,7 @@ func (c *conn) answer(r *request, status wire.Status, data []byte) {
 		return
 	}
 	r.answered = true
-	c.requests.remove(r)
+	c.requests.Remove(r)
 	c.s.count(r.op, status, r.arrival)
 	c.append(r.uid, r.op, status, data)
 	if c.broken != nil {
@@ -149,7 +151,7 @@ func (c *conn) expire() {
 	defer c.mu.Unlock()
 	c.armed = false
 	now := time.Now()
-	for r := c.requests.first; r != nil; r = c.requests.first {
+	for r := c.requests.First(); r != nil; r = c.requests.First() {
 		if r.ctx.deadline.After(now) {
 			c.arm(r.ctx.deadline)
 			break
@@ -158,31 +160,4 @@ func (c *conn) expire() {
 		c.answer(r, wire.Disconnected, nil)
 	}
 	c.flush()
-}
-
-// A requestList is a list in the order of arrival, which is that of the deadlines.
-type requestList struct{ first, last *request }
-
-func (l *requestList) push(r *request) {
-	r.prev = l.last
-	if l.last == nil {
-		l.first = r
-	} else {
-		l.last.next = r
-	}
-	l.last = r
-}
-
-func (l *requestList) remove(r *request) {
-	if r.prev == nil {
-		l.first = r.next
-	} else {
-		r.prev.next = r.next
-	}
-	if r.next == nil {
-		l.last = r.prev
-	} else {
-		r.next.prev = r.prev
-	}
-	r.prev, r.next = nil, nil
 }
