@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/wire"
 )
 
 // A Node is a member of a cluster that starts together.
@@ -242,15 +242,7 @@ func (c Config) joins() (own, others []string) {
 func sameAddress(a, b string) bool {
 	host, port, err := net.SplitHostPort(a)
 	other, otherPort, err2 := net.SplitHostPort(b)
-	if err != nil || err2 != nil || port != otherPort {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	ip2, err2 := netip.ParseAddr(other)
-	if err == nil && err2 == nil {
-		return ip.Unmap() == ip2.Unmap()
-	}
-	return strings.EqualFold(host, other)
+	return err == nil && err2 == nil && port == otherPort && wire.SameHost(host, other)
 }
 
 func (c Config) validateCluster(bad func(string, string, ...any) error) error {

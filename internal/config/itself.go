@@ -39,17 +39,7 @@ func reaches(server, listen wire.Address) bool {
 	if ownIP, err := netip.ParseAddr(own); own == "" || err == nil && ownIP.IsUnspecified() {
 		return local
 	}
-	return SameHost(host, own)
-}
-
-// SameHost tells whether two hosts are the same in all but their spelling.
-func SameHost(a, b string) bool {
-	ip, err := netip.ParseAddr(a)
-	other, err2 := netip.ParseAddr(b)
-	if err == nil && err2 == nil {
-		return ip.Unmap() == other.Unmap()
-	}
-	return strings.EqualFold(a, b)
+	return wire.SameHost(host, own)
 }
 
 // hostPort are the parts of an IP address; the host is empty for all interfaces.

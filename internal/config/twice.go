@@ -65,7 +65,7 @@ func same(a, b wire.Address) bool {
 	if port != otherPort || port == "0" || family != 0 && otherFamily != 0 && family != otherFamily {
 		return false
 	}
-	return everyHost(host) || everyHost(other) || SameHost(host, other)
+	return everyHost(host) || everyHost(other) || wire.SameHost(host, other)
 }
 
 func everyHost(host string) bool {
