@@ -154,7 +154,8 @@ func TestAddressIsGivenBack(t *testing.T) {
 	c.Agree()
 }
 
-// A leader that says of itself that it is where another member is, and is not, is not believed.
+// A node that says that it is where another member is, and is not, is not believed. When it leads, nobody finds it there: it
+// hands over.
 func TestAddressOfSomebodyElse(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, 3)
@@ -163,16 +164,26 @@ func TestAddressOfSomebodyElse(t *testing.T) {
 	n.Stop()
 	n.Config.Cluster, n.Config.Advertise = nil, other.Config.Peer
 	n.Start()
+	c.Agree()
 	testcluster.Eventually(t, func() error {
-		return c.Leader().Transfer(ctxFor(t, time.Second), other.Config.Name)
+		return c.Leader().Transfer(ctxFor(t, time.Second), n.Config.Name)
 	})
+	testcluster.Eventually(t, func() error {
+		if name := c.Leader().Config.Name; name == n.Config.Name {
+			return errors.New(name + " leads, and says that it is where another node is")
+		}
+		return nil
+	})
+	for i, m := range c.Running() {
+		add(t, m.Store, 2+i)
+	}
 	ms, err := other.Members(ctxFor(t, patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range ms {
 		if m.Name == other.Config.Name && m.Address != other.Config.Peer {
-			t.Error(errors.New(m.Name + " is looked for at " + m.Address))
+			t.Error(m.Name + " is looked for at " + m.Address)
 		}
 	}
 }

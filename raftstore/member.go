@@ -71,7 +71,7 @@ func (s *Store) handleMember(ctx context.Context, op wire.Op, payload []byte) (a
 func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	n := s.node.Load()
 	if op == opMove {
-		s.sawMember(n, req)
+		s.sawMember(ctx, n, req)
 	}
 	if s.frozen.Load() || !n.leads() {
 		return out, errRetry
@@ -165,9 +165,6 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 	if !nodeName.MatchString(req.Name) || req.Instance == "" {
 		return refuse("%q is not a node's name", req.Name)
 	}
-	if err := checkAddress(req.Address); err != nil {
-		return refuse("%v; see -advertise", err)
-	}
 	old, known := n.member(req.Name)
 	if known && n.state.Node(req.Name) == req.Instance {
 		return nil
@@ -177,12 +174,8 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 			return refuse("the address %s belongs to node %s; if that one is gone, remove it first: dc_admin remove %s", m.Address, m.ID, m.ID)
 		}
 	}
-	h, err := s.greet(ctx, req.Address)
-	if err != nil {
-		return refuse("the leader, %s, can't reach the new node at %s: %v", n.cfg.Name, req.Address, err)
-	}
-	if h.Name != req.Name || h.Instance != req.Instance {
-		return refuse("another node, %s, answers at %s; see -advertise", h.Name, req.Address)
+	if err := s.answersAt(ctx, n, req); err != nil {
+		return err
 	}
 	if known && string(old.Address) != req.Address {
 		if h, err := s.greet(ctx, string(old.Address)); err == nil && h.Name == req.Name {

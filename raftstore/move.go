@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hashicorp/raft"
 )
@@ -20,8 +21,18 @@ func (s *Store) tellAddress() {
 		s.showUp(ctx, req)
 		_, err = s.askMembers(ctx, opMove, req)
 	}
-	if err != nil && ctx.Err() == nil {
-		s.log.Debug("the leader did not take this node's new address yet", "address", s.address(), "error", err)
+	if !errors.Is(err, ErrRefused) {
+		s.refusal = ""
+		return
+	}
+	if said := err.Error(); s.refusal != said {
+		s.refusal = said
+		s.log.Warn("the cluster does not take this node's address", "address", s.address(), "error", err)
+	}
+	if n.leads() { // the others would look for their leader there
+		if _, err := s.askLeader(ctx, opTransfer, memberRequest{}); err != nil {
+			s.log.Warn("a leader that others can't find did not hand over", "error", err)
+		}
 	}
 }
 
@@ -40,13 +51,31 @@ func (s *Store) showUp(ctx context.Context, req memberRequest) {
 	}
 }
 
-// sawMember takes note of where another member says that it is.
-func (s *Store) sawMember(n *node, req memberRequest) {
+// sawMember takes note of where another member says that it is, if it is there.
+func (s *Store) sawMember(ctx context.Context, n *node, req memberRequest) {
 	_, in := n.member(req.Name)
 	known := n.state.Node(req.Name)
-	if in && n.layer != nil && known == req.Instance && known != "" && req.Cluster == n.clusterName() && checkAddress(req.Address) == nil {
+	if !in || req.Name == n.cfg.Name || n.layer == nil || known != req.Instance || known == "" || req.Cluster != n.clusterName() {
+		return
+	}
+	if s.answersAt(ctx, n, req) == nil {
 		n.layer.Seen(req.Name, req.Address)
 	}
+}
+
+// answersAt refuses an address at which a node can't be reached.
+func (s *Store) answersAt(ctx context.Context, n *node, req memberRequest) error {
+	if err := checkAddress(req.Address); err != nil {
+		return refuse("%v; see -advertise", err)
+	}
+	h, err := s.greet(ctx, req.Address)
+	if err != nil {
+		return refuse("node %s can't reach %s at %s: %v", n.cfg.Name, req.Name, req.Address, err)
+	}
+	if h.Name != req.Name || h.Instance != req.Instance {
+		return refuse("another node, %s, answers at %s; see -advertise", h.Name, req.Address)
+	}
+	return nil
 }
 
 // move notes a member's new address. Where it was another member's, that one is not there any more, and tells its own when
@@ -61,9 +90,8 @@ func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
 	}
 	before, taken := n.memberAt(req.Address)
 	if taken || req.Name != n.cfg.Name {
-		h, err := s.greet(ctx, req.Address)
-		if err != nil || h.Name != req.Name || h.Instance != req.Instance {
-			return refuse("the leader, %s, can't reach %s at %s", n.cfg.Name, req.Name, req.Address)
+		if err := s.answersAt(ctx, n, req); err != nil {
+			return err
 		}
 	}
 	switch {

@@ -35,6 +35,7 @@ type Store struct {
 	mu       sync.Mutex // never held while a disk is waited for
 	id       identity
 	reason   string     // why it has not been taken into a cluster yet
+	refusal  string     // why the leader does not take this node's address; the caretaker's own
 	err      error      // why the store has ended
 	saving   sync.Mutex // held while node.json is written
 	ended    chan struct{}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -135,9 +134,6 @@ func (l *Layer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn
 		if c, err := dial(ctx, l.mux.network, other, begin); err == nil {
 			return c, nil
 		}
-	}
-	if address == l.self.Address {
-		return nil, fmt.Errorf("node %s is not at %s: this one is, %s", name, address, l.self.Name)
 	}
 	return dial(ctx, l.mux.network, address, begin)
 }
