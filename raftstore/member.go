@@ -295,11 +295,12 @@ func (n *node) change(f raft.IndexFuture) error {
 }
 
 // transfer hands leadership to the named voter, or to whichever answers and has most of the log. It asks before it hands
-// over: while Raft waits for a node that does not answer, it takes no writes.
+// over: while Raft waits for a node that does not answer, or that is being sent a snapshot, it takes no writes.
 func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 	if name == n.cfg.Name {
 		return nil
 	}
+	here, _ := n.state.Applied()
 	var best raft.Server
 	var applied uint64
 	var problem error
@@ -329,6 +330,9 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 	default:
 		return refuse("there is no node %s; the members are %s", name, memberNames(n))
 	}
+	if err := s.caughtUp(ctx, n, best, here); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	go func() { done <- n.raft.LeadershipTransferToServer(best.ID, best.Address).Error() }()
 	select {
@@ -339,6 +343,26 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// caughtUp waits a moment until a member has applied the log up to an index.
+func (s *Store) caughtUp(ctx context.Context, n *node, m raft.Server, index uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	t := time.NewTicker(retryPause)
+	defer t.Stop()
+	for {
+		if h, ok := s.greetMember(ctx, n, m); ok && h.Status.Applied >= index {
+			return nil
+		}
+		select {
+		case <-t.C:
+		case <-s.ended:
+			return s.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("leadership was not handed over: %s has not caught up: %w", m.ID, ctx.Err())
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package raftstore_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/distcache/distcache/internal/testcluster"
 	"github.com/distcache/distcache/raftstore"
@@ -78,4 +79,27 @@ func TestLeaderIsBusyWhileItSends(t *testing.T) {
 	away.Stop()
 	away.Start()
 	same(t, c)
+}
+
+// Leadership is not handed to a node that is being sent a snapshot: until it has all of it, nobody could write.
+func TestTransferToReceiver(t *testing.T) {
+	t.Parallel()
+	_, leader, stays, away := withAway(t, raftstore.LogBolt)
+	away.Stop()
+	left := leader.Status().LastIndex
+	bulk(t, leader, 1<<20)
+	trimmed(t, left, leader)
+	hold := away.Hold(100_000)
+	away.Start()
+	receiving(t, away, hold)
+	if err := leader.Transfer(ctxFor(t, 3*time.Second), away.Config.Name); err == nil {
+		t.Error("a node that has half of a snapshot leads")
+	}
+	add(t, leader.Store, 2)
+	found(t, stays.Store, 2)
+	hold.Release()
+	if err := leader.Transfer(ctxFor(t, patience), away.Config.Name); err != nil {
+		t.Fatal(err)
+	}
+	found(t, away.Store, 2)
 }

@@ -19,7 +19,8 @@ func transferCommand() *command {
 		operands: "[NAME]",
 		summary:  "hand leadership to another node",
 		about: `Hands leadership to the named node, or to the one that is furthest along. To be done before
-maintenance of the leader; dc_server does it by itself when it is stopped by SIGTERM.`,
+maintenance of the leader; dc_server does it by itself when it is stopped by SIGTERM.
+A node that was away is waited for until it has what it missed.`,
 		timeout: changeTimeout,
 		run:     transfer,
 	}
