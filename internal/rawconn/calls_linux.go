@@ -1,7 +1,9 @@
 package rawconn
 
 import (
+	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,4 +33,8 @@ func write(fd uintptr, b []byte) (int, syscall.Errno) {
 			return int(n), err
 		}
 	}
+}
+
+func setUserTimeout(fd uintptr, d time.Duration) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds())))
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 )
 
 // A Conn is a connection that is read and written by way of its descriptor. One goroutine may read from it, and one
@@ -53,6 +54,17 @@ func (c *Conn) Read(b []byte) (int, error) { return c.stream.Read(b) }
 
 // Write is net.Conn's.
 func (c *Conn) Write(b []byte) (int, error) { return c.stream.Write(b) }
+
+// SetUserTimeout bounds, in whole milliseconds, how long what was sent over TCP may not be acknowledged before the
+// connection is lost (RFC 5482). Otherwise that is a quarter of an hour, and after a failure of the network it may take as long
+// again as that lasted until anything is sent once more. On systems other than Linux it does nothing.
+func (c *Conn) SetUserTimeout(d time.Duration) error {
+	var err error
+	if controlErr := c.raw.Control(func(fd uintptr) { err = setUserTimeout(fd, d) }); controlErr != nil {
+		return controlErr
+	}
+	return err
+}
 
 // CloseWrite is that of the connection beneath.
 func (c *Conn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }

@@ -287,6 +287,35 @@ func TestConn(t *testing.T) {
 	}
 }
 
+// The kernel gives a connection up when what was sent is not acknowledged for so long.
+func TestUserTimeout(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	c := Of(nc)
+	if err := c.SetUserTimeout(1500 * time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	var got int
+	if err := c.raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) }); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil || got != 1500 {
+		t.Errorf("%d ms, %v", got, err)
+	}
+	nc.Close()
+	if err := c.SetUserTimeout(time.Second); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+}
+
 // A descriptor that somebody has made blocking, as File and Fd do behind a connection's back, is not waited for in the
 // kernel: that would stop the whole process.
 func TestNeverBlocks(t *testing.T) {

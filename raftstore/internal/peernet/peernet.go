@@ -190,9 +190,23 @@ func (m *Mux) greetRaft(c *conn) bool {
 	return layer.deliver(c)
 }
 
+// lostAfter is how long a connection for requests outlives the last that the other machine has acknowledged. Callers wait
+// for less; it is for those that come when the network is well again.
+const lostAfter = 3 * time.Second
+
 // DialPeer connects to another node's peer port to send it requests.
 func DialPeer(ctx context.Context, network Network, address string) (net.Conn, error) {
-	return dial(ctx, network, address, []byte{kindPeer})
+	c, err := dial(ctx, network, address, []byte{kindPeer})
+	if err != nil {
+		return nil, err
+	}
+	if tcp := rawconn.Of(c); tcp != nil {
+		if err := tcp.SetUserTimeout(lostAfter); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
 func dial(ctx context.Context, network Network, address string, greeting []byte) (net.Conn, error) {

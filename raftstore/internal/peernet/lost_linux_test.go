@@ -1,0 +1,32 @@
+package peernet
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distcache/distcache/internal/rawconn"
+)
+
+// A connection for requests does not wait for a network that has failed longer than that has to be.
+func TestRequestsAreNotStuck(t *testing.T) {
+	m := listen(t, refuseAll)
+	c, err := DialPeer(t.Context(), TCP{}, m.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	raw, err := c.(*rawconn.Conn).Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ms int
+	if controlErr := raw.Control(func(fd uintptr) { ms, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) }); controlErr != nil {
+		t.Fatal(controlErr)
+	}
+	if d := time.Duration(ms) * time.Millisecond; err != nil || d != lostAfter {
+		t.Errorf("%s, %v", d, err)
+	}
+}
