@@ -24,7 +24,7 @@ func brokenNode(t *testing.T) (n *node, failed *atomic.Pointer[error]) {
 	files := &summedLog{logFiles: unwritable{memoryLog{InmemStore: raft.NewInmemStore(), values: map[string][]byte{}}}}
 	n = &node{cfg: cfg, files: files, logs: watchLog(files, cfg, func(err error) { failed.CompareAndSwap(nil, &err) })}
 	n.late = parallel.New(n.logs, func() bool { return false })
-	n.transport = newTransport(cfg, nil, nil)
+	n.transport = n.newTransport()
 	t.Cleanup(func() {
 		n.late.Close()
 		n.logs.close()

@@ -23,7 +23,7 @@ func (s *Store) watchDisk() {
 // here is told to ask again, and no heartbeat keeps the other nodes from electing a leader. It is still to be closed.
 func (n *node) giveUp() {
 	n.halt()
-	if t, ok := n.transport.(peernet.Transport); ok {
+	if t, ok := n.transport.(*peernet.Transport); ok {
 		// Raft closes it as well, but only when it has stopped.
 		_ = t.Close()
 		t.CloseStreams()

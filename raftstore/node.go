@@ -122,7 +122,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	if err != nil {
 		return nil, err
 	}
-	n.transport = newTransport(cfg, layer, n.late.Wait)
+	n.transport = n.newTransport()
 	err = n.startRaft(memberFSM{fsm{n.state, fail}, n.members}, cached, snapshots)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
@@ -201,18 +201,27 @@ func (n *node) mayBeLate() bool {
 	return voters >= 2
 }
 
-func newTransport(cfg Config, layer *peernet.Layer, durable func(uint64) error) raft.Transport {
-	if layer == nil {
+func (n *node) newTransport() raft.Transport {
+	if n.layer == nil {
 		_, t := raft.NewInmemTransport(localAddress)
 		t.Connect(localAddress, t)
 		return t
 	}
-	return peernet.Transport{Durable: durable, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  newRaftLayer(layer),
+	return &peernet.Transport{Durable: n.late.Wait, Sends: n.sends, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:  newRaftLayer(n.layer),
 		MaxPool: transportPool,
 		Timeout: transportTimeout,
-		Logger:  raftLogger(cfg.Logger),
+		Logger:  raftLogger(n.cfg.Logger),
 	})}
+}
+
+// sends tells whether this node leads in a term and has a member at an address.
+func (n *node) sends(id raft.ServerID, address raft.ServerAddress, term uint64) bool {
+	if !n.logs.started.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
+		return false
+	}
+	m, ok := n.member(string(id))
+	return ok && m.Address == address
 }
 
 func raftConfig(cfg Config) *raft.Config {
@@ -291,7 +300,7 @@ func (n *node) close() error {
 	n.closing.Do(func() {
 		n.halt()
 		err = bounded(closeBound, n.shut.Error)
-		if t, ok := n.transport.(peernet.Transport); ok {
+		if t, ok := n.transport.(*peernet.Transport); ok {
 			t.CloseStreams()
 		}
 		n.silence()

@@ -112,7 +112,7 @@ type follower struct {
 	h      *history
 	dir    string
 	kind   LogKind
-	leader peernet.Transport
+	leader *peernet.Transport
 	mux    *peernet.Mux
 	*node
 }
@@ -132,9 +132,9 @@ func startFollower(t *testing.T, h *history, kind LogKind, dir string) *follower
 }
 
 // sender is what another member sends requests through.
-func (f *follower) sender(name string) peernet.Transport {
+func (f *follower) sender(name string) *peernet.Transport {
 	_, layer := f.listen(name)
-	t := peernet.Transport{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	t := &peernet.Transport{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: layer, MaxPool: 2, Timeout: 20 * time.Second, Logger: raftLogger(slog.New(slog.DiscardHandler)),
 	})}
 	f.t.Cleanup(func() { t.Close() })

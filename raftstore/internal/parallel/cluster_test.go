@@ -19,7 +19,7 @@ type member struct {
 	address raft.ServerAddress
 	disk    *slowDisk
 	raft    *raft.Raft
-	send    peernet.Transport
+	send    *peernet.Transport
 }
 
 // campaign has the node stand for election.
@@ -109,7 +109,7 @@ func newMember(t *testing.T, id raft.ServerID) *member {
 		<-started
 		return m.raft.State() == raft.Leader && len(m.raft.GetConfiguration().Configuration().Servers) >= 2
 	})
-	m.send = peernet.Transport{
+	m.send = &peernet.Transport{
 		NetworkTransport: raft.NewNetworkTransport(listener{l}, 2, 5*time.Second, io.Discard),
 		Durable:          log.Wait,
 	}

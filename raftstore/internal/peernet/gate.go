@@ -7,15 +7,25 @@ import (
 )
 
 // gate keeps the answer to entries back until this node has them on disk itself.
-func (t Transport) gate(req *raft.AppendEntriesRequest) error {
+func (t *Transport) gate(req *raft.AppendEntriesRequest) error {
 	if t.Durable == nil || len(req.Entries) == 0 {
 		return nil
 	}
 	return t.Durable(req.Entries[len(req.Entries)-1].Index)
 }
 
-// AppendEntries sends entries to another node and waits for its answer.
-func (t Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+// AppendEntries sends entries, or a heartbeat, to another node and waits for its answer.
+func (t *Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if isHeartbeat(req) {
+		err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp)
+		t.reach.heard(id, req.Term, err)
+		return err
+	}
+	if t.Sends != nil && t.reach.isSilent(id, req.Term) {
+		req.Entries = nil // Raft reads them anew when it sends again: nobody knows how long this takes
+		t.reach.wait(id, req.Term, func() bool { return t.Sends(id, address, req.Term) })
+		return errSilent
+	}
 	if err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp); err != nil {
 		return err
 	}
@@ -23,7 +33,7 @@ func (t Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, r
 }
 
 // AppendEntriesPipeline is for sending entries without waiting for each answer.
-func (t Transport) AppendEntriesPipeline(id raft.ServerID, address raft.ServerAddress) (raft.AppendPipeline, error) {
+func (t *Transport) AppendEntriesPipeline(id raft.ServerID, address raft.ServerAddress) (raft.AppendPipeline, error) {
 	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target(id, address))
 	if err != nil || t.Durable == nil {
 		return p, err

@@ -117,6 +117,10 @@ func (l *Layer) Close() error {
 // Addr is the address that others reach this node at: it becomes the leader's.
 func (l *Layer) Addr() net.Addr { return address(l.self.Address) }
 
+// dialTimeout bounds Dial: a packet that was lost is sent again after one second, then after two, four and so on, and one
+// that opens a new connection does not wait for as long.
+const dialTimeout = 2 * time.Second
+
 // Dial connects to the Raft of the node that a [Target] names, if it is at that address or where it was seen of late, or to
 // this one's own, which is always open to itself.
 func (l *Layer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
@@ -124,7 +128,7 @@ func (l *Layer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn
 	if name == l.self.Name {
 		return l.dialSelf()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), min(timeout, dialTimeout))
 	defer cancel()
 	begin, err := greeting{cmp.Or(l.self.Cluster(), l.self.Logged()), name}.bytes()
 	if err != nil {
@@ -197,7 +201,13 @@ type Transport struct {
 	// Durable waits until this node has the entries up to an index on disk; an error means that it may not come to that.
 	// What another node answers to entries is kept back until then. nil: no answer is.
 	Durable func(index uint64) error
+
+	// Sends tells whether this node's Raft, which led in a term, still leads in it and sends to a member at an address.
+	// To one that does not answer heartbeats it sends nothing else as long as that is so. nil: it tries.
+	Sends func(id raft.ServerID, address raft.ServerAddress, term uint64) bool
+
+	reach reach
 }
 
 // SetHeartbeatHandler does nothing.
-func (Transport) SetHeartbeatHandler(func(raft.RPC)) {}
+func (*Transport) SetHeartbeatHandler(func(raft.RPC)) {}

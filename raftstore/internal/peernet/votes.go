@@ -10,7 +10,7 @@ import "github.com/hashicorp/raft"
 
 // RequestVote asks for a vote. Raft does not look for a candidate without a name in its configuration. One that was not
 // promised votes before, since it is to take over at once, has its name looked for.
-func (t Transport) RequestVote(id raft.ServerID, address raft.ServerAddress, req *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+func (t *Transport) RequestVote(id raft.ServerID, address raft.ServerAddress, req *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
 	asked := *req
 	if !req.LeadershipTransfer {
 		asked.ID = nil
@@ -20,7 +20,7 @@ func (t Transport) RequestVote(id raft.ServerID, address raft.ServerAddress, req
 
 // RequestPreVote asks whether there would be a vote. This Raft answers only candidates that it knows for voters: a second
 // time it is asked under its own name. It may not know that it votes itself, so that is not done at once.
-func (t Transport) RequestPreVote(id raft.ServerID, address raft.ServerAddress, req *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+func (t *Transport) RequestPreVote(id raft.ServerID, address raft.ServerAddress, req *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
 	if err := t.NetworkTransport.RequestPreVote(id, target(id, address), req, resp); err != nil || resp.Granted {
 		return err
 	}
