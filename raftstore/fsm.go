@@ -17,20 +17,14 @@ type applied struct {
 	err      error
 }
 
-// An fsm is the state machine as Raft calls it.
-type fsm struct {
-	m    *state.Machine
-	fail func(error)
-}
+// An fsm is the state machine as Raft calls it. When it can't go on, it says so itself (state.Options.Failed).
+type fsm struct{ m *state.Machine }
 
 var _ raft.BatchingFSM = fsm{}
 
 // Apply applies one committed entry.
 func (f fsm) Apply(l *raft.Log) any {
 	statuses, err := f.m.Apply(l.Index, l.Term, l.Data)
-	if err != nil {
-		f.fail(fmt.Errorf("apply the log: %w", err))
-	}
 	return applied{statuses, err}
 }
 

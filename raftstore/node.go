@@ -123,7 +123,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		return nil, err
 	}
 	n.transport = n.newTransport()
-	err = n.startRaft(memberFSM{fsm{n.state, fail}, n.members}, cached, snapshots)
+	err = n.startRaft(memberFSM{fsm{n.state}, n.members}, cached, snapshots)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()

@@ -48,7 +48,7 @@ func aheadHistory() *history {
 
 // statuses are the results of an entry's operations, as a machine that was at the entry before gives them.
 func (h *history) statuses(t *testing.T, index uint64) string {
-	r := fsm{h.state(t, index-1), nil}.ApplyBatch(h.entries[index-1 : index])
+	r := fsm{h.state(t, index-1)}.ApplyBatch(h.entries[index-1 : index])
 	return fmt.Sprint(r[0])
 }
 
@@ -58,7 +58,7 @@ func TestContentAheadOfTheIndex(t *testing.T) {
 	t.Parallel()
 	h := aheadHistory()
 	m := h.state(t, aheadOwn)
-	f := fsm{m, func(err error) { t.Error(err) }}
+	f := fsm{m}
 	snapshots, err := snapstore.Open(t.TempDir(), m.Stream)
 	if err != nil {
 		t.Fatal(err)

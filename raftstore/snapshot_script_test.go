@@ -86,7 +86,7 @@ func (h *history) state(t testing.TB, index uint64) *state.Machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	for _, r := range (fsm{m, func(err error) { t.Error(err) }}).ApplyBatch(h.entries[:index]) {
+	for _, r := range (fsm{m}).ApplyBatch(h.entries[:index]) {
 		if a, ok := r.(applied); ok && a.err != nil {
 			t.Fatal(a.err)
 		}
