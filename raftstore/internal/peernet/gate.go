@@ -38,9 +38,7 @@ func (t *Transport) AppendEntriesPipeline(id raft.ServerID, address raft.ServerA
 	if err != nil || t.Durable == nil {
 		return p, err
 	}
-	g := &pipeline{AppendPipeline: p, gate: t.gate, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
-	go g.pass()
-	return g, nil
+	return guard(p, t.gate), nil
 }
 
 // A pipeline is one whose answers pass a gate.
@@ -52,12 +50,20 @@ type pipeline struct {
 	closed  chan struct{}
 }
 
-// pass hands answers on, in order. Raft closes a pipeline that gives none any more.
+func guard(p raft.AppendPipeline, gate func(*raft.AppendEntriesRequest) error) *pipeline {
+	g := &pipeline{AppendPipeline: p, gate: gate, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
+	go g.pass()
+	return g
+}
+
+// pass hands answers on, in order. When one may not be counted it closes the pipeline: Raft may be waiting to send more,
+// which without answers it could not.
 func (p *pipeline) pass() {
 	for {
 		select {
 		case f := <-p.AppendPipeline.Consumer():
 			if f.Error() == nil && p.gate(f.Request()) != nil {
+				_ = p.Close()
 				return
 			}
 			select {
@@ -74,8 +80,11 @@ func (p *pipeline) pass() {
 // Consumer gives the answers that may be counted.
 func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }
 
-// Close ends the pipeline.
-func (p *pipeline) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return p.AppendPipeline.Close()
+// Close ends the pipeline. It may be called twice.
+func (p *pipeline) Close() (err error) {
+	p.once.Do(func() {
+		close(p.closed)
+		err = p.AppendPipeline.Close()
+	})
+	return err
 }
