@@ -21,8 +21,10 @@ func (s *Store) tellAddress() {
 		s.showUp(ctx, req)
 		_, err = s.askMembers(ctx, opMove, req)
 	}
-	if !errors.Is(err, ErrRefused) {
+	if err == nil {
 		s.refusal = ""
+	}
+	if !errors.Is(err, ErrRefused) {
 		return
 	}
 	if said := err.Error(); s.refusal != said {
