@@ -330,8 +330,10 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 	default:
 		return refuse("there is no node %s; the members are %s", name, memberNames(n))
 	}
-	if err := s.caughtUp(ctx, n, best, here); err != nil {
-		return err
+	if applied < here {
+		if err := s.caughtUp(ctx, n, best, here); err != nil {
+			return err
+		}
 	}
 	done := make(chan error, 1)
 	go func() { done <- n.raft.LeadershipTransferToServer(best.ID, best.Address).Error() }()

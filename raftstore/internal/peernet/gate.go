@@ -21,9 +21,9 @@ func (t *Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, 
 		t.reach.heard(id, req.Term, err)
 		return err
 	}
-	if t.Sends != nil && t.reach.isSilent(id, req.Term) {
+	if over := t.reach.silence(id, req.Term); over != nil && t.Sends != nil {
 		req.Entries = nil // Raft reads them anew when it sends again: nobody knows how long this takes
-		t.reach.wait(id, req.Term, func() bool { return t.Sends(id, address, req.Term) })
+		outlast(over, func() bool { return t.Sends(id, address, req.Term) })
 		return errSilent
 	}
 	if err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp); err != nil {

@@ -50,27 +50,23 @@ func (r *reach) heard(id raft.ServerID, term uint64, err error) {
 	}
 }
 
-// isSilent tells whether a node missed the last heartbeat.
-func (r *reach) isSilent(id raft.ServerID, term uint64) bool {
+// silence is closed when a node that missed the last heartbeat answers one; nil when it did not miss it.
+func (r *reach) silence(id raft.ServerID, term uint64) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s, ok := r.silent[id]
-	return ok && s.term == term
+	if s, ok := r.silent[id]; ok && s.term == term {
+		return s.over
+	}
+	return nil
 }
 
-// wait returns when a node has not missed the last heartbeat, or there is no more need to send to it.
-func (r *reach) wait(id raft.ServerID, term uint64, needed func() bool) {
-	r.mu.Lock()
-	s, ok := r.silent[id]
-	r.mu.Unlock()
-	if !ok || s.term != term {
-		return
-	}
+// outlast returns when a silence is over, or there is no more need to send to that node.
+func outlast(over <-chan struct{}, needed func() bool) {
 	t := time.NewTicker(silencePoll)
 	defer t.Stop()
 	for needed() {
 		select {
-		case <-s.over:
+		case <-over:
 			return
 		case <-t.C:
 		}

@@ -17,7 +17,6 @@ var errDown = errors.New("it is down")
 // What is to be sent to a node that is down waits for its next heartbeat, and for nothing else.
 func TestReach(t *testing.T) {
 	const id, term = "n2", 7
-	always := func() bool { return true }
 	cases := []struct {
 		name   string
 		before func(*reach)
@@ -41,17 +40,17 @@ func TestReach(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var r reach
 				c.before(&r)
-				if got := r.isSilent(id, term); got != (c.ends != nil) {
-					t.Errorf("silent: %v", got)
+				silence := r.silence(id, term)
+				if silent := silence != nil; silent != (c.ends != nil) {
+					t.Fatalf("silent: %v", silent)
 				}
 				if c.ends == nil {
-					r.wait(id, term, always)
 					return
 				}
 				var over atomic.Bool
 				done := make(chan struct{})
 				go func() {
-					r.wait(id, term, func() bool { return !over.Load() })
+					outlast(silence, func() bool { return !over.Load() })
 					close(done)
 				}()
 				time.Sleep(10 * silencePoll)
