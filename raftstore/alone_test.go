@@ -40,7 +40,7 @@ func TestOnlyVoter(t *testing.T) {
 	disk := &failingLog{LogStore: raft.NewInmemStore()}
 	late := parallel.New(disk, func() bool { return false })
 	defer late.Close()
-	l := &memberLog{Log: late, self: "n1", named: func() bool { return true }}
+	l := &memberLog{Log: late, self: "n1"}
 	var meanwhile bool
 	disk.storing = func() { meanwhile = l.lone.Load() }
 	index := uint64(0)
