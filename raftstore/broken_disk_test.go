@@ -35,7 +35,7 @@ func brokenNode(t *testing.T) (n *node, failed *atomic.Pointer[error]) {
 // Raft writes its term when it is started. A disk that does not take it is an error, and no panic.
 func TestStartOnABrokenDisk(t *testing.T) {
 	n, failed := brokenNode(t)
-	err := n.startRaft(&raft.MockFSM{}, n.late, raft.NewInmemSnapshotStore())
+	err := n.startRaft(&raft.MockFSM{}, n.late, raft.NewInmemSnapshotStore(), n.transport)
 	if !errors.Is(err, ErrDisk) || !errors.Is(err, syscall.EIO) {
 		t.Errorf("started with %v", err)
 	}

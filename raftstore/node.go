@@ -103,7 +103,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	}
 	undo = append(undo, func() { n.closeState(!there) }, func() { n.files.Close() })
 
-	if err := recoverState(n.state, snapshots); err != nil {
+	if err := recoverState(n.state, n.files, snapshots); err != nil {
 		return nil, err
 	}
 	if err := checkFiles(n.state, n.files, cfg.RaftLog, snapshots, id); err != nil {
@@ -123,7 +123,9 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		return nil, err
 	}
 	n.transport = n.newTransport()
-	err = n.startRaft(memberFSM{fsm{n.state}, n.members}, cached, snapshots)
+	settled := &settledLog{LogCache: cached}
+	transport, passRequests := settled.transport(n.transport, n.stop)
+	err = n.startRaft(memberFSM{fsm{n.state}, n.members, settled}, settled, snapshots, transport)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
@@ -143,6 +145,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		return ok
 	})
 	n.raft.RegisterObserver(n.observer)
+	n.wg.Go(passRequests)
 	n.wg.Go(n.lead)
 	n.wg.Go(n.observe)
 	n.wg.Go(func() { n.trim(snapshots.Newest()) })
@@ -174,7 +177,7 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 }
 
 // startRaft starts Raft, which panics when it can't read its log, or write its term.
-func (n *node) startRaft(m raft.FSM, log raft.LogStore, snapshots raft.SnapshotStore) (err error) {
+func (n *node) startRaft(m raft.FSM, log raft.LogStore, snapshots raft.SnapshotStore, transport raft.Transport) (err error) {
 	defer func() {
 		p := recover()
 		if cause := n.logs.why(); cause != nil {
@@ -183,7 +186,7 @@ func (n *node) startRaft(m raft.FSM, log raft.LogStore, snapshots raft.SnapshotS
 			panic(p)
 		}
 	}()
-	n.raft, err = raft.NewRaft(raftConfig(n.cfg), m, log, votes{n.logs, n.late}, snapshots, n.transport)
+	n.raft, err = raft.NewRaft(raftConfig(n.cfg), m, log, votes{n.logs, n.late}, snapshots, transport)
 	return err
 }
 
@@ -241,7 +244,7 @@ func raftConfig(cfg Config) *raft.Config {
 }
 
 // recoverState finishes what a crash interrupted between receiving a snapshot and noting that it was installed.
-func recoverState(m *state.Machine, snapshots *snapstore.Store) error {
+func recoverState(m *state.Machine, log logFiles, snapshots *snapstore.Store) error {
 	applied, _ := m.Applied()
 	if file := snapshots.Pending(); file != "" && snapshots.Newest() > applied {
 		if err := m.Install(file); err != nil {
@@ -251,6 +254,11 @@ func recoverState(m *state.Machine, snapshots *snapstore.Store) error {
 	}
 	if snapshots.Newest() > applied {
 		return nil // checkFiles says what is wrong
+	}
+	if index, term, ok := snapshots.Unfinished(); ok {
+		if _, err := settle(log, index, term); err != nil {
+			return fmt.Errorf("raft log: %w", err)
+		}
 	}
 	if err := snapshots.Installed(applied); err != nil {
 		return fmt.Errorf("received snapshot: %w", err)
