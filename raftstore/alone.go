@@ -76,14 +76,16 @@ func (l *memberLog) DeleteRange(first, last uint64) error {
 	return l.Log.DeleteRange(first, last)
 }
 
-// A memberFSM is the state machine as Raft has it. A snapshot brings another configuration with it.
+// A memberFSM is the state machine as Raft has it. A snapshot brings another configuration with it, and the log has to follow
+// on it.
 type memberFSM struct {
 	fsm
-	log *memberLog
+	log     *memberLog
+	settled *settledLog // over log
 }
 
 // Restore replaces the state by a snapshot that another node sent.
 func (f memberFSM) Restore(r io.ReadCloser) error {
 	f.log.lone.Store(false)
-	return f.fsm.Restore(r)
+	return f.restore(r, f.settled.settle)
 }

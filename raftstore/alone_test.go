@@ -94,7 +94,7 @@ func TestOnlyVoter(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	f := memberFSM{fsm{m}, l}
+	f := memberFSM{fsm: fsm{m}, log: l}
 	if err := f.Restore(io.NopCloser(strings.NewReader("no state file"))); err == nil {
 		t.Error("what is no state file was restored")
 	}

@@ -45,6 +45,7 @@ type node struct {
 	logs      *watchedLog
 	late      *parallel.Log // over logs
 	members   *memberLog    // over late
+	settled   *settledLog   // over a cache over members
 	files     *summedLog    // of the log
 	state     *state.Machine
 	batcher   *batcher
@@ -105,7 +106,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	}
 	undo = append(undo, func() { n.closeState(!there) }, func() { n.files.Close() })
 
-	if err := recoverState(n.state, snapshots); err != nil {
+	if err := recoverState(n.state, n.files, snapshots); err != nil {
 		return nil, err
 	}
 	if err := checkFiles(n.state, n.files, cfg.RaftLog, snapshots, id); err != nil {
@@ -124,8 +125,9 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	if err != nil {
 		return nil, err
 	}
+	n.settled = &settledLog{LogCache: cached}
 	n.transport = n.newTransport(ask)
-	err = n.startRaft(memberFSM{fsm{n.state}, n.members}, cached, snapshots)
+	err = n.startRaft(memberFSM{fsm{n.state}, n.members, n.settled}, n.settled, snapshots)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
@@ -255,7 +257,7 @@ func raftConfig(cfg Config, id raft.ServerID) *raft.Config {
 }
 
 // recoverState finishes what a crash interrupted between receiving a snapshot and noting that it was installed.
-func recoverState(m *state.Machine, snapshots *snapstore.Store) error {
+func recoverState(m *state.Machine, log logFiles, snapshots *snapstore.Store) error {
 	applied, _ := m.Applied()
 	if file := snapshots.Pending(); file != "" && snapshots.Newest() > applied {
 		if err := m.Install(file); err != nil {
@@ -265,6 +267,11 @@ func recoverState(m *state.Machine, snapshots *snapstore.Store) error {
 	}
 	if snapshots.Newest() > applied {
 		return nil // checkFiles says what is wrong
+	}
+	if index, term, ok := snapshots.Unfinished(); ok {
+		if _, err := settle(log, index, term); err != nil {
+			return fmt.Errorf("raft log: %w", err)
+		}
 	}
 	if err := snapshots.Installed(applied); err != nil {
 		return fmt.Errorf("received snapshot: %w", err)

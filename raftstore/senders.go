@@ -57,9 +57,10 @@ func (n *node) admits(rpc raft.RPC, refused func(peernet.Peer) bool) bool {
 			return true
 		}
 	case *raft.InstallSnapshotRequest:
-		if n.leadsUs(from, req.Term) {
+		if t, ok := n.transport.(*peernet.Transport); ok && n.leadsUs(from, req.Term) {
 			n.follows.heard(from)
-			return true
+			go n.settled.install(t, rpc, req) // ends with the request, or the transport
+			return false
 		}
 	case *raft.RequestVoteRequest:
 		return n.admitsVote(rpc, from, req)

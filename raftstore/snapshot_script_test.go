@@ -215,12 +215,18 @@ func (f *follower) appendUpTo(from, to, committed uint64) {
 		Entries:           f.h.entries[from-1 : to],
 		LeaderCommitIndex: committed,
 	}
-	if from > 1 {
-		req.PrevLogTerm = historyTerm
+	f.takes(req)
+}
+
+// takes sends entries, which must be taken, behind those of the history.
+func (f *follower) takes(req *raft.AppendEntriesRequest) {
+	f.t.Helper()
+	if before := req.PrevLogEntry; before > 0 {
+		req.PrevLogTerm = f.h.entries[before-1].Term
 	}
 	var resp raft.AppendEntriesResponse
 	if err := f.leader.AppendEntries(server("n3"), f.address(), req, &resp); err != nil || !resp.Success {
-		f.t.Fatalf("entries %d to %d were not taken: %v, last %d", from, to, err, resp.LastLog)
+		f.t.Fatalf("%d entries behind %d were not taken: %v, last %d", len(req.Entries), req.PrevLogEntry, err, resp.LastLog)
 	}
 }
 
@@ -240,7 +246,7 @@ func (f *follower) send(announced uint64, size int, r io.Reader) error {
 		SnapshotVersion:    1,
 		Term:               historyTerm,
 		LastLogIndex:       announced,
-		LastLogTerm:        historyTerm,
+		LastLogTerm:        f.h.entries[announced-1].Term,
 		Configuration:      raft.EncodeConfiguration(c),
 		ConfigurationIndex: made,
 		Size:               int64(size),

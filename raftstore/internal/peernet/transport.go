@@ -99,22 +99,26 @@ func (t *Transport) DecodePeer(b []byte) raft.ServerAddress { return raft.Server
 // SetHeartbeatHandler does nothing.
 func (*Transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
-// Campaign makes this node's Raft a candidate at once, without a pre-vote: the caller has made sure of a majority, or was
-// asked to take over. It returns when Raft has taken note.
-func (t *Transport) Campaign() error {
+// Ask hands Raft a request of this node's own and waits for the answer.
+func (t *Transport) Ask(rpc raft.RPC) raft.RPCResponse {
 	answer := make(chan raft.RPCResponse, 1)
+	rpc.RespChan = answer
 	select {
-	case t.inbox <- raft.RPC{Command: timeoutNow(t.id), RespChan: answer}:
+	case t.inbox <- rpc:
 	case <-t.done:
-		return net.ErrClosed
+		return raft.RPCResponse{Error: net.ErrClosed}
 	}
 	select {
 	case r := <-answer:
-		return r.Error
+		return r
 	case <-t.done:
-		return net.ErrClosed
+		return raft.RPCResponse{Error: net.ErrClosed}
 	}
 }
+
+// Campaign makes this node's Raft a candidate at once, without a pre-vote: the caller has made sure of a majority. It
+// returns when Raft has taken note.
+func (t *Transport) Campaign() error { return t.Ask(raft.RPC{Command: timeoutNow(t.id)}).Error }
 
 // timeoutNow is what a leader that hands over sends to its successor, here from a node to itself.
 func timeoutNow(id raft.ServerID) *raft.TimeoutNowRequest {
