@@ -44,8 +44,7 @@ type batch struct {
 type batcher struct {
 	raft     *raft.Raft
 	counters *counters
-	clock    logClock
-	last     func() (stamp uint64) // of the state machine
+	stamp    func() uint64 // of the next entry
 	fail     func(error)
 	capacity uint64
 	limit    int // bytes of an entry
@@ -65,11 +64,11 @@ type batcher struct {
 	wg    sync.WaitGroup
 }
 
-func newBatcher(r *raft.Raft, cfg Config, last func() uint64, fail func(error)) *batcher {
+func newBatcher(r *raft.Raft, cfg Config, stamp func() uint64, fail func(error)) *batcher {
 	b := &batcher{
 		raft:     r,
 		counters: cfg.counters,
-		last:     last,
+		stamp:    stamp,
 		fail:     fail,
 		capacity: cfg.Sessions,
 		limit:    cfg.BatchBytes,
@@ -222,7 +221,7 @@ func (b *batcher) run() {
 			if x == nil {
 				break
 			}
-			entry.Seal(x.buf, entry.Header{Stamp: b.clock.next(b.last()), Capacity: b.capacity, Count: len(x.waiters)})
+			entry.Seal(x.buf, entry.Header{Stamp: b.stamp(), Capacity: b.capacity, Count: len(x.waiters)})
 			x.began = time.Now()
 			f := b.raft.Apply(x.buf, applyPatience)
 			b.wg.Go(func() { b.await(f, x) })

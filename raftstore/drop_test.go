@@ -46,6 +46,7 @@ func TestDropDue(t *testing.T) {
 					}
 				}
 			}
+			n.clock.reach(wall(time.Now()))
 			wait := n.dropDue()
 			if proposed := n.batcher.cur != nil; proposed != c.proposes || wait != c.wait {
 				t.Errorf("%s: proposed %v, wait %s; want %v, %s", name, proposed, wait, c.proposes, c.wait)

@@ -37,7 +37,8 @@ func (s *Store) GetThere(ctx context.Context, address string, id []byte) ([]byte
 // IndexThere asks for a read index.
 func (s *Store) IndexThere(ctx context.Context, address string) (uint64, error) {
 	n := s.node.Load()
-	return s.peers.readIndex(ctx, address, n.vouch().append(n.appendCluster(nil)))
+	at, err := s.peers.readIndex(ctx, address, n.vouch().append(n.appendCluster(nil)))
+	return at.index, err
 }
 
 // AskToLeave asks the leader to take the last node of a name out, as that does when it leaves.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/wire"
@@ -19,11 +20,12 @@ import (
 //	opGet        u64 cluster, vouch, id                                        the session data
 //	opHave       u64 cluster, vouch, id                                        nothing
 //	opTerm       nothing                                                       vouch
-//	opIndex      u64 cluster, vouch                                            u64 read index
+//	opIndex      u64 cluster, vouch                                            u64 read index, u64 log time
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
+//	opClock      nothing                                                       u64 wall clock, u64 log time, ID
 //
-// An identity is origin, counter, low: three u64. The code is a wire.Status, or one of those below.
+// Times are in ms since 1970. An identity is origin, counter, low: three u64. The code is a wire.Status, or one of those below.
 const (
 	opAdd wire.Op = iota
 	opRemove
@@ -37,6 +39,7 @@ const (
 	opDrop
 	opTransfer
 	opMember
+	opClock
 	peerOps
 )
 
@@ -149,15 +152,36 @@ func (p *peers) termOf(ctx context.Context, address string, answered func(vouch,
 }
 
 // readIndex asks the leader how far a node must have come to answer the reads that wait for this.
-func (p *peers) readIndex(ctx context.Context, leader string, question []byte) (uint64, error) {
+func (p *peers) readIndex(ctx context.Context, leader string, question []byte) (readIndex, error) {
 	body, err := p.do(ctx, leader, opIndex, question)
 	if err != nil {
-		return 0, err
+		return readIndex{}, err
 	}
-	if len(body) != 8 {
-		return 0, wire.ErrCorrupt
+	if len(body) != 16 {
+		return readIndex{}, wire.ErrCorrupt
 	}
-	return binary.BigEndian.Uint64(body), nil
+	return readIndex{binary.BigEndian.Uint64(body), binary.BigEndian.Uint64(body[8:])}, nil
+}
+
+// clock asks the node at an address what time it is. The answer is taken for that of the middle of the round trip.
+func (p *peers) clock(ctx context.Context, address string) (clockAnswer, error) {
+	conn, err := p.get(ctx, address) // opening one is no part of the round trip
+	if err != nil {
+		return clockAnswer{}, err
+	}
+	asked := time.Now()
+	answer, err := conn.Do(ctx, opClock, nil)
+	if err != nil {
+		return clockAnswer{}, err
+	}
+	if len(answer) == 0 || answer[0] != byte(wire.OK) {
+		return clockAnswer{}, wire.ErrCorrupt
+	}
+	a, ok := parseClocks(answer[1:], asked.Add(time.Since(asked)/2))
+	if !ok {
+		return clockAnswer{}, wire.ErrCorrupt
+	}
+	return a, nil
 }
 
 func appendIdentity(dst []byte, id entry.Identity) []byte {

@@ -85,6 +85,8 @@ func (p *peerServer) handle(m *wire.Message) {
 		}
 	case opTerm:
 		p.answer(m, byte(wire.OK), n.vouch().append(nil))
+	case opClock:
+		p.answer(m, byte(wire.OK), n.appendClocks(nil))
 	case opGet, opHave, opIndex:
 		if payload, ok := p.forLeader(m, n); ok {
 			p.read(m, n, payload)
@@ -198,16 +200,16 @@ func (p *peerServer) readLater(m *wire.Message, n *node, id []byte) {
 }
 
 // readAt answers a read that may be answered now, with this read index.
-func (p *peerServer) readAt(m *wire.Message, n *node, id []byte, index uint64) {
+func (p *peerServer) readAt(m *wire.Message, n *node, id []byte, at readIndex) {
 	var data []byte
 	var err error
 	switch m.Op {
 	case opGet:
-		data, err = n.getLocal(id)
+		data, err = n.getLocal(id, at.time)
 	case opHave:
-		err = n.haveLocal(id)
+		err = n.haveLocal(id, at.time)
 	case opIndex:
-		data = binary.BigEndian.AppendUint64(nil, index)
+		data = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, at.index), at.time)
 	}
 	p.answer(m, codeOf(err), data)
 }

@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -159,7 +160,7 @@ func (f *follower) listen(name string) (*peernet.Mux, *peernet.Layer) {
 func (f *follower) open(p phase) (n *node, err error) {
 	cfg := Config{Dir: f.dir, Name: "n3", RaftLog: f.kind, Heartbeat: time.Hour}.withDefaults()
 	mux, layer := f.listen(cfg.Name)
-	n, err = openNode(cfg, identity{Phase: p}, layer, questions{}, func(err error) { f.t.Error("the node has failed:", err) })
+	n, err = openNode(cfg, identity{Phase: p}, layer, questions{clock: nobody}, func(err error) { f.t.Error("the node has failed:", err) })
 	if err != nil {
 		mux.Close()
 		return nil, err
@@ -303,3 +304,6 @@ func (f *follower) knows(index uint64) {
 		f.t.Fatalf("at %d the members are %v, and should be %v", index, got, want.Servers)
 	}
 }
+
+// nobody says what time it is.
+func nobody(context.Context, string) (clockAnswer, error) { return clockAnswer{}, errRetry }

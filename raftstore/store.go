@@ -137,7 +137,7 @@ func (s *Store) startNode() error {
 	if s.mux != nil {
 		layer = s.mux.Layer(peernet.Self{Name: s.cfg.Name, Address: s.cfg.Advertise, Cluster: s.clusterName, Logged: s.loggedName})
 	}
-	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex}, func(err error) { s.end(s.cfg.advise(err)) })
+	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex, s.peers.clock}, func(err error) { s.end(s.cfg.advise(err)) })
 	if err != nil {
 		return s.cfg.advise(err)
 	}

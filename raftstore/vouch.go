@@ -54,15 +54,15 @@ func cutString(b []byte) (s string, rest []byte, ok bool) {
 }
 
 // vouched is the read index for who vouches so, if no more is needed for it.
-func (n *node) vouched(v vouch) (index uint64, ok bool) {
+func (n *node) vouched(v vouch) (index readIndex, ok bool) {
 	term := n.serving.Load()
 	if !n.leads() || v.term != term || v.name == n.cfg.Name || !n.knows(v, v.name) {
-		return 0, false
+		return readIndex{}, false
 	}
 	if !majority(n.servers(), n.cfg.Name, v.name) {
-		return 0, false
+		return readIndex{}, false
 	}
-	index, _ = n.state.Applied()
+	index = n.readNow()
 	return index, n.leads() && n.serving.Load() == term
 }
 

@@ -84,8 +84,8 @@ func TestVouched(t *testing.T) {
 		"the leader itself": {vouch{term, n.cfg.Name, others[n.cfg.Name]}, false},
 	} {
 		index, ok := n.vouched(c.v)
-		if ok != c.want || ok && index != 7 {
-			t.Errorf("%s: %d, %v", name, index, ok)
+		if ok != c.want || ok && index.index != 7 {
+			t.Errorf("%s: %+v, %v", name, index, ok)
 		}
 	}
 	n.serving.Store(0)

@@ -80,7 +80,7 @@ func flush(t testing.TB, m *Machine) {
 
 func get(t testing.TB, m *Machine, id string) string {
 	t.Helper()
-	data, ok, err := m.Get([]byte(id))
+	data, ok, err := m.Get([]byte(id), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func restore(m *Machine, r io.Reader) error {
 
 func have(t testing.TB, m *Machine, id string) bool {
 	t.Helper()
-	there, err := m.Have([]byte(id))
+	there, err := m.Have([]byte(id), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (m *model) check(t testing.TB, real *Machine) {
 		t.Fatalf("%d sessions, want %d", real.Len(), len(m.sessions))
 	}
 	for id, s := range m.sessions {
-		got, ok, err := real.Get([]byte(id))
+		got, ok, err := real.Get([]byte(id), 0)
 		if err != nil || !ok || !bytes.Equal(got, s.data) || !have(t, real, id) {
 			t.Fatalf("session %q: there %v, %d bytes of %d, %v", id, ok, len(got), len(s.data), err)
 		}
