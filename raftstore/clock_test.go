@@ -136,9 +136,10 @@ func TestDropDueByTheLogsTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		b := entry.AppendOp(entry.Begin(nil), &entry.Op{Kind: entry.Add, Identity: entry.Identity{Origin: 1, Counter: 1, Low: 1},
+		first := opening(1)
+		b := entry.AppendOp(entry.AppendOp(entry.Begin(nil), &first), &entry.Op{Kind: entry.Add, Identity: entry.Identity{Origin: 1, Counter: 1, Low: 1},
 			Timeout: 210, ID: []byte("a session"), Data: []byte("data")})
-		entry.Seal(b, entry.Header{Stamp: uint64(time.Now().Add(30 * time.Minute).UnixMilli()), Count: 1})
+		entry.Seal(b, entry.Header{Stamp: uint64(time.Now().Add(30 * time.Minute).UnixMilli()), Count: 2})
 		if _, err := m.Apply(1, 1, b); err != nil {
 			t.Fatal(err)
 		}

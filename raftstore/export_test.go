@@ -26,7 +26,8 @@ func (s *Store) Cluster() string { return s.clusterName() }
 
 // AddThere and GetThere ask the node at an address, as if it were this one's leader.
 func (s *Store) AddThere(ctx context.Context, address string, id, data []byte) error {
-	op := &entry.Op{Kind: entry.Add, Identity: s.origin.identity(s.origin.begin()), Timeout: 60_000, ID: id, Data: data}
+	o := newOrigin()
+	op := &entry.Op{Kind: entry.Add, Identity: o.identity(o.begin()), Timeout: 60_000, ID: id, Data: data}
 	return s.forward(ctx, s.node.Load(), address, op)
 }
 

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/client"
 )
 
 // What nodes say to each other on a connection of wire frames of wire.ClassPeer. Integers are big-endian.
@@ -23,6 +25,7 @@ import (
 //	opIndex      u64 cluster, vouch                                            u64 read index, u64 log time
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
+//	opSession    u64 cluster, identity of which the origin counts              nothing
 //	opClock      nothing                                                       u64 wall clock, u64 log time, ID
 //
 // Times are in ms since 1970. An identity is origin, counter, low: three u64. The code is a wire.Status, or one of those below.
@@ -40,14 +43,16 @@ const (
 	opTransfer
 	opMember
 	opClock
+	opSession
 	peerOps
 )
 
 // Codes of answers that are no statuses of the protocol.
 const (
-	codeRetry   = 200 // this node does not lead, or lost leadership midway: ask again, under the same identity
+	codeRetry   = 200 // this node does not lead: ask again, under the same identity
 	codeRefused = 201 // with the reason as text
 	codeFailed  = 202 // with the reason as text
+	codeLost    = 203 // as codeRetry, but this node has lost leadership midway: it may have been carried out
 )
 
 const identitySize = 24
@@ -66,6 +71,10 @@ func (p *peers) ask(ctx context.Context, address string, op wire.Op, payload []b
 	if err != nil {
 		return 0, nil, err
 	}
+	return askOn(ctx, conn, op, payload)
+}
+
+func askOn(ctx context.Context, conn *client.Conn, op wire.Op, payload []byte) (code byte, body []byte, err error) {
 	answer, err := conn.Do(ctx, op, payload)
 	if err != nil {
 		return 0, nil, err
@@ -77,20 +86,23 @@ func (p *peers) ask(ctx context.Context, address string, op wire.Op, payload []b
 	return answer[0], answer[1:], nil
 }
 
-// do sends a client's request to the leader; errRetry when it has to be asked again.
+// do sends a client's request to the leader; errRetry or errLost when it has to be asked again.
 func (p *peers) do(ctx context.Context, address string, op wire.Op, payload []byte) ([]byte, error) {
-	code, body, err := p.ask(ctx, address, op, payload)
+	conn, err := p.get(ctx, address)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, errRetry
+		return nil, cmp.Or(ctx.Err(), errRetry)
+	}
+	code, body, err := askOn(ctx, conn, op, payload)
+	if err != nil {
+		return nil, cmp.Or(ctx.Err(), errLost)
 	}
 	switch {
 	case code < codeRetry:
 		return body, wire.Status(code).Err()
 	case code == codeRetry:
 		return nil, errRetry
+	case code == codeLost:
+		return nil, errLost
 	}
 	return nil, fmt.Errorf("the leader could not answer: %s", body)
 }

@@ -79,7 +79,7 @@ type peerServer struct {
 func (p *peerServer) handle(m *wire.Message) {
 	n := p.s.node.Load()
 	switch m.Op {
-	case opAdd, opRemove:
+	case opAdd, opRemove, opSession:
 		if payload, ok := p.forLeader(m, n); ok {
 			p.write(m, n, payload)
 		}
@@ -133,31 +133,40 @@ func response(m *wire.Message, code byte, body []byte) *wire.Message {
 	return &wire.Message{Response: true, UID: m.UID, Class: m.Class, Op: m.Op, Payload: payload}
 }
 
-// write submits a forwarded ADD or REMOVE under the identity it came with.
+// write submits a forwarded ADD or REMOVE, or the opening of an origin, under the identity it came with.
 func (p *peerServer) write(m *wire.Message, n *node, payload []byte) {
 	id, rest, ok := parseIdentity(payload)
 	if !ok {
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return
 	}
-	op := entry.Op{Kind: entry.Remove, Identity: id, ID: rest}
-	err := wire.CheckID(rest)
-	if m.Op == opAdd {
+	op := entry.Op{Identity: id}
+	var err error
+	switch m.Op {
+	case opAdd:
 		var timeout time.Duration
 		op.Kind = entry.Add
 		op.ID, op.Data, timeout, err = wire.ParseAdd(rest)
 		op.Timeout = uint32(timeout / time.Millisecond)
+	case opRemove:
+		op.Kind, op.ID = entry.Remove, rest
+		err = wire.CheckID(rest)
+	case opSession:
+		op = entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: id.Origin}}
 	}
 	if err != nil {
 		p.answer(m, codeOf(err), nil)
 		return
 	}
 	n.batcher.submit(&op, waiterFunc(func(st wire.Status, err error) {
-		if err != nil {
+		switch {
+		case errors.Is(err, errLost):
+			p.answerLater(m, codeLost)
+		case err != nil:
 			p.answerLater(m, codeRetry)
-			return
+		default:
+			p.answerLater(m, byte(st))
 		}
-		p.answerLater(m, byte(st))
 	}))
 }
 

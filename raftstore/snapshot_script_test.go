@@ -23,6 +23,7 @@ import (
 type history struct {
 	entries []*raft.Log
 	stamp   uint64
+	origins map[uint64]bool // that are open
 	dumps   map[uint64][]string
 }
 
@@ -34,8 +35,22 @@ func (h *history) append(kind raft.LogType, data []byte) {
 	h.entries = append(h.entries, &raft.Log{Index: h.last() + 1, Term: historyTerm, Type: kind, Data: data})
 }
 
-// command appends an entry of operations.
+// opening opens an origin.
+func opening(origin uint64) entry.Op {
+	return entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: origin}}
+}
+
+// command appends an entry of operations, which opens the origins that are new.
 func (h *history) command(ops ...entry.Op) {
+	if h.origins == nil {
+		h.origins = map[uint64]bool{}
+	}
+	for _, op := range ops {
+		if !h.origins[op.Origin] {
+			h.origins[op.Origin] = true
+			ops = append([]entry.Op{opening(op.Origin)}, ops...)
+		}
+	}
 	b := entry.Begin(nil)
 	for i := range ops {
 		b = entry.AppendOp(b, &ops[i])

@@ -27,7 +27,7 @@ type Store struct {
 	mux      *peernet.Mux // nil without a peer port
 	peers    *peers
 	badPeers *ratelog.Logger // of what the peer port hears
-	origin   *origin
+	origins  opener
 
 	node   atomic.Pointer[node]
 	frozen atomic.Bool // while the node gives up its state, it carries out nothing
@@ -71,7 +71,6 @@ func Open(cfg Config) (*Store, error) {
 		lock:     lock,
 		peers:    newPeers(cfg.Network),
 		badPeers: ratelog.New(cfg.Logger),
-		origin:   newOrigin(),
 		ended:    make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -45,14 +45,15 @@ func named(t *testing.T, n *node, instances map[string]string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	b := entry.Begin(nil)
+	first := opening(1)
+	b := entry.AppendOp(entry.Begin(nil), &first)
 	counter := uint64(0)
 	for name, instance := range instances {
 		counter++
 		b = entry.AppendOp(b, &entry.Op{Kind: entry.Node, Identity: entry.Identity{Origin: 1, Counter: counter, Low: 1},
 			ID: []byte(name), Data: []byte(instance)})
 	}
-	entry.Seal(b, entry.Header{Stamp: uint64(time.Now().UnixMilli()), Count: int(counter)})
+	entry.Seal(b, entry.Header{Stamp: uint64(time.Now().UnixMilli()), Count: 1 + int(counter)})
 	if _, err := m.Apply(7, 1, b); err != nil {
 		t.Fatal(err)
 	}

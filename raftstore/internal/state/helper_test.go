@@ -60,15 +60,34 @@ func removing(id string) entry.Op {
 	return entry.Op{Kind: entry.Remove, Identity: identity(), ID: []byte(id)}
 }
 
-// do applies the next entry.
+// opened are the origins that do has opened on machines, by their files.
+var opened = map[string]map[uint64]bool{}
+
+func opening(origin uint64) entry.Op {
+	return entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: origin}}
+}
+
+// do applies the next entry. It opens the origins that the machine hears of for the first time.
 func do(t testing.TB, m *Machine, h entry.Header, ops ...entry.Op) []wire.Status {
 	t.Helper()
+	known := opened[m.path]
+	if known == nil {
+		known = map[uint64]bool{}
+		opened[m.path] = known
+	}
+	var all []entry.Op
+	for _, op := range ops {
+		if !known[op.Origin] {
+			known[op.Origin] = true
+			all = append(all, opening(op.Origin))
+		}
+	}
 	index, _ := m.Applied()
-	st, err := m.Apply(index+1, 1, encode(h, ops...))
+	st, err := m.Apply(index+1, 1, encode(h, append(all, ops...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return st
+	return st[len(all):]
 }
 
 func flush(t testing.TB, m *Machine) {
@@ -179,6 +198,9 @@ func (g *generator) op() entry.Op {
 	o.Counter += 1 + uint64(g.r.IntN(2))
 	if o.Counter-o.Low > 20 {
 		o.Low = o.Counter - uint64(g.r.IntN(20))
+	}
+	if o.Counter < 3 || g.r.IntN(150) == 0 {
+		return opening(o.Origin) // most of the time it is open
 	}
 	op := entry.Op{Kind: entry.Add, Identity: *o, ID: fmt.Appendf(nil, "session %d", g.r.IntN(120))}
 	switch g.r.IntN(12) {

@@ -208,9 +208,16 @@ func (m *Machine) advance(index, term uint64) {
 	m.dirty.any = true
 }
 
-// apply carries out one operation, unless its result is on record.
+// apply carries out one operation, unless its result is on record, or the results of its client session are forgotten, in
+// which case it may have been carried out before.
 func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
+	if op.Kind == entry.Session {
+		return m.c.origins.open(op.Origin)
+	}
 	o := m.c.origins.hear(op.Identity)
+	if o == nil {
+		return wire.Disconnected
+	}
 	if s, ok := o.recall(op.Counter); ok {
 		return s
 	}

@@ -16,6 +16,7 @@ type model struct {
 	stamp, seq uint64
 	clock      uint64 // of the origins
 	forgotten  int    // of the origins
+	unknown    int    // operations of origins that are not known
 	sessions   map[string]modelSession
 	origins    map[uint64]*modelOrigin
 	nodes      map[string]string
@@ -60,9 +61,15 @@ func (m *model) apply(h entry.Header, ops []entry.Op) (results []wire.Status) {
 
 func (m *model) op(op entry.Op, capacity uint64) wire.Status {
 	o := m.origins[op.Origin]
-	if o == nil {
-		o = &modelOrigin{low: op.Low, results: map[uint64]wire.Status{}}
-		m.origins[op.Origin] = o
+	switch {
+	case op.Kind == entry.Session && o == nil:
+		m.origins[op.Origin] = &modelOrigin{low: 1, heard: m.clock, results: map[uint64]wire.Status{}}
+		return wire.OK
+	case op.Kind == entry.Session:
+		return wire.NotOK
+	case o == nil:
+		m.unknown++
+		return wire.Disconnected
 	}
 	o.heard, o.low = m.clock, max(o.low, op.Low)
 	if op.Counter < o.low {
@@ -176,6 +183,9 @@ func TestAgainstModel(t *testing.T) {
 			want.check(t, m)
 			if want.forgotten == 0 {
 				t.Errorf("seed %d: no origin was ever forgotten", seed)
+			}
+			if want.unknown == 0 {
+				t.Errorf("seed %d: nothing was asked of an origin that is not known", seed)
 			}
 		})
 	}
