@@ -12,8 +12,12 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// errRetry means that a request was not carried out as far as anyone here knows: ask again, under the same identity.
-var errRetry = errors.New("not carried out here")
+// errRetry means that a request was not carried out, and will not be: ask again, under the same identity. errLost is an
+// errRetry of a request of which that is not known: it may have been carried out, or be yet.
+var (
+	errRetry = errors.New("not carried out here")
+	errLost  = fmt.Errorf("%w, as far as is known", errRetry)
+)
 
 // maxQueued bounds the full batches that wait for their turn. What does not fit stands in line.
 const maxQueued = 64
@@ -25,7 +29,7 @@ const applyPatience = 5 * time.Second
 // the node it hands over to.
 const transferPatience = 2 * transportTimeout
 
-// A waiter hears what became of an operation: its status, or errRetry. finish must not block.
+// A waiter hears what became of an operation: its status, errRetry or errLost. finish must not block.
 type waiter interface {
 	finish(wire.Status, error)
 }
@@ -44,8 +48,7 @@ type batch struct {
 type batcher struct {
 	raft     *raft.Raft
 	counters *counters
-	clock    logClock
-	last     func() (stamp uint64) // of the state machine
+	stamp    func() uint64 // of the next entry
 	fail     func(error)
 	capacity uint64
 	limit    int // bytes of an entry
@@ -65,11 +68,11 @@ type batcher struct {
 	wg    sync.WaitGroup
 }
 
-func newBatcher(r *raft.Raft, cfg Config, last func() uint64, fail func(error)) *batcher {
+func newBatcher(r *raft.Raft, cfg Config, stamp func() uint64, fail func(error)) *batcher {
 	b := &batcher{
 		raft:     r,
 		counters: cfg.counters,
-		last:     last,
+		stamp:    stamp,
 		fail:     fail,
 		capacity: cfg.Sessions,
 		limit:    cfg.BatchBytes,
@@ -222,7 +225,7 @@ func (b *batcher) run() {
 			if x == nil {
 				break
 			}
-			entry.Seal(x.buf, entry.Header{Stamp: b.clock.next(b.last()), Capacity: b.capacity, Count: len(x.waiters)})
+			entry.Seal(x.buf, entry.Header{Stamp: b.stamp(), Capacity: b.capacity, Count: len(x.waiters)})
 			x.began = time.Now()
 			f := b.raft.Apply(x.buf, applyPatience)
 			b.wg.Go(func() { b.await(f, x) })
@@ -272,13 +275,17 @@ func (b *batcher) await(f raft.ApplyFuture, x *batch) {
 	if more {
 		b.nudge()
 	}
+	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) || errors.Is(err, raft.ErrEnqueueTimeout) {
+		x.finish(nil, errRetry) // it has not come into the log
+		return
+	}
 	if err != nil {
-		x.finish(nil, errRetry)
+		x.finish(nil, errLost)
 		return
 	}
 	r, _ := f.Response().(applied)
 	if r.err != nil || len(r.statuses) != len(x.waiters) {
-		x.finish(nil, errRetry)
+		x.finish(nil, errLost)
 		return
 	}
 	x.finish(r.statuses, nil)

@@ -11,89 +11,115 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
-// A timepiece is a clock with what it goes by: time as it passes, and what the wall clock says.
-type timepiece struct {
-	*testing.T
-	logClock
-	now  time.Time
-	wall uint64
-}
-
 const noon = 1_700_000_000_000 // ms
 
-func newTimepiece(t *testing.T) *timepiece { return &timepiece{T: t, now: time.Now(), wall: noon} }
+func ms(d time.Duration) uint64 { return noon + uint64(d.Milliseconds()) }
 
-// pass lets time go by for both clocks.
-func (c *timepiece) pass(d time.Duration) {
-	c.now = c.now.Add(d)
-	c.wall += uint64(d / time.Millisecond)
-}
-
-func (c *timepiece) step(d time.Duration) { c.wall += uint64(d.Milliseconds()) }
-
-// stamps makes sure of the next stamp, from noon on, and of what is read before and after that.
-func (c *timepiece) stamps(what string, last uint64, want time.Duration) {
-	c.Helper()
-	before, got, after := c.at(last, c.now, c.wall), c.give(last, c.now, c.wall), c.at(last, c.now, c.wall)
-	if w := noon + uint64(want.Milliseconds()); got != w || before != w || after != w {
-		c.Errorf("%s: noon %+d, %+d, %+d; want %+d", what, int64(before-noon), int64(got-noon), int64(after-noon), int64(w-noon))
+// says makes sure of what a clock reads, from noon on, and what it gives as the next stamp.
+func says(t *testing.T, c *logClock, what string, last, read, next uint64) {
+	t.Helper()
+	if r, n, again := c.read(), c.next(last), c.read(); r != read || n != next || again != read {
+		t.Errorf("%s: reads %+d, then %+d, want %+d; stamp %+d, want %+d", what,
+			int64(r-noon), int64(again-noon), int64(read-noon), int64(n-noon), int64(next-noon))
 	}
 }
 
+// A leader's time goes on from the last stamp. What the voters' clocks say is for the next entry, and is read by when
+// that has been applied.
 func TestClockGoesOn(t *testing.T) {
-	const s, h = time.Second, time.Hour
-	c := newTimepiece(t)
-	c.stamps("a new cluster", 0, 0)
-	c.pass(s)
-	c.stamps("the wall clock's time", 0, s)
-	c.step(h)
-	c.stamps("it is put forward", noon, h+s)
-	c.step(-h)
-	c.stamps("and back", noon, h+s)
-	c.pass(5 * s)
-	c.stamps("time goes on from there", noon, h+6*s)
-	c.pass(2 * h)
-	c.stamps("ahead by as much", noon, 3*h+6*s)
-	c.step(h - s)
-	c.stamps("the wall clock is almost there", noon, 3*h+6*s)
-	c.step(2 * s)
-	c.stamps("and beyond", noon, 3*h+7*s)
+	synctest.Test(t, func(t *testing.T) {
+		const s, h = time.Second, time.Hour
+		c := new(logClock)
+		if r, n := c.read(), c.next(0); r != 0 || n != 0 || c.agrees() {
+			t.Errorf("a clock that knows nothing reads %d, and gives %d", r, n)
+		}
+		c.agree(noon, time.Now())
+		if r, n := c.read(), c.next(0); r != 0 || n != noon || !c.agrees() {
+			t.Errorf("of a new cluster it reads %d, and gives %d", r, n)
+		}
+		c.reach(noon)
+		time.Sleep(s)
+		says(t, c, "a second later", noon, ms(s), ms(s))
+		c.agree(ms(h), time.Now())
+		says(t, c, "the clocks are put forward", noon, ms(s), ms(h))
+		if b := c.behind(); b != h-s {
+			t.Errorf("it is behind by %v", b)
+		}
+		time.Sleep(s)
+		c.reach(ms(h))
+		says(t, c, "an entry has said so", ms(h), ms(h), ms(h+s))
+		c.agree(ms(0), time.Now())
+		says(t, c, "and back", ms(h), ms(h), ms(h))
+		time.Sleep(5 * s)
+		says(t, c, "time goes on from there", ms(h), ms(h+5*s), ms(h+5*s))
+		if b := c.behind(); b != 0 {
+			t.Errorf("it is behind by %v", b)
+		}
+		c.agree(ms(2*h), time.Now())
+		time.Sleep(agreedFor + time.Millisecond)
+		says(t, c, "nobody has answered for too long", ms(h), ms(h+10*s+time.Millisecond), ms(h+10*s+time.Millisecond))
+	})
 }
 
-// Another leader's stamps are heard of, and its successor goes on from the last of them, at the time when it came.
+// Another leader's time is heard of, and its successor goes on from the best that it knows of it.
 func TestClockOfAnotherLeader(t *testing.T) {
-	const s, h = time.Second, time.Hour
-	c := newTimepiece(t)
-	for i := range 10 {
-		c.saw(noon+uint64(i*1000)+60_000, c.now)
-		c.pass(s)
-	}
-	c.pass(20 * s)
-	c.stamps("after the election", noon+69_000, 90*s)
-	c.pass(s)
-	c.stamps("one of the old leader's is applied late", noon+90_500, 91*s)
-	c.stamps("one of its that is ahead, too", noon+95_000, 95*s)
+	synctest.Test(t, func(t *testing.T) {
+		const s, h = time.Second, time.Hour
+		began := time.Now()
+		passed := func() uint64 { return uint64(time.Since(began).Milliseconds()) }
+		within := func(what string, c *logClock, least, most time.Duration) {
+			t.Helper()
+			if off := time.Duration(int64(c.read()-noon-passed())) * time.Millisecond; off < least || off > most {
+				t.Errorf("%s: it is off by %v, want %v to %v", what, off, least, most)
+			}
+		}
+		c := new(logClock)
+		c.follow(noon + passed())
+		within("the first stamp", c, 0, 0)
+		for range 100 {
+			stamp := noon + passed()
+			time.Sleep(s)
+			c.follow(stamp)
+		}
+		within("stamps that take a second to come", c, -105*time.Millisecond, -95*time.Millisecond)
+		c.follow(noon + passed())
+		within("one that is quicker", c, 0, 0)
+		time.Sleep(h)
+		c.follow(noon + passed() - 500) // by the leader's clock it is half a second less
+		within("its own pace is corrected", c, -500*time.Millisecond, -500*time.Millisecond)
+		c.follow(noon + passed() + uint64(h.Milliseconds()))
+		within("the leader's time has gone forward", c, h, h)
+	})
 }
 
-// However the wall clock jumps and whatever comes from elsewhere, stamps never fall and never rise by less than time
-// passes, also when there are more of them than milliseconds.
+// However the clocks jump and whatever comes from elsewhere, what is read never falls, and never rises by less than time
+// passes, also when it is asked more often than every millisecond; no stamp is below that.
 func TestClockAtRandom(t *testing.T) {
 	const seed = 5
-	r := rand.New(rand.NewPCG(seed, seed))
-	c := newTimepiece(t)
-	last := c.give(noon+3_600_000, c.now, c.wall)
-	first, began := last, c.now
-	for i := range 100_000 {
-		c.now = c.now.Add(time.Duration(r.IntN(700)) * time.Microsecond)
-		c.wall = noon + uint64(r.IntN(1_800_000))
-		stamp := c.give(last-uint64(r.IntN(10)), c.now, c.wall)
-		if stamp < last {
-			t.Fatalf("stamp %d is %d, after %d", i, stamp, last)
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(seed, seed))
+		c := new(logClock)
+		c.reach(noon)
+		base, since := uint64(noon), time.Now()
+		for i := range 100_000 {
+			time.Sleep(time.Duration(r.IntN(700)) * time.Microsecond)
+			if r.IntN(10) == 0 {
+				c.agree(noon+uint64(r.IntN(600_000)), time.Now())
+			}
+			least := base + uint64(time.Since(since).Milliseconds())
+			read := c.read()
+			stamp := c.next(read - uint64(r.IntN(10)))
+			if read < least || stamp < read {
+				t.Fatalf("%d: it reads %d, %d ms too little, and gives %d", i, read, int64(least-read), stamp)
+			}
+			if r.IntN(10) == 0 {
+				c.reach(stamp)
+			}
+			if read > least {
+				base, since = read, time.Now()
+			}
 		}
-		if last = stamp; last-first != uint64(c.now.Sub(began)/time.Millisecond) {
-			t.Fatalf("after %s the stamps have risen by %d ms", c.now.Sub(began), last-first)
-		}
-	}
+	})
 }
 
 func TestWallBeforeItsTime(t *testing.T) {
@@ -110,9 +136,10 @@ func TestDropDueByTheLogsTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		b := entry.AppendOp(entry.Begin(nil), &entry.Op{Kind: entry.Add, Identity: entry.Identity{Origin: 1, Counter: 1, Low: 1},
+		first := opening(1)
+		b := entry.AppendOp(entry.AppendOp(entry.Begin(nil), &first), &entry.Op{Kind: entry.Add, Identity: entry.Identity{Origin: 1, Counter: 1, Low: 1},
 			Timeout: 210, ID: []byte("a session"), Data: []byte("data")})
-		entry.Seal(b, entry.Header{Stamp: uint64(time.Now().Add(30 * time.Minute).UnixMilli()), Count: 1})
+		entry.Seal(b, entry.Header{Stamp: uint64(time.Now().Add(30 * time.Minute).UnixMilli()), Count: 2})
 		if _, err := m.Apply(1, 1, b); err != nil {
 			t.Fatal(err)
 		}

@@ -88,7 +88,8 @@ type Config struct {
 	InFlight    int           // log entries under way at once; 1 to 256, default 2
 	LogBytes    int64         // of log from one snapshot to the next; more than InFlight x BatchBytes, default 64 MiB. As much is kept of it, or the state's size
 
-	counters *counters
+	counters  *counters
+	wallClock func() time.Time // default: time.Now
 }
 
 // A ConfigError is a setting that can't work.
@@ -122,6 +123,9 @@ func (c Config) withDefaults() Config {
 		c.InFlight = 2
 	}
 	c.counters = newCounters()
+	if c.wallClock == nil {
+		c.wallClock = time.Now
+	}
 	c.Cluster = slices.SortedFunc(slices.Values(c.Cluster), func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
 	if c.LogBytes == 0 {
 		c.LogBytes = 64 << 20

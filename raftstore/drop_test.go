@@ -38,14 +38,16 @@ func TestDropDue(t *testing.T) {
 			if c.in != 0 {
 				before := time.Now().Add(-2 * time.Hour)
 				for i, in := range []time.Duration{c.in, 2 * time.Hour} {
-					b := entry.AppendOp(entry.Begin(nil), &entry.Op{Kind: entry.Add, Identity: entry.Identity{Origin: 1, Counter: uint64(i + 1), Low: 1},
+					first := opening(1)
+					b := entry.AppendOp(entry.AppendOp(entry.Begin(nil), &first), &entry.Op{Kind: entry.Add, Identity: entry.Identity{Origin: 1, Counter: uint64(i + 1), Low: 1},
 						Timeout: uint32(time.Since(before).Milliseconds() + in.Milliseconds()), ID: []byte{byte(i + 1)}, Data: []byte("data")})
-					entry.Seal(b, entry.Header{Stamp: uint64(before.UnixMilli()), Count: 1})
+					entry.Seal(b, entry.Header{Stamp: uint64(before.UnixMilli()), Count: 2})
 					if _, err := m.Apply(uint64(i+1), 1, b); err != nil {
 						t.Fatal(err)
 					}
 				}
 			}
+			n.clock.reach(wall(time.Now()))
 			wait := n.dropDue()
 			if proposed := n.batcher.cur != nil; proposed != c.proposes || wait != c.wait {
 				t.Errorf("%s: proposed %v, wait %s; want %v, %s", name, proposed, wait, c.proposes, c.wait)

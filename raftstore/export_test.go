@@ -32,7 +32,8 @@ func (s *Store) there(address string) peernet.Peer {
 
 // AddThere and GetThere ask the node at an address, as if this one's leader were there.
 func (s *Store) AddThere(ctx context.Context, address string, id, data []byte) error {
-	op := &entry.Op{Kind: entry.Add, Identity: s.origin.identity(s.origin.begin()), Timeout: 60_000, ID: id, Data: data}
+	o := newOrigin()
+	op := &entry.Op{Kind: entry.Add, Identity: o.identity(o.begin()), Timeout: 60_000, ID: id, Data: data}
 	return s.forward(ctx, s.there(address), op)
 }
 
@@ -42,7 +43,8 @@ func (s *Store) GetThere(ctx context.Context, address string, id []byte) ([]byte
 
 // IndexThere asks for a read index.
 func (s *Store) IndexThere(ctx context.Context, address string) (uint64, error) {
-	return s.peers.readIndex(ctx, s.there(address), s.node.Load().vouch().append(nil))
+	at, err := s.peers.readIndex(ctx, s.there(address), s.node.Load().vouch().append(nil))
+	return at.index, err
 }
 
 // AskToLeave asks the leader to take a server out, as one does that leaves.

@@ -27,6 +27,8 @@ type Metrics struct {
 
 	Voters    int // members of the cluster as this node's log has it
 	Nonvoters int
+
+	Clocks []ClockOffset // of the members that said what time it is, by name; none while too few voters did
 }
 
 // A Histogram says how many values were at or below each bound. Buckets[i] are those above Bounds[i-1] and not above
@@ -62,6 +64,7 @@ func (s *Store) Metrics() Metrics {
 		FlushDeletes:    c.flushDeletes.Load(),
 	}
 	if n := s.node.Load(); n != nil {
+		m.Clocks = n.clockOffsets()
 		for _, server := range n.servers() {
 			if server.Suffrage == raft.Voter {
 				m.Voters++

@@ -49,6 +49,8 @@ type node struct {
 	files     *summedLog    // of the log
 	state     *state.Machine
 	batcher   *batcher
+	clock     logClock
+	clocks    voterClocks
 	reads     *rounds        // of a leader: does it still lead?
 	indexes   *rounds        // of a follower: how far must it have come to answer?
 	layer     *peernet.Layer // nil without a peer port
@@ -63,6 +65,10 @@ type node struct {
 	// changed is closed and replaced when the leader, or what this node knows of it, changes.
 	mu      sync.Mutex
 	changed chan struct{}
+
+	askNow      chan struct{} // the members' clocks, see watchClocks
+	agreed      chan struct{} // the voters' clocks have
+	wrongClocks []string      // whose, that was logged; watchClocks' own
 
 	observer  *raft.Observer
 	observed  chan raft.Observation
@@ -79,7 +85,7 @@ type node struct {
 // called when the node can't go on.
 func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail func(error)) (_ *node, err error) {
 	n := &node{cfg: cfg, id: id.ID(), log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{}),
-		trimAsked: make(chan chan<- error)}
+		trimAsked: make(chan chan<- error), askNow: make(chan struct{}, 1), agreed: make(chan struct{}, 1)}
 	var undo []func()
 	defer func() {
 		if err != nil {
@@ -140,9 +146,11 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		t.Start()
 	}
 
-	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp }, fail)
-	n.reads = newRounds(func(ctx context.Context) (uint64, error) { return 0, n.stillLeads(ctx, n.askTerm(ask.term)) })
-	n.indexes = newRounds(func(ctx context.Context) (uint64, error) { return n.askIndex(ctx, ask.index) })
+	n.batcher = newBatcher(n.raft, cfg, n.stamp, fail)
+	n.reads = newRounds(func(ctx context.Context) (readIndex, error) {
+		return readIndex{}, n.stillLeads(ctx, n.askTerm(ask.term))
+	})
+	n.indexes = newRounds(func(ctx context.Context) (readIndex, error) { return n.askIndex(ctx, ask.index) })
 	n.observed = make(chan raft.Observation, 16)
 	n.observer = raft.NewObserver(n.observed, false, func(o *raft.Observation) bool {
 		cfg.counters.observed(o.Data)
@@ -151,6 +159,7 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	})
 	n.raft.RegisterObserver(n.observer)
 	n.wg.Go(n.lead)
+	n.wg.Go(func() { n.watchClocks(ask.clock) })
 	n.wg.Go(n.observe)
 	n.wg.Go(func() { n.trim(snapshots.Newest()) })
 	return n, nil
@@ -350,7 +359,13 @@ func bounded(d time.Duration, f func() error) error {
 // it watches the log's time, which it will have to go on with.
 func (n *node) lead() {
 	var due <-chan time.Time
+	var since time.Time
 	leader := false
+	takeOver := func() {
+		if n.knowsTime(since) {
+			n.takeOver()
+		}
+	}
 	t := time.NewTicker(dropTick)
 	defer t.Stop()
 	for {
@@ -361,23 +376,28 @@ func (n *node) lead() {
 			n.serving.Store(0)
 			due = nil
 			if leader {
-				n.takeOver()
+				since = time.Now()
+				takeOver()
 			}
 			n.tell()
+		case <-n.agreed:
+			if leader && !n.leads() {
+				takeOver()
+			}
 		case <-due:
 			due = nil
 			n.dropDue()
 		case <-t.C:
 			if !leader {
 				stamp, _ := n.state.Clock()
-				n.batcher.clock.see(stamp)
+				n.clock.follow(stamp)
 				continue
 			}
 			if wait := n.dropDue(); wait < dropTick {
 				due = time.After(wait)
 			}
 			if !n.leads() {
-				n.takeOver() // the first attempt failed
+				takeOver() // the first attempt failed
 			}
 		}
 	}
@@ -390,6 +410,8 @@ func (n *node) takeOver() {
 	term := n.raft.CurrentTerm()
 	n.batcher.propose(waiterFunc(func(_ wire.Status, err error) {
 		if err == nil && n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
+			stamp, _ := n.state.Clock()
+			n.clock.reach(stamp)
 			n.serve(term)
 			n.tell()
 		}
@@ -406,14 +428,26 @@ func (n *node) serve(term uint64) {
 	}
 }
 
-// dropDue proposes an entry when there are sessions that the next one will drop. Otherwise it gives the time until there is
-// one, if that is less than dropTick.
+// stamp is the next entry's.
+func (n *node) stamp() uint64 {
+	last, _ := n.state.Clock()
+	stamp := n.clock.next(last)
+	if now := n.clock.read(); stamp > now && stamp-now > uint64(clockJump/time.Millisecond) && n.leads() {
+		n.log.Warn("the voters' clocks have gone forward, and the log's time with them: sessions expire early by as much",
+			"by", time.Duration(stamp-now)*time.Millisecond)
+	}
+	return stamp
+}
+
+// dropDue proposes an entry when there are sessions that the next one will drop, or the log's time is to go forward.
+// Otherwise it gives the time until there is one, if that is less than dropTick.
 func (n *node) dropDue() (wait time.Duration) {
 	stamp, next := n.state.Clock()
-	now := n.batcher.clock.read(stamp)
+	n.clock.reach(stamp)
+	now := n.clock.read()
 	tooMany := n.cfg.Sessions > 0 && uint64(n.state.Len()) > n.cfg.Sessions
 	switch {
-	case tooMany || next != 0 && next <= now:
+	case tooMany || next != 0 && next <= now || n.clock.behind() > clockSlack:
 		n.batcher.propose(nil)
 	case next != 0 && next-now < uint64(dropTick/time.Millisecond):
 		return time.Duration(next-now) * time.Millisecond

@@ -1,8 +1,12 @@
 package raftstore
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
+	"sync"
 	"testing"
+	"testing/synctest"
 )
 
 func TestOrigin(t *testing.T) {
@@ -82,4 +86,65 @@ func TestOriginAtRandom(t *testing.T) {
 	if len(o.waiting) != 0 || cap(o.waiting) > 4096 {
 		t.Errorf("%d are kept, %d allocated", len(o.waiting), cap(o.waiting))
 	}
+}
+
+// Those who write at once share an attempt to open an origin. One that fails is not made again, but another one.
+func TestOpener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p opener
+		var tried []*origin
+		let := make(chan error)
+		open := func(o *origin) error {
+			tried = append(tried, o)
+			return <-let
+		}
+		get := func(want error) (first func() *origin) {
+			var wg sync.WaitGroup
+			got := make(chan *origin, 5)
+			for range cap(got) {
+				wg.Go(func() {
+					o, err := p.get(t.Context(), open)
+					if !errors.Is(err, want) || (o == nil) != (want != nil) {
+						t.Errorf("%v, %v; want %v", o, err, want)
+					}
+					got <- o
+				})
+			}
+			synctest.Wait() // all wait for the first
+			return func() *origin {
+				wg.Wait()
+				o := <-got
+				for range cap(got) - 1 {
+					if other := <-got; other != o {
+						t.Error("two origins are in use")
+					}
+				}
+				return o
+			}
+		}
+		all := get(errRetry)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := p.get(ctx, open); err != context.Canceled {
+			t.Errorf("who can't wait: %v", err)
+		}
+		let <- errLost
+		all()
+		all = get(nil)
+		let <- nil
+		o := all()
+		if len(tried) != 2 || tried[0].id == tried[1].id || o != tried[1] {
+			t.Errorf("%d attempts", len(tried))
+		}
+		p.expired(tried[0]) // that is another
+		if again, err := p.get(t.Context(), open); again != o || err != nil {
+			t.Errorf("it is not kept: %v", err)
+		}
+		p.expired(o)
+		all = get(nil)
+		let <- nil
+		if all() == o || len(tried) != 3 {
+			t.Errorf("one that has expired is still in use, after %d attempts", len(tried))
+		}
+	})
 }

@@ -1,15 +1,18 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/client"
 )
 
 // What nodes say to each other on a connection of wire frames of wire.ClassPeer. Integers are big-endian.
@@ -20,14 +23,16 @@ import (
 //	opGet        vouch, id                                                     the session data
 //	opHave       vouch, id                                                     nothing
 //	opTerm       nothing                                                       u64 term
-//	opIndex      vouch                                                         u64 read index
+//	opIndex      vouch                                                         u64 read index, u64 log time
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
+//	opSession    identity of which the origin counts                           nothing
+//	opClock      nothing                                                       u64 wall clock, u64 log time
 //
 // A connection says which node it is for (see peernet): whoever else is there now does not answer. Only opHello and opJoin,
 // from a node that knows addresses and no IDs, are sent to whichever node is there.
 //
-// An identity is origin, counter, low: three u64. The code is a wire.Status, or one of those below.
+// Times are in ms since 1970. An identity is origin, counter, low: three u64. The code is a wire.Status, or one of those below.
 const (
 	opAdd wire.Op = iota
 	opRemove
@@ -42,14 +47,17 @@ const (
 	opTransfer
 	opMember
 	opFound
+	opClock
+	opSession
 	peerOps
 )
 
 // Codes of answers that are no statuses of the protocol.
 const (
-	codeRetry   = 200 // this node does not lead, or lost leadership midway: ask again, under the same identity
+	codeRetry   = 200 // this node does not lead: ask again, under the same identity
 	codeRefused = 201 // with the reason as text
 	codeFailed  = 202 // with the reason as text
+	codeLost    = 203 // as codeRetry, but this node has lost leadership midway: it may have been carried out
 )
 
 const identitySize = 24
@@ -68,6 +76,10 @@ func (p *peers) ask(ctx context.Context, to peernet.Peer, op wire.Op, payload []
 	if err != nil {
 		return 0, nil, err
 	}
+	return askOn(ctx, conn, op, payload)
+}
+
+func askOn(ctx context.Context, conn *client.Conn, op wire.Op, payload []byte) (code byte, body []byte, err error) {
 	answer, err := conn.Do(ctx, op, payload)
 	if err != nil {
 		return 0, nil, err
@@ -79,20 +91,23 @@ func (p *peers) ask(ctx context.Context, to peernet.Peer, op wire.Op, payload []
 	return answer[0], answer[1:], nil
 }
 
-// do sends a client's request to the leader; errRetry when it has to be asked again.
+// do sends a client's request to the leader; errRetry or errLost when it has to be asked again.
 func (p *peers) do(ctx context.Context, to peernet.Peer, op wire.Op, payload []byte) ([]byte, error) {
-	code, body, err := p.ask(ctx, to, op, payload)
+	conn, err := p.get(ctx, to)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, errRetry
+		return nil, cmp.Or(ctx.Err(), errRetry)
+	}
+	code, body, err := askOn(ctx, conn, op, payload)
+	if err != nil {
+		return nil, cmp.Or(ctx.Err(), errLost)
 	}
 	switch {
 	case code < codeRetry:
 		return body, wire.Status(code).Err()
 	case code == codeRetry:
 		return nil, errRetry
+	case code == codeLost:
+		return nil, errLost
 	}
 	return nil, fmt.Errorf("the leader could not answer: %s", body)
 }
@@ -151,15 +166,36 @@ func (p *peers) termOf(ctx context.Context, to peernet.Peer, answered func(uint6
 }
 
 // readIndex asks the leader how far a node must have come to answer the reads that wait for this.
-func (p *peers) readIndex(ctx context.Context, leader peernet.Peer, question []byte) (uint64, error) {
+func (p *peers) readIndex(ctx context.Context, leader peernet.Peer, question []byte) (readIndex, error) {
 	body, err := p.do(ctx, leader, opIndex, question)
 	if err != nil {
-		return 0, err
+		return readIndex{}, err
 	}
-	if len(body) != 8 {
-		return 0, wire.ErrCorrupt
+	if len(body) != 16 {
+		return readIndex{}, wire.ErrCorrupt
 	}
-	return binary.BigEndian.Uint64(body), nil
+	return readIndex{binary.BigEndian.Uint64(body), binary.BigEndian.Uint64(body[8:])}, nil
+}
+
+// clock asks a node what time it is. The answer is taken for that of the middle of the round trip.
+func (p *peers) clock(ctx context.Context, to peernet.Peer) (clockAnswer, error) {
+	conn, err := p.get(ctx, to) // opening one is no part of the round trip
+	if err != nil {
+		return clockAnswer{}, err
+	}
+	asked := time.Now()
+	answer, err := conn.Do(ctx, opClock, nil)
+	if err != nil {
+		return clockAnswer{}, err
+	}
+	if len(answer) == 0 || answer[0] != byte(wire.OK) {
+		return clockAnswer{}, wire.ErrCorrupt
+	}
+	a, ok := parseClocks(answer[1:], asked.Add(time.Since(asked)/2))
+	if !ok {
+		return clockAnswer{}, wire.ErrCorrupt
+	}
+	return a, nil
 }
 
 func appendIdentity(dst []byte, id entry.Identity) []byte {

@@ -83,12 +83,14 @@ type peerServer struct {
 
 func (p *peerServer) handle(m *wire.Message, n *node) {
 	switch m.Op {
-	case opAdd, opRemove:
+	case opAdd, opRemove, opSession:
 		if p.forLeader(m, n) {
 			p.write(m, n)
 		}
 	case opTerm:
 		p.answer(m, byte(wire.OK), binary.BigEndian.AppendUint64(nil, n.raft.CurrentTerm()))
+	case opClock:
+		p.answer(m, byte(wire.OK), n.appendClocks(nil))
 	case opGet, opHave, opIndex:
 		if p.forLeader(m, n) {
 			p.read(m, n)
@@ -124,31 +126,40 @@ func response(m *wire.Message, code byte, body []byte) *wire.Message {
 	return &wire.Message{Response: true, UID: m.UID, Class: m.Class, Op: m.Op, Payload: payload}
 }
 
-// write submits a forwarded ADD or REMOVE under the identity it came with.
+// write submits a forwarded ADD or REMOVE, or the opening of an origin, under the identity it came with.
 func (p *peerServer) write(m *wire.Message, n *node) {
 	id, rest, ok := parseIdentity(m.Payload)
 	if !ok {
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return
 	}
-	op := entry.Op{Kind: entry.Remove, Identity: id, ID: rest}
-	err := wire.CheckID(rest)
-	if m.Op == opAdd {
+	op := entry.Op{Identity: id}
+	var err error
+	switch m.Op {
+	case opAdd:
 		var timeout time.Duration
 		op.Kind = entry.Add
 		op.ID, op.Data, timeout, err = wire.ParseAdd(rest)
 		op.Timeout = uint32(timeout / time.Millisecond)
+	case opRemove:
+		op.Kind, op.ID = entry.Remove, rest
+		err = wire.CheckID(rest)
+	case opSession:
+		op = entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: id.Origin}}
 	}
 	if err != nil {
 		p.answer(m, codeOf(err), nil)
 		return
 	}
 	n.batcher.submit(&op, waiterFunc(func(st wire.Status, err error) {
-		if err != nil {
+		switch {
+		case errors.Is(err, errLost):
+			p.answerLater(m, codeLost)
+		case err != nil:
 			p.answerLater(m, codeRetry)
-			return
+		default:
+			p.answerLater(m, byte(st))
 		}
-		p.answerLater(m, byte(st))
 	}))
 }
 
@@ -191,16 +202,16 @@ func (p *peerServer) readLater(m *wire.Message, n *node, id []byte) {
 }
 
 // readAt answers a read that may be answered now, with this read index.
-func (p *peerServer) readAt(m *wire.Message, n *node, id []byte, index uint64) {
+func (p *peerServer) readAt(m *wire.Message, n *node, id []byte, at readIndex) {
 	var data []byte
 	var err error
 	switch m.Op {
 	case opGet:
-		data, err = n.getLocal(id)
+		data, err = n.getLocal(id, at.time)
 	case opHave:
-		err = n.haveLocal(id)
+		err = n.haveLocal(id, at.time)
 	case opIndex:
-		data = binary.BigEndian.AppendUint64(nil, index)
+		data = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, at.index), at.time)
 	}
 	p.answer(m, codeOf(err), data)
 }

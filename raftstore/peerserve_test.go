@@ -66,10 +66,10 @@ func hold(s *Store) (asked <-chan struct{}, let chan<- struct{}) {
 	a, l := make(chan struct{}, 100), make(chan struct{})
 	n := s.node.Load()
 	n.members.lone.Store(false)
-	n.reads = newRounds(func(context.Context) (uint64, error) {
+	n.reads = newRounds(func(context.Context) (readIndex, error) {
 		a <- struct{}{}
 		<-l
-		return 0, nil
+		return readIndex{}, nil
 	})
 	return a, l
 }

@@ -13,8 +13,8 @@ import (
 
 // Get returns a session's data; see [server.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
-	err = s.read(ctx, opGet, id, func(n *node) (err error) {
-		data, err = n.getLocal(id)
+	err = s.read(ctx, opGet, id, func(n *node, now uint64) (err error) {
+		data, err = n.getLocal(id, now)
 		return err
 	}, func(body []byte) { data = body })
 	return data, err
@@ -22,31 +22,33 @@ func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
 
 // Have says whether there is a session; see [server.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Have(ctx context.Context, id []byte) error {
-	return s.read(ctx, opHave, id, func(n *node) error { return n.haveLocal(id) }, func([]byte) {})
+	return s.read(ctx, opHave, id, func(n *node, now uint64) error { return n.haveLocal(id, now) }, func([]byte) {})
 }
 
-// read answers from this node's own state when that may be done, and otherwise has the leader answer.
-func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(*node) error, answered func([]byte)) error {
+// read answers from this node's own state when that may be done, and otherwise has the leader answer. What has expired
+// by the leader's log clock is not there, whether or not an entry that late could be committed.
+func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(n *node, now uint64) error, answered func([]byte)) error {
 	if err := wire.CheckID(id); err != nil {
 		return err
 	}
 	if s.cfg.Reads == ReadLocal {
-		return local(s.node.Load())
+		n := s.node.Load()
+		return local(n, n.clock.read())
 	}
 	return s.retry(ctx, func(n *node) error {
 		if n.leads() {
 			if err := n.mayRead(ctx); err != nil {
 				return err
 			}
-			return local(n)
+			return local(n, n.clock.read())
 		}
 		if !n.lags() {
-			index, err := n.indexes.wait(ctx)
+			at, err := n.indexes.wait(ctx)
 			if err != nil {
 				return err
 			}
-			if applied, _ := n.state.Applied(); applied >= index {
-				return local(n)
+			if applied, _ := n.state.Applied(); applied >= at.index {
+				return local(n, at.time)
 			}
 		}
 		// What was committed last comes with the leader's next word, in some milliseconds: asking is quicker.
@@ -99,8 +101,8 @@ func (n *node) lags() bool {
 	return applied < n.raft.LastIndex()
 }
 
-func (n *node) getLocal(id []byte) ([]byte, error) {
-	data, found, err := n.state.Get(id)
+func (n *node) getLocal(id []byte, now uint64) ([]byte, error) {
+	data, found, err := n.state.Get(id, now)
 	switch {
 	case err != nil:
 		return nil, err
@@ -110,8 +112,8 @@ func (n *node) getLocal(id []byte) ([]byte, error) {
 	return data, nil
 }
 
-func (n *node) haveLocal(id []byte) error {
-	found, err := n.state.Have(id)
+func (n *node) haveLocal(id []byte, now uint64) error {
+	found, err := n.state.Have(id, now)
 	if err == nil && !found {
 		return wire.NotOK
 	}
@@ -125,7 +127,8 @@ type termOf func(ctx context.Context, server raft.Server, answered func(uint64, 
 // Questions are what a node asks others, or of its Store about others. A test may leave any out.
 type questions struct {
 	term  func(ctx context.Context, to peernet.Peer, answered func(uint64, error)) (forget func())
-	index func(ctx context.Context, leader peernet.Peer, question []byte) (uint64, error)
+	index func(ctx context.Context, leader peernet.Peer, question []byte) (readIndex, error)
+	clock func(ctx context.Context, to peernet.Peer) (clockAnswer, error)
 
 	refused func(peernet.Peer) bool                    // see admits
 	forgot  func(id raft.ServerID, acked, last uint64) // see peernet.Hooks
@@ -139,16 +142,16 @@ func (n *node) askTerm(ask func(context.Context, peernet.Peer, func(uint64, erro
 }
 
 // askIndex asks the leader for its read index.
-func (n *node) askIndex(ctx context.Context, ask func(context.Context, peernet.Peer, []byte) (uint64, error)) (uint64, error) {
+func (n *node) askIndex(ctx context.Context, ask func(context.Context, peernet.Peer, []byte) (readIndex, error)) (readIndex, error) {
 	leader, ok := n.leader()
 	if !ok {
-		return 0, errRetry
+		return readIndex{}, errRetry
 	}
 	bounded, cancel := context.WithTimeout(ctx, 2*roundPatience)
 	defer cancel()
 	index, err := ask(bounded, leader, n.vouch().append(nil))
 	if err != nil {
-		return 0, cmp.Or(ctx.Err(), errRetry)
+		return readIndex{}, cmp.Or(ctx.Err(), errRetry)
 	}
 	return index, nil
 }
@@ -222,12 +225,21 @@ func (n *node) stillLeads(ctx context.Context, ask termOf) error {
 	return nil
 }
 
-// readIndex is the applied index that a node must have reached to answer a read that arrived before the call. The leader
-// gives it to a follower. Whatever the leader's own reads wait for, the follower's may be linearizable.
-func (n *node) readIndex(ctx context.Context) (uint64, error) {
+// A readIndex is what a read has to see: what was applied up to a log entry, but for what has expired by a time, of the
+// leader's log clock.
+type readIndex struct{ index, time uint64 }
+
+// readIndex is what a node must have reached to answer a read that arrived before the call. The leader gives it to a
+// follower. Whatever the leader's own reads wait for, the follower's may be linearizable.
+func (n *node) readIndex(ctx context.Context) (readIndex, error) {
 	if err := n.confirm(ctx); err != nil {
-		return 0, err
+		return readIndex{}, err
 	}
+	return n.readNow(), nil
+}
+
+// readNow is the read index of a leader that has made sure that it leads.
+func (n *node) readNow() readIndex {
 	index, _ := n.state.Applied()
-	return index, nil
+	return readIndex{index, n.clock.read()}
 }

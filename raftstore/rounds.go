@@ -8,7 +8,7 @@ import (
 // Rounds let reads that wait for the same question share its answer. A round is under way at a time, and serves the
 // reads that arrived before it began; those that arrive meanwhile wait for the next. The first of them asks.
 type rounds struct {
-	ask func(context.Context) (uint64, error)
+	ask func(context.Context) (readIndex, error)
 
 	mu      sync.Mutex
 	waiting []chan<- outcome
@@ -18,11 +18,11 @@ type rounds struct {
 }
 
 type outcome struct {
-	index uint64
+	index readIndex
 	err   error
 }
 
-func newRounds(ask func(context.Context) (uint64, error)) *rounds { return &rounds{ask: ask} }
+func newRounds(ask func(context.Context) (readIndex, error)) *rounds { return &rounds{ask: ask} }
 
 // close has the reads that wait told to retry, and waits for the round that is under way.
 func (r *rounds) close() {
@@ -38,11 +38,11 @@ func (r *rounds) close() {
 }
 
 // wait gives the answer of a round that began after the call.
-func (r *rounds) wait(ctx context.Context) (uint64, error) {
+func (r *rounds) wait(ctx context.Context) (readIndex, error) {
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
-		return 0, errRetry
+		return readIndex{}, errRetry
 	}
 	if !r.running {
 		r.running = true
@@ -59,7 +59,7 @@ func (r *rounds) wait(ctx context.Context) (uint64, error) {
 	case o := <-answer:
 		return o.index, o.err
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return readIndex{}, ctx.Err()
 	}
 }
 

@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 type history struct {
 	entries []*raft.Log
 	stamp   uint64
+	origins map[uint64]bool // that are open
 	dumps   map[uint64][]string
 }
 
@@ -33,8 +35,22 @@ func (h *history) append(kind raft.LogType, data []byte) {
 	h.entries = append(h.entries, &raft.Log{Index: h.last() + 1, Term: historyTerm, Type: kind, Data: data})
 }
 
-// command appends an entry of operations.
+// opening opens an origin.
+func opening(origin uint64) entry.Op {
+	return entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: origin}}
+}
+
+// command appends an entry of operations, which opens the origins that are new.
 func (h *history) command(ops ...entry.Op) {
+	if h.origins == nil {
+		h.origins = map[uint64]bool{}
+	}
+	for _, op := range ops {
+		if !h.origins[op.Origin] {
+			h.origins[op.Origin] = true
+			ops = append([]entry.Op{opening(op.Origin)}, ops...)
+		}
+	}
 	b := entry.Begin(nil)
 	for i := range ops {
 		b = entry.AppendOp(b, &ops[i])
@@ -159,7 +175,7 @@ func (f *follower) listen(name string) (*peernet.Mux, *peernet.Layer) {
 func (f *follower) open(p phase) (n *node, err error) {
 	cfg := Config{Dir: f.dir, Name: "n3", RaftLog: f.kind, Heartbeat: time.Hour}.withDefaults()
 	mux, layer := f.listen(cfg.Name)
-	n, err = openNode(cfg, identity{Name: cfg.Name, Incarnation: "00000001", Phase: p}, layer, questions{}, func(err error) { f.t.Error("the node has failed:", err) })
+	n, err = openNode(cfg, identity{Name: cfg.Name, Incarnation: "00000001", Phase: p}, layer, questions{clock: nobody}, func(err error) { f.t.Error("the node has failed:", err) })
 	if err != nil {
 		mux.Close()
 		return nil, err
@@ -309,3 +325,6 @@ func (f *follower) knows(index uint64) {
 		f.t.Fatalf("at %d the members are %v, and should be %v", index, got, want.Servers)
 	}
 }
+
+// nobody says what time it is.
+func nobody(context.Context, peernet.Peer) (clockAnswer, error) { return clockAnswer{}, errRetry }

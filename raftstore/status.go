@@ -46,11 +46,12 @@ type Status struct {
 	Applied   uint64 `json:"applied_index"` // of the state machine
 	Flushed   uint64 `json:"flushed_index"` // what the state file holds
 	Sessions  int    `json:"sessions"`
-	Limit     uint64 `json:"sessions_limit"` // 0: none
-	StateSize int64  `json:"state_bytes"`    // of the state file
-	LogKind   string `json:"log_kind"`       // bolt or wal
-	LogSize   int64  `json:"log_bytes"`      // of the log's files
-	Reads     string `json:"reads"`          // linearizable, leader or local
+	Limit     uint64 `json:"sessions_limit"`   // 0: none
+	StateSize int64  `json:"state_bytes"`      // of the state file
+	LogKind   string `json:"log_kind"`         // bolt or wal
+	LogSize   int64  `json:"log_bytes"`        // of the log's files
+	Reads     string `json:"reads"`            // linearizable, leader or local
+	Clocks    string `json:"clocks,omitempty"` // which nodes' clocks are more than a second off the median of the voters'
 }
 
 // A Member is one node of the cluster as the answering node sees it.
@@ -98,6 +99,7 @@ func (s *Store) Status() Status {
 	st.Leader, st.LeaderAt = nameOf(leader), s.leaderAt(n, leader)
 	self, in := n.member(n.id)
 	st.ID = string(n.id)
+	st.Clocks = wrong(n.clockOffsets())
 	st.Voter = in && self.Suffrage == raft.Voter
 	switch {
 	case ended != nil:

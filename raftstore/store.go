@@ -27,7 +27,7 @@ type Store struct {
 	mux      *peernet.Mux // nil without a peer port
 	peers    *peers
 	badPeers *ratelog.Logger // of what the peer port hears
-	origin   *origin
+	origins  opener
 
 	node   atomic.Pointer[node]
 	frozen atomic.Bool // while the node gives up its state, it carries out nothing
@@ -73,7 +73,6 @@ func Open(cfg Config) (*Store, error) {
 		lock:     lock,
 		peers:    newPeers(cfg.Network),
 		badPeers: ratelog.New(cfg.Logger),
-		origin:   newOrigin(),
 		ended:    make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -142,7 +141,7 @@ func (s *Store) startNode() error {
 	if s.mux != nil {
 		layer = s.mux.Layer(peernet.Peer{ID: string(id.ID()), Address: s.cfg.Advertise})
 	}
-	ask := questions{term: s.peers.termOf, index: s.peers.readIndex, refused: s.refused, forgot: s.memberForgot}
+	ask := questions{term: s.peers.termOf, index: s.peers.readIndex, clock: s.peers.clock, refused: s.refused, forgot: s.memberForgot}
 	n, err := openNode(s.cfg, id, layer, ask, func(err error) { s.end(s.cfg.advise(err)) })
 	if err != nil {
 		return s.cfg.advise(err)

@@ -70,14 +70,14 @@ func TestAnotherClustersLeaderAnswersNothing(t *testing.T) {
 	}
 	add(t, theirs.Store, 1)
 	ctx, there := ctxFor(t, patience), theirs.Config.Peer
-	if err := ours.AddThere(ctx, there, id(2), data(2)); err != raftstore.ErrRetry {
+	if err := ours.AddThere(ctx, there, id(2), data(2)); !errors.Is(err, raftstore.ErrRetry) {
 		t.Errorf("add: %v", err)
 	}
 	missing(t, theirs.Store, 2)
-	if _, err := ours.GetThere(ctx, there, id(1)); err != raftstore.ErrRetry {
+	if _, err := ours.GetThere(ctx, there, id(1)); !errors.Is(err, raftstore.ErrRetry) {
 		t.Errorf("get: %v", err)
 	}
-	if _, err := ours.IndexThere(ctx, there); err != raftstore.ErrRetry {
+	if _, err := ours.IndexThere(ctx, there); !errors.Is(err, raftstore.ErrRetry) {
 		t.Errorf("read index: %v", err)
 	}
 	if _, err := theirs.GetThere(ctx, there, id(1)); err != nil { // its own leader, over the same way

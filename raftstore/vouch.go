@@ -38,12 +38,12 @@ func parseVouch(b []byte) (v vouch, rest []byte, ok bool) {
 }
 
 // vouched is the read index for who vouches so, if no more is needed for it.
-func (n *node) vouched(v vouch) (index uint64, ok bool) {
+func (n *node) vouched(v vouch) (index readIndex, ok bool) {
 	term := n.serving.Load()
 	if !n.leads() || v.term != term || v.id == n.id || !majority(n.servers(), n.id, v.id) {
-		return 0, false
+		return readIndex{}, false
 	}
-	index, _ = n.state.Applied()
+	index = n.readNow()
 	return index, n.leads() && n.serving.Load() == term
 }
 

@@ -45,8 +45,9 @@ func stated(t *testing.T, n *node) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	b := entry.Begin(nil)
-	entry.Seal(b, entry.Header{Stamp: uint64(time.Now().UnixMilli())})
+	first := opening(1)
+	b := entry.AppendOp(entry.Begin(nil), &first)
+	entry.Seal(b, entry.Header{Stamp: uint64(time.Now().UnixMilli()), Count: 1})
 	if _, err := m.Apply(7, 1, b); err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +78,8 @@ func TestVouched(t *testing.T) {
 		"the leader itself": {vouch{term, n.id}, false},
 	} {
 		index, ok := n.vouched(c.v)
-		if ok != c.want || ok && index != 7 {
-			t.Errorf("%s: %d, %v", name, index, ok)
+		if ok != c.want || ok && index.index != 7 {
+			t.Errorf("%s: %+v, %v", name, index, ok)
 		}
 	}
 	n.serving.Store(0)

@@ -36,20 +36,62 @@ func (s *Store) Remove(ctx context.Context, id []byte) error {
 }
 
 // write has the leader carry out an operation, asking under one identity until it gets an answer or ctx is done.
+//
+// The state machine refuses what belongs to an origin that it has forgotten. If no attempt before that can have been
+// carried out, the operation is asked for again under another origin; otherwise nobody can tell any more.
 func (s *Store) write(ctx context.Context, op entry.Op) error {
-	counter := s.origin.begin()
-	defer s.origin.end(counter)
-	return s.retry(ctx, func(n *node) error {
-		op.Identity = s.origin.identity(counter)
-		if n.leads() {
-			return n.write(ctx, &op)
+	var o *origin
+	var counter uint64
+	end := func() {
+		if o != nil {
+			o.end(counter)
+			o = nil
 		}
-		leader, ok := n.leader()
-		if !ok {
-			return errRetry
+	}
+	defer end()
+	lost := false
+	return s.retry(ctx, func(n *node) (err error) {
+		if o == nil {
+			if o, err = s.origins.get(ctx, func(o *origin) error { return s.openOrigin(ctx, n, o) }); err != nil {
+				return err
+			}
+			counter = o.begin()
 		}
-		return s.forward(ctx, leader, &op)
+		op.Identity = o.identity(counter)
+		err = s.ask(ctx, n, &op)
+		switch {
+		case errors.Is(err, errLost):
+			lost = true
+		case err == wire.Disconnected:
+			s.origins.expired(o)
+			if !lost {
+				end()
+				return errRetry
+			}
+		}
+		return err
 	})
+}
+
+// ask has the leader carry out an operation, or begin to: see errRetry and errLost.
+func (s *Store) ask(ctx context.Context, n *node, op *entry.Op) error {
+	if n.leads() {
+		return n.write(ctx, op)
+	}
+	leader, ok := n.leader()
+	if !ok {
+		return errRetry
+	}
+	return s.forward(ctx, leader, op)
+}
+
+// openOrigin has an origin opened, once.
+func (s *Store) openOrigin(ctx context.Context, n *node, o *origin) error {
+	err := s.ask(ctx, n, &entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: o.id}})
+	if err == wire.NotOK {
+		return errRetry // another has the number
+	}
+	return err
 }
 
 // forward has the leader carry out an operation.
@@ -57,12 +99,16 @@ func (s *Store) forward(ctx context.Context, leader peernet.Peer, op *entry.Op) 
 	payload := getBuffer()
 	defer putBuffer(payload)
 	*payload = appendIdentity((*payload)[:0], op.Identity)
-	kind := opRemove
-	if op.Kind == entry.Add {
+	var kind wire.Op
+	switch op.Kind {
+	case entry.Add:
 		kind = opAdd
 		*payload = wire.AppendAdd(*payload, op.ID, op.Data, time.Duration(op.Timeout)*time.Millisecond)
-	} else {
+	case entry.Remove:
+		kind = opRemove
 		*payload = append(*payload, op.ID...)
+	case entry.Session:
+		kind = opSession
 	}
 	_, err := s.peers.do(ctx, leader, kind, *payload)
 	return err

@@ -14,7 +14,8 @@ func statusCommand() *command {
 		name:    "status",
 		summary: "what this node is doing",
 		about: `Shows the node's own view: its part in the cluster, what it was told to do and has under way, how
-far its log and its state are, how many sessions it has, and the size of its files.`,
+far its log and its state are, how many sessions it has, the size of its files, and which nodes'
+clocks are wrong, if any are.`,
 		timeout: readTimeout,
 		run:     status,
 	}
@@ -49,6 +50,9 @@ func status(ctx context.Context, c *call) error {
 		line("applied index", "%d (log %d, committed %d, on disk %d)", s.Applied, s.LastIndex, s.Commit, s.Flushed)
 		line("files", "state %s, log %s%s", size(s.StateSize), size(s.LogSize), logKind(s))
 		line("reads", "%s", orDash(s.Reads))
+		if s.Clocks != "" {
+			line("clocks", "%s", clean(s.Clocks))
+		}
 	}
 	return tw.Flush()
 }

@@ -34,6 +34,8 @@ var (
 	elections = metrics.Desc("raft_elections_total", "How often this node, without a leader, asked for votes.")
 	leaders   = metrics.Desc("raft_leader_changes_total", "How often this node has come to know another leader.")
 
+	clock = metrics.Desc("clock_offset_seconds", "How far a member's wall clock is ahead of the median of the voters', as this node sees it.", "node")
+
 	batchOperations = metrics.Desc("batch_operations", "Operations in each log entry that this node proposed as the leader.")
 	batchBytes      = metrics.Desc("batch_size_bytes", "Size of each log entry that this node proposed as the leader.")
 	batchSeconds    = metrics.Desc("batch_duration_seconds", "Time until a log entry that this node proposed was committed and applied.")
@@ -49,7 +51,7 @@ var (
 )
 
 var descs = []*prometheus.Desc{
-	role, hasLeader, votes, members, term, last, commit, applied, flushed, lag, elections, leaders,
+	role, hasLeader, votes, members, term, last, commit, applied, flushed, lag, elections, leaders, clock,
 	batchOperations, batchBytes, batchSeconds, logSeconds, logWritten, logSize, stateSize,
 	flushSeconds, flushSessions, flushDeletes,
 }
@@ -83,6 +85,9 @@ func counts(out metrics.Out, m raftstore.Metrics) {
 	out.Gauge(members, float64(m.Nonvoters), "nonvoter")
 	out.Counter(elections, float64(m.Elections))
 	out.Counter(leaders, float64(m.LeaderChanges))
+	for _, c := range m.Clocks {
+		out.Gauge(clock, c.Offset.Seconds(), c.Node)
+	}
 	histogram(out, batchOperations, m.BatchOperations)
 	histogram(out, batchBytes, m.BatchBytes)
 	histogram(out, batchSeconds, m.BatchSeconds)

@@ -1,10 +1,10 @@
 // Package entry is the format of a Raft log entry of raftstore: a batch of operations with everything that applying
 // them needs, so that no replica has to look at a clock or at its own settings.
 //
-// Version 2, integers big-endian:
+// Version 3, integers big-endian:
 //
 //	offset size field
-//	0      1    version   2
+//	0      1    version   3
 //	1      8    stamp     what time it is, by the leader, ms since 1970; one below an earlier entry's counts as that
 //	9      8    capacity  most sessions to keep, 0: no limit
 //	17     4    count     operations that follow
@@ -12,13 +12,13 @@
 //	25     …    operations
 //
 //	an operation:
-//	0      1    kind      1 ADD, 2 REMOVE, 3 NODE
-//	1      8    origin    which process took the request from its client
+//	0      1    kind      1 ADD, 2 REMOVE, 3 SESSION
+//	1      8    origin    the client session of the process that took the request from its client
 //	9      8    counter   the request's number there, from 1
 //	17     4    waiting   counter minus the lowest number for which that process still awaits a result
-//	21     1    id length 1..64
+//	21     1    id length 1..64; 0 with SESSION, which opens the client session origin and has nothing more
 //	22     n    id
-//	ADD and NODE only; a NODE's id is the name of a node, its data the instance that has it, its timeout 0:
+//	ADD only:
 //	0      4    timeout   ms
 //	4      4    data length
 //	8      m    data
@@ -34,7 +34,7 @@ import (
 )
 
 // FormatVersion is the version that this package writes, and the only one it reads.
-const FormatVersion = 2
+const FormatVersion = 3
 
 // HeaderSize is the number of bytes before the first operation.
 const HeaderSize = sumAt + sum.Size
@@ -48,9 +48,9 @@ type Kind uint8
 
 // The kinds of operation.
 const (
-	Add    Kind = 1
-	Remove Kind = 2
-	Node   Kind = 3 // which instance a node's name belongs to
+	Add     Kind = 1
+	Remove  Kind = 2
+	Session Kind = 3 // opens the client session Origin (Raft thesis, section 6.3); no other field counts
 )
 
 // ErrFormat matches the error for an entry that can't be read.
@@ -65,7 +65,7 @@ type Header struct {
 
 // An Identity names a request once and for all, so that asking again can't do it twice.
 type Identity struct {
-	Origin  uint64 // the process that took it
+	Origin  uint64 // the client session of the process that took it
 	Counter uint64 // its number there
 	Low     uint64 // the lowest number for which the origin still awaits a result
 }
@@ -74,9 +74,9 @@ type Identity struct {
 type Op struct {
 	Kind Kind
 	Identity
-	Timeout uint32 // ms; not with Remove
-	ID      []byte
-	Data    []byte // not with Remove
+	Timeout uint32 // ms; with Add
+	ID      []byte // not with Session
+	Data    []byte // with Add
 }
 
 // Begin appends room for a header to dst, for Seal to fill in.
@@ -108,7 +108,7 @@ func AppendOp(dst []byte, op *Op) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(min(op.Counter-op.Low, 1<<32-1)))
 	dst = append(dst, byte(len(op.ID)))
 	dst = append(dst, op.ID...)
-	if op.Kind != Remove {
+	if op.Kind == Add {
 		dst = binary.BigEndian.AppendUint32(dst, op.Timeout)
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(op.Data)))
 		dst = append(dst, op.Data...)
@@ -138,7 +138,7 @@ func ParseHeader(b []byte) (h Header, ops []byte, err error) {
 		Capacity: binary.BigEndian.Uint64(b[9:]),
 	}
 	count := binary.BigEndian.Uint32(b[17:])
-	if uint64(count)*(opHeaderSize+1) > uint64(len(b)-HeaderSize) {
+	if uint64(count)*opHeaderSize > uint64(len(b)-HeaderSize) {
 		return h, nil, fmt.Errorf("%w: %d operations in %d bytes", ErrFormat, count, len(b))
 	}
 	h.Count = int(count)
@@ -159,7 +159,7 @@ func NextOp(b []byte, op *Op) (rest []byte, err error) {
 		return nil, fmt.Errorf("%w: request %d waits for %d before it", ErrFormat, op.Counter, waiting)
 	}
 	op.Low = op.Counter - waiting
-	if n == 0 || n > wire.MaxID {
+	if (n == 0) != (op.Kind == Session) || n > wire.MaxID {
 		return nil, fmt.Errorf("%w: id of %d bytes", ErrFormat, n)
 	}
 	b = b[opHeaderSize:]
@@ -169,9 +169,9 @@ func NextOp(b []byte, op *Op) (rest []byte, err error) {
 	op.ID, b = b[:n:n], b[n:]
 	op.Timeout, op.Data = 0, nil
 	switch op.Kind {
-	case Remove:
+	case Remove, Session:
 		return b, nil
-	case Add, Node:
+	case Add:
 		if len(b) < 8 {
 			return nil, cutOff()
 		}

@@ -48,8 +48,9 @@ func decode(b []byte) (h Header, ops []Op, err error) {
 var samples = []Op{
 	{Kind: Add, Identity: Identity{Origin: 1, Counter: 9, Low: 3}, Timeout: 60000, ID: []byte("id"), Data: []byte("data")},
 	{Kind: Remove, Identity: Identity{Origin: 1<<64 - 1, Counter: 1<<64 - 1, Low: 1<<64 - 1}, ID: bytes.Repeat([]byte{7}, wire.MaxID)},
-	{Kind: Node, Identity: Identity{Origin: 3, Counter: 1<<32 - 1, Low: 0}, ID: []byte("n1"), Data: []byte("instance")},
+	{Kind: Add, Identity: Identity{Origin: 3, Counter: 1<<32 - 1, Low: 0}, ID: []byte("n1"), Data: []byte("instance")},
 	{Kind: Add, Identity: Identity{}, Timeout: 1<<32 - 1, ID: []byte{0}, Data: make([]byte, wire.MaxData)},
+	{Kind: Session, Identity: Identity{Origin: 4}, ID: []byte{}},
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -92,7 +93,7 @@ func TestDecodedPartsAreCapped(t *testing.T) {
 }
 
 func TestCutAnywhere(t *testing.T) {
-	b := build(Header{Stamp: 5}, samples[0], samples[1], samples[2])
+	b := build(Header{Stamp: 5}, samples[0], samples[1], samples[2], samples[4])
 	for n := range b {
 		if _, _, err := decode(b[:n]); !errors.Is(err, ErrFormat) {
 			t.Fatalf("cut at %d of %d: %v", n, len(b), err)
@@ -104,14 +105,15 @@ func TestMalformed(t *testing.T) {
 	const at = HeaderSize // of the operation
 	for name, change := range map[string]func(b []byte) []byte{
 		"version 0":           func(b []byte) []byte { b[0] = 0; return b },
-		"version 1":           func(b []byte) []byte { b[0] = 1; return b },
+		"version 2":           func(b []byte) []byte { b[0] = 2; return b },
 		"one operation more":  func(b []byte) []byte { b[20]++; return b },
 		"one operation less":  func(b []byte) []byte { b[20]--; return b },
 		"absurd count":        func(b []byte) []byte { b[17] = 0xff; return b },
 		"count over the rest": func(b []byte) []byte { b[19] = 1; return b },
 		"a byte too many":     func(b []byte) []byte { return append(b, 0) },
 		"kind 0":              func(b []byte) []byte { b[at] = 0; return b },
-		"kind 4":              func(b []byte) []byte { b[at] = 4; return b },
+		"kind 5":              func(b []byte) []byte { b[at] = 5; return b },
+		"SESSION with an id":  func(b []byte) []byte { b[at] = 4; return b },
 		"waits for too many":  func(b []byte) []byte { b[at+17] = 0xff; return b },
 		"id of 0":             func(b []byte) []byte { b[at+21] = 0; return b },
 		"id of 65":            func(b []byte) []byte { b[at+21] = 65; return b },

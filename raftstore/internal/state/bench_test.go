@@ -88,10 +88,12 @@ func BenchmarkApply(b *testing.B) {
 }
 
 // BenchmarkGet reads sessions that are in the file, BenchmarkHave only looks for them.
-func BenchmarkGet(b *testing.B) { benchmarkRead(b, (*Machine).Get) }
+func BenchmarkGet(b *testing.B) {
+	benchmarkRead(b, func(m *Machine, id []byte) ([]byte, bool, error) { return m.Get(id, 0) })
+}
 
 func BenchmarkHave(b *testing.B) {
-	benchmarkRead(b, func(m *Machine, id []byte) ([]byte, bool, error) { m.Have(id); return nil, true, nil })
+	benchmarkRead(b, func(m *Machine, id []byte) ([]byte, bool, error) { m.Have(id, 0); return nil, true, nil })
 }
 
 func benchmarkRead(b *testing.B, read func(*Machine, []byte) ([]byte, bool, error)) {

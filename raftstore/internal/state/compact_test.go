@@ -102,7 +102,7 @@ func TestCompactWhileApplying(t *testing.T) {
 			_, err := m.Apply(n, 1, b)
 			_, err2 := other.Apply(n, 1, b)
 			for _, op := range ops {
-				_, _, err3 := m.Get(op.ID)
+				_, _, err3 := m.Get(op.ID, 0)
 				err = errors.Join(err, err3)
 			}
 			if err := errors.Join(err, err2); err != nil {

@@ -25,7 +25,7 @@ var (
 	appliedKey = []byte("applied") // index, term
 	clockKey   = []byte("clock")   // last stamp, last sequence, the origins' clock
 
-	formatValue = []byte("distcache state 4")
+	formatValue = []byte("distcache state 5")
 )
 
 const keySize = 16

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -22,7 +21,6 @@ type changes struct {
 	adds    []added         // some may be gone again
 	deletes [][keySize]byte // keys that are in the file
 	bytes   int             // of the adds' data
-	nodes   bool            // a node was registered
 }
 
 // An added is a session that an ADD made; seq tells whether the entry is still that one's.
@@ -37,7 +35,6 @@ type flushSet struct {
 	deletes [][keySize]byte
 	origins map[uint64][]byte
 	dead    []uint64
-	nodes   map[string]string
 	applied [16]byte
 	clock   [24]byte
 	index   uint64
@@ -138,9 +135,6 @@ func (m *Machine) take() *flushSet {
 			set.origins[id] = o.encode()
 		}
 	}
-	if m.dirty.nodes {
-		set.nodes = maps.Clone(m.c.nodes)
-	}
 	binary.BigEndian.PutUint64(set.applied[:], m.c.applied)
 	binary.BigEndian.PutUint64(set.applied[8:], m.c.appliedTerm)
 	binary.BigEndian.PutUint64(set.clock[:], m.c.stamp)
@@ -196,11 +190,6 @@ func (set *flushSet) commitMeta(meta *bbolt.Bucket) error {
 	}
 	for id, value := range set.origins {
 		if err := putMeta(meta, originKey(id), value); err != nil {
-			return err
-		}
-	}
-	for name, instance := range set.nodes {
-		if err := putMeta(meta, nodeKey(name), []byte(instance)); err != nil {
 			return err
 		}
 	}

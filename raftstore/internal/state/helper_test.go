@@ -60,15 +60,34 @@ func removing(id string) entry.Op {
 	return entry.Op{Kind: entry.Remove, Identity: identity(), ID: []byte(id)}
 }
 
-// do applies the next entry.
+// opened are the origins that do has opened on machines, by their files.
+var opened = map[string]map[uint64]bool{}
+
+func opening(origin uint64) entry.Op {
+	return entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: origin}}
+}
+
+// do applies the next entry. It opens the origins that the machine hears of for the first time.
 func do(t testing.TB, m *Machine, h entry.Header, ops ...entry.Op) []wire.Status {
 	t.Helper()
+	known := opened[m.path]
+	if known == nil {
+		known = map[uint64]bool{}
+		opened[m.path] = known
+	}
+	var all []entry.Op
+	for _, op := range ops {
+		if !known[op.Origin] {
+			known[op.Origin] = true
+			all = append(all, opening(op.Origin))
+		}
+	}
 	index, _ := m.Applied()
-	st, err := m.Apply(index+1, 1, encode(h, ops...))
+	st, err := m.Apply(index+1, 1, encode(h, append(all, ops...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return st
+	return st[len(all):]
 }
 
 func flush(t testing.TB, m *Machine) {
@@ -80,7 +99,7 @@ func flush(t testing.TB, m *Machine) {
 
 func get(t testing.TB, m *Machine, id string) string {
 	t.Helper()
-	data, ok, err := m.Get([]byte(id))
+	data, ok, err := m.Get([]byte(id), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +134,7 @@ func dump(t testing.TB, m *Machine) string {
 		}
 		lines = append(lines, fmt.Sprintf("origin %d: %d %d %v", o, or.low, or.heard, w))
 	}
-	lines = append(lines, fmt.Sprint(m.c.nodes, m.c.applied, m.c.appliedTerm, m.c.stamp, m.c.seq, m.c.origins.clock, len(m.c.index.order)))
+	lines = append(lines, fmt.Sprint(m.c.applied, m.c.appliedTerm, m.c.stamp, m.c.seq, m.c.origins.clock, len(m.c.index.order)))
 	m.mu.RUnlock()
 	for _, id := range ids {
 		lines = append(lines, get(t, m, id))
@@ -180,12 +199,13 @@ func (g *generator) op() entry.Op {
 	if o.Counter-o.Low > 20 {
 		o.Low = o.Counter - uint64(g.r.IntN(20))
 	}
+	if o.Counter < 3 && g.r.IntN(4) > 0 || g.r.IntN(150) == 0 {
+		return opening(o.Origin) // most of the time it is open
+	}
 	op := entry.Op{Kind: entry.Add, Identity: *o, ID: fmt.Appendf(nil, "session %d", g.r.IntN(120))}
 	switch g.r.IntN(12) {
 	case 0, 1, 2:
 		op.Kind = entry.Remove
-	case 3:
-		op.Kind, op.ID, op.Data = entry.Node, fmt.Appendf(nil, "n%d", g.r.IntN(4)), fmt.Appendf(nil, "%x", g.r.Uint64())
 	default:
 		op.Timeout = []uint32{0, 1, 40, 400, 3000, 600_000}[g.r.IntN(6)]
 		op.Data = make([]byte, 1+g.r.IntN(300))
@@ -241,7 +261,7 @@ func restore(m *Machine, r io.Reader) error {
 
 func have(t testing.TB, m *Machine, id string) bool {
 	t.Helper()
-	there, err := m.Have([]byte(id))
+	there, err := m.Have([]byte(id), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

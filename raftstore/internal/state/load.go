@@ -9,16 +9,10 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/sum"
 )
 
-// Names of nodes are keys of the meta bucket behind a byte that sorts after all others.
-const nodePrefix = 0xff
-
-func nodeKey(name string) []byte { return append([]byte{nodePrefix}, name...) }
-
 // contents are what a state file says, but for the sessions' data.
 type contents struct {
 	index       *index
 	origins     *origins
-	nodes       map[string]string // node name to instance
 	applied     uint64
 	appliedTerm uint64
 	stamp, seq  uint64
@@ -27,7 +21,7 @@ type contents struct {
 // read checks the whole file and gives what it says; empty when nothing has been written to it yet, or with
 // os.ErrNotExist.
 func read(path string) (c contents, empty bool, err error) {
-	l := loader{contents: contents{index: newIndex(), origins: newOrigins(), nodes: make(map[string]string)}}
+	l := loader{contents: contents{index: newIndex(), origins: newOrigins()}}
 	l.builder = startBuilder(l.index)
 	err = boltfile.Check(path, l.visit)
 	if twice := l.builder.end(); err == nil && twice {
@@ -95,8 +89,6 @@ func (l *loader) meta(key, value []byte) error {
 			return fmt.Errorf("%w: a recorded result is malformed", boltfile.ErrDamaged)
 		}
 		l.origins.byID[binary.BigEndian.Uint64(key[1:])] = o
-	case len(key) > 1 && key[0] == nodePrefix:
-		l.nodes[string(key[1:])] = string(value)
 	}
 	return nil
 }

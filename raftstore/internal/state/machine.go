@@ -208,22 +208,20 @@ func (m *Machine) advance(index, term uint64) {
 	m.dirty.any = true
 }
 
-// apply carries out one operation, unless its result is on record.
+// apply carries out one operation, unless its result is on record, or the results of its client session are forgotten, in
+// which case it may have been carried out before.
 func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
+	if op.Kind == entry.Session {
+		return m.c.origins.open(op.Origin)
+	}
 	o := m.c.origins.hear(op.Identity)
+	if o == nil {
+		return wire.Disconnected
+	}
 	if s, ok := o.recall(op.Counter); ok {
 		return s
 	}
 	s := wire.OK
-	if op.Kind == entry.Node {
-		// The cluster's own name, which no node's can be, is given once.
-		if name := string(op.ID); name[0] != '/' || m.c.nodes[name] == "" {
-			m.c.nodes[name] = string(op.Data)
-			m.dirty.nodes = true
-		}
-		o.record(op.Counter, s)
-		return s
-	}
 	found := m.c.index.find(op.ID)
 	if found != 0 && m.over(found) {
 		m.drop(found)
@@ -291,9 +289,9 @@ func (m *Machine) expire() (dropped int) {
 // over tells whether a session has expired.
 func (m *Machine) over(r ref) bool { return m.c.index.at(r).expiry <= m.c.stamp }
 
-// live gives the session with that id, or 0.
-func (m *Machine) live(id []byte) ref {
-	if r := m.c.index.find(id); r != 0 && !m.over(r) {
+// live gives the session with that id, or 0 when there is none that expires after now.
+func (m *Machine) live(id []byte, now uint64) ref {
+	if r := m.c.index.find(id); r != 0 && !m.over(r) && m.c.index.at(r).expiry > now {
 		return r
 	}
 	return 0
@@ -306,12 +304,13 @@ func (m *Machine) evict(capacity uint64, most int) {
 	}
 }
 
-// Get returns a session's data, which the caller may keep but not write to; false when there is none. On a machine that
-// has failed or was closed it is an error: an entry may have been applied in part.
-func (m *Machine) Get(id []byte) ([]byte, bool, error) {
+// Get returns a session's data, which the caller may keep but not write to; false when there is none, or it has expired
+// by now or by the last stamp, whichever is later. On a machine that has failed or was closed it is an error: an entry may
+// have been applied in part.
+func (m *Machine) Get(id []byte, now uint64) ([]byte, bool, error) {
 	var missing uint64
 	for {
-		f := m.locate(id)
+		f := m.locate(id, now)
 		switch {
 		case f.err != nil:
 			return nil, false, f.err
@@ -344,11 +343,11 @@ type finding struct {
 	err         error // of the machine
 }
 
-func (m *Machine) locate(id []byte) finding {
+func (m *Machine) locate(id []byte, now uint64) finding {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	f := finding{db: m.db, err: m.err}
-	if r := m.live(id); r != 0 {
+	if r := m.live(id, now); r != 0 {
 		s := m.c.index.at(r)
 		f.expiry, f.seq = s.expiry, s.seq
 		if value := m.fresh[r]; value != nil {
@@ -372,14 +371,14 @@ func readValue(db *bbolt.DB, key [keySize]byte) (data []byte, found bool, err er
 	return data, found, err
 }
 
-// Have tells whether there is a session with that id. It fails when Get does.
-func (m *Machine) Have(id []byte) (bool, error) {
+// Have tells whether there is a session with that id, as Get does.
+func (m *Machine) Have(id []byte, now uint64) (bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.err != nil {
 		return false, m.err
 	}
-	return m.live(id) != 0, nil
+	return m.live(id, now) != 0, nil
 }
 
 // Len is the number of sessions, with those that have expired and not been dropped yet.
@@ -411,11 +410,4 @@ func (m *Machine) Flushed() (index uint64, size int64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.flushed, fileSize(m.db)
-}
-
-// Node is the instance that was last registered under a node's name, empty when there is none.
-func (m *Machine) Node(name string) string {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.c.nodes[name]
 }

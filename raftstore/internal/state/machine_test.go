@@ -217,7 +217,7 @@ func TestCloseFlushes(t *testing.T) {
 	for what, err := range map[string]error{
 		"flush":   m.Flush(),
 		"apply":   func() error { _, err := m.Apply(9, 2, encode(at(1))); return err }(),
-		"get":     func() error { _, _, err := m.Get([]byte("a")); return err }(),
+		"get":     func() error { _, _, err := m.Get([]byte("a"), 0); return err }(),
 		"writeTo": func() error { _, err := streamTo(m, &bytes.Buffer{}); return err }(),
 		"restore": m.Install(m.path),
 	} {
@@ -287,11 +287,11 @@ func TestGetDuringEverything(t *testing.T) {
 					return
 				default:
 				}
-				if data, ok, err := m.Get([]byte("steady")); err != nil || !ok || string(data) != "steady data" {
+				if data, ok, err := m.Get([]byte("steady"), 0); err != nil || !ok || string(data) != "steady data" {
 					t.Errorf("got %d bytes, %v, %v", len(data), ok, err)
 					return
 				}
-				if _, _, err := m.Get([]byte("churn")); err != nil {
+				if _, _, err := m.Get([]byte("churn"), 0); err != nil {
 					t.Error(err)
 					return
 				}
@@ -381,5 +381,25 @@ func TestManyExpireAtOnce(t *testing.T) {
 	flush(t, m)
 	if m.Len() != 2 || get(t, m, last) != "new" || get(t, m, "later") != "there" {
 		t.Errorf("in the end there are %d", m.Len())
+	}
+}
+
+// A read goes by the later of the last stamp and the time that it is told, which changes nothing.
+func TestReadAtATime(t *testing.T) {
+	m := newMachine(t, never)
+	do(t, m, at(1000), adding("a", 100, "data"))
+	for _, flushed := range []bool{false, true} {
+		for now, want := range map[uint64]bool{0: true, 1000: true, 1099: true, 1100: false, 1 << 60: false} {
+			data, there, err := m.Get([]byte("a"), now)
+			has, err2 := m.Have([]byte("a"), now)
+			if err != nil || err2 != nil || there != want || has != want || want != (string(data) == "data") {
+				t.Errorf("at %d, flushed %v: get %v, %v, have %v, %v; want %v", now, flushed, there, err, has, err2, want)
+			}
+		}
+		flush(t, m)
+	}
+	do(t, m, at(1100))
+	if have(t, m, "a") {
+		t.Error("it is there after the stamp at which it expires")
 	}
 }

@@ -16,9 +16,9 @@ type model struct {
 	stamp, seq uint64
 	clock      uint64 // of the origins
 	forgotten  int    // of the origins
+	unknown    int    // operations of origins that are not known
 	sessions   map[string]modelSession
 	origins    map[uint64]*modelOrigin
-	nodes      map[string]string
 }
 
 type modelSession struct {
@@ -32,7 +32,7 @@ type modelOrigin struct {
 }
 
 func newModel() *model {
-	return &model{sessions: map[string]modelSession{}, origins: map[uint64]*modelOrigin{}, nodes: map[string]string{}}
+	return &model{sessions: map[string]modelSession{}, origins: map[uint64]*modelOrigin{}}
 }
 
 func (m *model) apply(h entry.Header, ops []entry.Op) (results []wire.Status) {
@@ -60,9 +60,15 @@ func (m *model) apply(h entry.Header, ops []entry.Op) (results []wire.Status) {
 
 func (m *model) op(op entry.Op, capacity uint64) wire.Status {
 	o := m.origins[op.Origin]
-	if o == nil {
-		o = &modelOrigin{low: op.Low, results: map[uint64]wire.Status{}}
-		m.origins[op.Origin] = o
+	switch {
+	case op.Kind == entry.Session && o == nil:
+		m.origins[op.Origin] = &modelOrigin{low: 1, heard: m.clock, results: map[uint64]wire.Status{}}
+		return wire.OK
+	case op.Kind == entry.Session:
+		return wire.NotOK
+	case o == nil:
+		m.unknown++
+		return wire.Disconnected
 	}
 	o.heard, o.low = m.clock, max(o.low, op.Low)
 	if op.Counter < o.low {
@@ -74,8 +80,6 @@ func (m *model) op(op entry.Op, capacity uint64) wire.Status {
 	s := wire.OK
 	old, found := m.sessions[string(op.ID)]
 	switch op.Kind {
-	case entry.Node:
-		m.nodes[string(op.ID)] = string(op.Data)
 	case entry.Remove:
 		if !found {
 			s = wire.NotOK
@@ -116,14 +120,9 @@ func (m *model) check(t testing.TB, real *Machine) {
 		t.Fatalf("%d sessions, want %d", real.Len(), len(m.sessions))
 	}
 	for id, s := range m.sessions {
-		got, ok, err := real.Get([]byte(id))
+		got, ok, err := real.Get([]byte(id), 0)
 		if err != nil || !ok || !bytes.Equal(got, s.data) || !have(t, real, id) {
 			t.Fatalf("session %q: there %v, %d bytes of %d, %v", id, ok, len(got), len(s.data), err)
-		}
-	}
-	for name, instance := range m.nodes {
-		if real.Node(name) != instance {
-			t.Fatalf("node %s is %q, want %q", name, real.Node(name), instance)
 		}
 	}
 }
@@ -176,6 +175,9 @@ func TestAgainstModel(t *testing.T) {
 			want.check(t, m)
 			if want.forgotten == 0 {
 				t.Errorf("seed %d: no origin was ever forgotten", seed)
+			}
+			if want.unknown == 0 {
+				t.Errorf("seed %d: nothing was asked of an origin that is not known", seed)
 			}
 		})
 	}

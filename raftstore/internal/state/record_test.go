@@ -78,11 +78,11 @@ func TestChangedDataAreNotServed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok, err := m.Get(id); !ok || err != nil || !bytes.Equal(got, data) {
+	if got, ok, err := m.Get(id, 0); !ok || err != nil || !bytes.Equal(got, data) {
 		t.Fatalf("before: %q, %v, %v", got, ok, err)
 	}
 	changeByte(t, path, data)
-	if got, ok, err := m.Get(id); !errors.Is(err, boltfile.ErrDamaged) {
+	if got, ok, err := m.Get(id, 0); !errors.Is(err, boltfile.ErrDamaged) {
 		t.Errorf("after: %q, %v, %v; want %v", got, ok, err, boltfile.ErrDamaged)
 	}
 	if err := m.Close(); err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // originLife is how long, by a clock of their own, the results of an origin are kept after it was last heard of. It is far
-// longer than any request may take, so nothing that is still being asked again can be forgotten.
+// longer than any request may take; one whose process was suspended for longer is refused.
 const originLife = 10 * 60 * 1000 // ms
 
 // originStep is how far an entry moves that clock at most, however much later than the one before it is stamped. The
@@ -23,8 +23,8 @@ const originSweep = 60 * 1000 // ms
 // maxWindow bounds the requests one origin may have waiting: more than any node can have in flight.
 const maxWindow = 1 << 22
 
-// An origin is the record of one process's requests (Raft thesis, section 6.3): what each was answered, from the
-// lowest for which the process still waits.
+// An origin is the record of a client session, of one process's requests (Raft thesis, section 6.3): what each was
+// answered, from the lowest for which the process still waits.
 type origin struct {
 	low    uint64 // the number of the first result
 	heard  uint64 // when, by the origins' clock
@@ -75,13 +75,29 @@ type origins struct {
 
 func newOrigins() *origins { return &origins{byID: make(map[uint64]*origin)} }
 
-// hear finds the origin of a request and notes what it says. One that was not heard of for originLife is a new one,
-// swept away or not: when that happens differs between machines, and must not matter.
+// open makes a new origin, NotOK when there is one of that number.
+func (os *origins) open(id uint64) wire.Status {
+	if os.find(id) != nil {
+		return wire.NotOK
+	}
+	os.byID[id] = &origin{low: 1, heard: os.clock, dirty: true}
+	return wire.OK
+}
+
+// find gives an origin, nil when there is none. One that was not heard of for originLife is none, swept away or not: when
+// that happens differs between machines, and must not matter.
+func (os *origins) find(id uint64) *origin {
+	if o := os.byID[id]; o != nil && !os.old(o) {
+		return o
+	}
+	return nil
+}
+
+// hear finds the origin of a request and notes what it says; nil when there is none.
 func (os *origins) hear(id entry.Identity) *origin {
-	o := os.byID[id.Origin]
-	if o == nil || os.old(o) {
-		o = &origin{low: id.Low}
-		os.byID[id.Origin] = o
+	o := os.find(id.Origin)
+	if o == nil {
+		return nil
 	}
 	o.heard, o.dirty = os.clock, true
 	o.trim(id.Low)

@@ -95,3 +95,29 @@ func TestBeyondWindow(t *testing.T) {
 		t.Errorf("a window of %d was allocated", cap(o.window))
 	}
 }
+
+// What belongs to a client session that is not known is refused, and leaves nothing behind; nor does opening one again
+// change what has been recorded.
+func TestUnknownOrigin(t *testing.T) {
+	m := newMachine(t, never)
+	apply := func(ops ...entry.Op) []wire.Status {
+		t.Helper()
+		index, _ := m.Applied()
+		st, err := m.Apply(index+1, 1, encode(at(1), ops...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	add := from(9, 1, adding("a", 1000, "data"))
+	want := []wire.Status{wire.Disconnected, wire.OK, wire.OK, wire.NotOK, wire.OK}
+	if got := apply(add, opening(9), add, opening(9), add); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := apply(from(10, 1, removing("a")), from(10, 2, adding("b", 1000, "data"))); !slices.Equal(got, []wire.Status{wire.Disconnected, wire.Disconnected}) {
+		t.Errorf("of another: %v", got)
+	}
+	if !have(t, m, "a") || have(t, m, "b") || len(m.c.origins.byID) != 1 {
+		t.Errorf("have a: %v, b: %v, %d origins", have(t, m, "a"), have(t, m, "b"), len(m.c.origins.byID))
+	}
+}

@@ -172,7 +172,7 @@ func TestInstallFails(t *testing.T) {
 	if err := <-failed; err == nil {
 		t.Error("Failed was told nothing")
 	}
-	if _, _, err := m.Get([]byte("a")); err == nil {
+	if _, _, err := m.Get([]byte("a"), 0); err == nil {
 		t.Error("a read found data in a file that is not there")
 	}
 	if _, err := m.Apply(9, 1, encode(at(1))); err == nil {
@@ -262,7 +262,7 @@ func TestDiskFullChild(t *testing.T) {
 	if err := m.Flush(); err == nil {
 		t.Error("flushed")
 	}
-	if _, _, err := m.Get([]byte("old")); err == nil {
+	if _, _, err := m.Get([]byte("old"), 0); err == nil {
 		t.Error("read")
 	}
 	m.Close()
