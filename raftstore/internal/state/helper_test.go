@@ -199,7 +199,7 @@ func (g *generator) op() entry.Op {
 	if o.Counter-o.Low > 20 {
 		o.Low = o.Counter - uint64(g.r.IntN(20))
 	}
-	if o.Counter < 3 && g.r.IntN(4) > 0 || g.r.IntN(150) == 0 {
+	if o.Counter < 3 || g.r.IntN(150) == 0 {
 		return opening(o.Origin) // most of the time it is open
 	}
 	op := entry.Op{Kind: entry.Add, Identity: *o, ID: fmt.Appendf(nil, "session %d", g.r.IntN(120))}

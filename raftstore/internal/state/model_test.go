@@ -138,7 +138,7 @@ func TestAgainstModel(t *testing.T) {
 			life := 0
 			m := openAt(t, file(life), never)
 			var log [][]byte
-			for i := range 1000 {
+			for i := range 1500 {
 				h, ops := g.entry()
 				log = append(log, encode(h, ops...))
 				index := uint64(len(log))
