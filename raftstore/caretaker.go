@@ -39,7 +39,7 @@ func (s *Store) watchMembership() {
 			continue
 		}
 		self, in := n.member(n.id)
-		if in {
+		if in && !n.onlyFounded() {
 			s.noteMember(n)
 		}
 		if in && self.Address != s.address() {

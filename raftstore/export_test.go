@@ -61,3 +61,22 @@ func (s *Store) RemoveAs(ctx context.Context, by, name string) error {
 	_, err := s.leaderDoes(ctx, opDrop, memberRequest{Name: name, By: raft.ServerID(by)})
 	return err
 }
+
+// Promise has a new node promise itself to a founder.
+func (s *Store) Promise(founder string) (bool, error) {
+	out, err := s.promise(memberRequest{ID: raft.ServerID(founder), Founding: s.cfg.founding()})
+	return out.Member, err
+}
+
+// Found has a new node write the first entry of a cluster that others vote in.
+func (s *Store) Found(others ...string) error {
+	n := s.node.Load()
+	if err := s.promiseTo(n.id); err != nil {
+		return err
+	}
+	c := raft.Configuration{Servers: []raft.Server{{ID: n.id, Address: s.address()}}}
+	for _, id := range others {
+		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(id), Address: raft.ServerAddress(id)})
+	}
+	return s.bootstrap(n, c)
+}

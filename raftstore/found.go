@@ -23,7 +23,8 @@ import (
 //   - A node that has not heard of its founder for a while may withdraw: it becomes another server, by a new incarnation,
 //     if its log is still empty. The server that had promised never answers again, so that it is as if its disk had been
 //     lost before anything was on it.
-//   - A founder whose cluster never began, since others withdrew from it, does the same.
+//   - A founder whose cluster can't begin, since too many of its voters withdrew or lost their disks, does the same. Until a
+//     leader has been elected it says that it is new.
 //   - All others that are on the list join, as do those that come later, or with an empty directory.
 
 const (
@@ -200,7 +201,8 @@ func (s *Store) promise(req memberRequest) (out memberAnswer, err error) {
 // onlyFounded tells whether this node's log has nothing but the entry that founds a cluster of several.
 func (n *node) onlyFounded() bool { return n.raft.LastIndex() == 1 && len(n.servers()) > 1 }
 
-// watchFounding has a founder whose cluster does not begin join the one that the others have founded without it.
+// watchFounding has a founder whose cluster can't begin found another, or join the one that the others have founded without
+// it.
 func (s *Store) watchFounding(n *node) {
 	t := time.NewTicker(foundPatience)
 	defer t.Stop()
@@ -215,10 +217,24 @@ func (s *Store) watchFounding(n *node) {
 		if !n.onlyFounded() {
 			return
 		}
-		if s.survey(s.ctx).exists() && s.withdraw(n, n.onlyFounded) {
+		v := s.survey(s.ctx)
+		if (v.exists() || v.hopeless(n.servers())) && s.withdraw(n, n.onlyFounded) {
 			return
 		}
 	}
+}
+
+// hopeless tells whether too few of a cluster's founding voters are still the servers that they were.
+func (v survey) hopeless(voters []raft.Server) bool {
+	left := len(voters)
+	for _, l := range v.heard {
+		was := slices.ContainsFunc(voters, func(m raft.Server) bool { return nameOf(m.ID) == l.Name })
+		is := slices.ContainsFunc(voters, func(m raft.Server) bool { return m.ID == l.ID })
+		if was && !is {
+			left--
+		}
+	}
+	return left <= len(voters)/2
 }
 
 // withdraw makes this node another server, which founds its cluster, or joins it, anew. That must do nobody harm: the log

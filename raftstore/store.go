@@ -193,7 +193,8 @@ func (s *Store) address() raft.ServerAddress {
 	return raft.ServerAddress(s.cfg.Advertise)
 }
 
-// bootstrap makes an empty node the member of a new cluster, and notes that before anything is acknowledged.
+// bootstrap makes an empty node the member of a new cluster. One that is its only voter notes that before anything is
+// acknowledged.
 func (s *Store) bootstrap(n *node, c raft.Configuration) error {
 	done := make(chan error, 1)
 	go func() { done <- n.raft.BootstrapCluster(c).Error() }()
@@ -206,7 +207,9 @@ func (s *Store) bootstrap(n *node, c raft.Configuration) error {
 	if err != nil { // raft.ErrCantBootstrap too: nobody else knows this server's ID, and yet its log is not empty
 		return fmt.Errorf("start a new cluster: %w", err)
 	}
-	s.noteMember(n)
+	if len(c.Servers) == 1 {
+		s.noteMember(n)
+	}
 	return nil
 }
 
