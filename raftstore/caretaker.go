@@ -23,7 +23,7 @@ const (
 // registers instances; every node notes that it has become a member, tells the leader a new address, and finds out when
 // it has been removed.
 func (s *Store) watchMembership() {
-	t := time.NewTicker(caretakerTick)
+	t := time.NewTicker(s.cfg.timing.caretaker)
 	defer t.Stop()
 	var before uint64 // what the leader had applied a tick ago
 	lastLeader := time.Now()
@@ -54,7 +54,7 @@ func (s *Store) watchMembership() {
 		if _, ok := n.leaderAddress(); ok || n.leads() {
 			lastLeader = time.Now()
 		}
-		if s.identity().Phase == phaseMember && (!in || time.Since(lastLeader) > doubtAfter) {
+		if s.identity().Phase == phaseMember && (!in || time.Since(lastLeader) > s.cfg.timing.doubt) {
 			s.checkRemoved()
 			lastLeader = time.Now()
 		}
@@ -141,7 +141,7 @@ func (s *Store) promote(n *node, m raft.Server) {
 
 // registerSoon is register for the caretaker, who comes by again.
 func (s *Store) registerSoon(name, instance string) bool {
-	ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 	defer cancel()
 	return s.register(ctx, name, instance) == nil
 }
@@ -157,7 +157,7 @@ func (s *Store) register(ctx context.Context, name, instance string) error {
 
 // checkRemoved asks the cluster whether this node still belongs to it, and where. Only the leader's word counts.
 func (s *Store) checkRemoved() {
-	ctx, cancel := context.WithTimeout(s.ctx, 2*helloTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, 2*s.cfg.timing.hello)
 	defer cancel()
 	id := s.identity()
 	out, err := s.askMembers(ctx, opMember, memberRequest{Name: id.Name, Instance: id.Instance})

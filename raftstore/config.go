@@ -89,6 +89,8 @@ type Config struct {
 	LogBytes    int64         // of log from one snapshot to the next; 1 B or more, default 64 MiB. As much is kept of it, or the state's size
 
 	counters *counters
+	timing   timing // default: defaultTiming()
+	hooks    hooks
 }
 
 // A ConfigError is a setting that can't work.
@@ -120,6 +122,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.InFlight == 0 {
 		c.InFlight = 2
+	}
+	if c.timing == (timing{}) {
+		c.timing = defaultTiming()
+	}
+	if c.hooks.openLog == nil {
+		c.hooks.openLog = openLog
 	}
 	c.counters = newCounters()
 	c.Cluster = slices.SortedFunc(slices.Values(c.Cluster), func(a, b Node) int { return strings.Compare(a.Name, b.Name) })

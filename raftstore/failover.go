@@ -45,9 +45,9 @@ func (s *Store) watchLeader(n *node) {
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):
 			s.replaceLeader(ctx, n, address)
-			wait(ctx, news, joinPause)
+			wait(ctx, news, s.cfg.timing.join)
 		case err != nil:
-			wait(ctx, news, joinPause)
+			wait(ctx, news, s.cfg.timing.join)
 		default:
 			select {
 			case <-conn.Done():
@@ -88,7 +88,7 @@ func (s *Store) replaceLeader(ctx context.Context, n *node, lost string) {
 		return
 	}
 	if turn > 0 {
-		wait(ctx, n.news(), time.Duration(turn)*campaignStagger)
+		wait(ctx, n.news(), time.Duration(turn)*s.cfg.timing.stagger)
 	}
 	if address, ok := n.leaderAddress(); !ok || address != lost || ctx.Err() != nil {
 		return

@@ -20,7 +20,7 @@ const (
 // others first. When all of them are new too, or after a while a majority is, it begins and notes whom it heard from:
 // those may begin as well when they ask later. A node that is not among them joins instead.
 func (s *Store) found(n *node) {
-	deadline := time.Now().Add(foundPatience)
+	deadline := time.Now().Add(s.cfg.timing.foundPatience)
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
@@ -77,7 +77,7 @@ func (s *Store) found(n *node) {
 		case time.Now().After(deadline):
 			s.setReason("waiting for a majority of the nodes in -cluster to be up")
 		}
-		t.Reset(foundPause)
+		t.Reset(s.cfg.timing.found)
 	}
 }
 

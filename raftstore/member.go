@@ -145,7 +145,7 @@ func (s *Store) hello() hello {
 
 // greet asks the node at an address who it is.
 func (s *Store) greet(ctx context.Context, address string) (h hello, err error) {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	err = s.peers.call(ctx, address, opHello, struct{}{}, &h)
 	return h, err
@@ -350,7 +350,7 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 
 // caughtUp waits a moment until a member has applied the log up to an index.
 func (s *Store) caughtUp(ctx context.Context, n *node, m raft.Server, index uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	t := time.NewTicker(retryPause)
 	defer t.Stop()

@@ -10,7 +10,7 @@ import (
 // tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which
 // calls it at the old one: then the other members know, or there is none, since they can't reach this node either.
 func (s *Store) tellAddress() {
-	ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 	defer cancel()
 	id, n := s.identity(), s.node.Load()
 	req := memberRequest{Name: id.Name, Instance: id.Instance, Address: string(s.address())}
@@ -46,7 +46,7 @@ func (s *Store) showUp(ctx context.Context, req memberRequest) {
 		if m.Address == s.address() {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 		var none memberAnswer
 		_ = s.peers.call(ctx, string(m.Address), opMove, req, &none) // who does not lead does no more than to take note
 		cancel()

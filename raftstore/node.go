@@ -123,7 +123,11 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		return nil, err
 	}
 	n.transport = n.newTransport()
-	err = n.startRaft(memberFSM{fsm{n.state}, n.members}, cached, snapshots)
+	var machine raft.BatchingFSM = memberFSM{fsm{n.state}, n.members}
+	if cfg.hooks.machine != nil {
+		machine = cfg.hooks.machine(machine, n.state)
+	}
+	err = n.startRaft(machine, cached, snapshots)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
@@ -143,6 +147,9 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		return ok
 	})
 	n.raft.RegisterObserver(n.observer)
+	if cfg.hooks.started != nil {
+		cfg.hooks.started(n)
+	}
 	n.wg.Go(n.lead)
 	n.wg.Go(n.observe)
 	n.wg.Go(func() { n.trim(snapshots.Newest()) })
@@ -155,12 +162,13 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 	go func() {
 		var err error
 		n.state, err = state.Open(filepath.Join(n.cfg.Dir, stateFile), state.Options{
-			Failed:  func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
-			Flushed: n.cfg.counters.flushed,
+			FlushInterval: n.cfg.timing.flush,
+			Failed:        func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
+			Flushed:       n.cfg.counters.flushed,
 		})
 		opened <- err
 	}()
-	files, err := openLog(n.cfg.Dir, n.cfg.RaftLog, n.cfg.Logger, snapshots.Newest)
+	files, err := n.cfg.hooks.openLog(n.cfg.Dir, n.cfg.RaftLog, n.cfg.Logger, snapshots.Newest)
 	switch stateErr := <-opened; {
 	case stateErr != nil && err == nil:
 		return errors.Join(stateErr, files.Close())
@@ -210,7 +218,7 @@ func (n *node) newTransport() raft.Transport {
 	return &peernet.Transport{Durable: n.late.Wait, Sends: n.sends, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  newRaftLayer(n.layer),
 		MaxPool: transportPool,
-		Timeout: transportTimeout,
+		Timeout: n.cfg.timing.transport,
 		Logger:  raftLogger(n.cfg.Logger),
 	})}
 }
@@ -230,7 +238,7 @@ func raftConfig(cfg Config) *raft.Config {
 	c.HeartbeatTimeout = cfg.Heartbeat
 	c.ElectionTimeout = cfg.Heartbeat
 	c.LeaderLeaseTimeout = cfg.Lease
-	c.CommitTimeout = commitTimeout
+	c.CommitTimeout = cfg.timing.commit
 	c.MaxAppendEntries = maxAppendEntries
 	c.NoSnapshotRestoreOnStart = true
 	c.ShutdownOnRemove = false    // the Store finds out, and says why

@@ -147,7 +147,7 @@ func (n *node) askIndex(ctx context.Context, ask func(context.Context, string, [
 	if !ok {
 		return 0, errRetry
 	}
-	bounded, cancel := context.WithTimeout(ctx, 2*roundPatience)
+	bounded, cancel := context.WithTimeout(ctx, 2*n.cfg.timing.round)
 	defer cancel()
 	index, err := ask(bounded, address, n.vouch().append(n.appendCluster(nil)))
 	if err != nil {
@@ -188,7 +188,7 @@ func (n *node) stillLeads(ctx context.Context, ask termOf) error {
 	if !n.leads() {
 		return errRetry
 	}
-	bounded, cancel := context.WithTimeout(ctx, roundPatience)
+	bounded, cancel := context.WithTimeout(ctx, n.cfg.timing.round)
 	defer cancel()
 	servers := n.servers()
 	answers := make(chan bool, len(servers))

@@ -49,6 +49,8 @@ func (o Options) withDefaults() Options {
 // ErrClosed is returned by calls on a closed Machine, and to an Apply that waited when it was closed.
 var ErrClosed = errors.New("state machine is closed")
 
+var errAbandoned = errors.New("state machine is abandoned")
+
 // A Machine is the state machine. Apply, Advance and Install are called by one goroutine at a time; everything else
 // may be called by any number at once.
 type Machine struct {
@@ -141,6 +143,17 @@ func (m *Machine) Close() error {
 	m.flushMu.Lock()
 	defer m.flushMu.Unlock()
 	return errors.Join(err, m.db.Close())
+}
+
+// Abandon closes the machine as a crash would: what is only in memory is lost.
+func (m *Machine) Abandon() error {
+	m.mu.Lock()
+	if m.err == nil {
+		m.err = errAbandoned
+	}
+	m.room.Broadcast()
+	m.mu.Unlock()
+	return m.Close()
 }
 
 // Apply applies one log entry and returns a status for each of its operations. An entry that is already part of the
