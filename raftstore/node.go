@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -238,7 +239,7 @@ func raftConfig(cfg Config) *raft.Config {
 	c.HeartbeatTimeout = cfg.Heartbeat
 	c.ElectionTimeout = cfg.Heartbeat
 	c.LeaderLeaseTimeout = cfg.Lease
-	c.CommitTimeout = cfg.timing.commit
+	c.CommitTimeout = cmp.Or(cfg.timing.commit, commitTimeout)
 	c.MaxAppendEntries = maxAppendEntries
 	c.NoSnapshotRestoreOnStart = true
 	c.ShutdownOnRemove = false    // the Store finds out, and says why
