@@ -61,13 +61,17 @@ func (h *clientHistory) client(ctx context.Context, number int) {
 	for ctx.Err() == nil {
 		slot, what, where, pause := rng.IntN(simIDs), rng.IntN(10), rng.IntN(1<<16), rng.IntN(4)
 		timeout := time.Hour
-		if rng.IntN(4) == 0 {
-			timeout = time.Duration(40+rng.IntN(250)) * time.Millisecond
+		if rng.IntN(2) == 0 {
+			timeout = time.Duration(30+rng.IntN(200)) * time.Millisecond
 		}
 		size := 8 + rng.IntN(120)
 		time.Sleep(time.Duration(pause) * time.Millisecond)
-		n := h.s.nodes[where%len(h.s.nodes)]
-		p := n.running()
+		p := h.s.nodes[where%len(h.s.nodes)].running()
+		for i := range h.s.nodes {
+			if p == nil {
+				p = h.s.nodes[(where+i)%len(h.s.nodes)].running()
+			}
+		}
 		if p == nil {
 			continue
 		}
@@ -132,7 +136,7 @@ func (h *clientHistory) check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id := range h.next {
-		if what := verdict(h.ops[id], simLate); what != "" {
+		if what := verdict(h.ops[id], h.s.late); what != "" {
 			h.s.fail(what, "session %d: %s", id, story(h.ops[id]))
 		}
 	}

@@ -43,6 +43,12 @@ func (d *simDisk) hang(on bool) {
 	d.changed.Broadcast()
 }
 
+func (d *simDisk) isHung() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hung
+}
+
 // A diskImage is what a disk holds at a moment.
 type diskImage struct {
 	logs   []raft.Log

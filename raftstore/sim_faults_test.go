@@ -25,6 +25,18 @@ var simFaults = map[string]fault{
 	"delay":    (*sim).delay,
 	"drop":     (*sim).drop,
 	"transfer": (*sim).transferOne,
+	"hasten":   (*sim).hastenOne,
+	"lease":    (*sim).lease,
+	"hang":     func(s *sim) { s.hangOne(false) },
+	"suspend":  func(s *sim) { s.hangOne(true) },
+	"wipe":     (*sim).wipeOne,
+	"restore":  (*sim).restoreOne,
+	"remove":   (*sim).removeOne,
+	"join":     (*sim).joinOne,
+	"move":     (*sim).moveOne,
+	"ghost":    (*sim).ghost,
+	"swap":     (*sim).swap,
+	"mutual":   (*sim).mutual,
 }
 
 // simKinds are the kinds that a list names: all but those with a - before them, if there are only such.
@@ -51,6 +63,37 @@ func simKinds(list string) (kinds []string, err error) {
 // plan makes the nodes, and the faults with their times. A schedule has few kinds, several times each: most bugs need no
 // more, and are found sooner.
 func (s *sim) plan(kinds []string) {
+	var chosen []string
+	for range 1 + s.rng.IntN(4) {
+		chosen = append(chosen, kinds[s.rng.IntN(len(kinds))])
+	}
+	if slices.Contains(chosen, "mutual") {
+		chosen = slices.DeleteFunc(chosen, func(k string) bool { return !slices.Contains(withMutual, k) })
+		s.planLone()
+	} else {
+		s.planCluster()
+	}
+	slices.Sort(chosen)
+	s.kinds = strings.Join(slices.Compact(slices.Clone(chosen)), " ")
+	s.say("%d nodes, faults of %s", len(s.nodes), s.kinds)
+	at := 20 * time.Millisecond
+	for range 3 + s.rng.IntN(8) {
+		kind, rng := chosen[s.rng.IntN(len(chosen))], rand.New(rand.NewPCG(s.rng.Uint64(), 0))
+		s.queue = append(s.queue, action{at, func() {
+			s.rng = rng // whatever the ones before have used
+			s.faults[kind]++
+			simFaults[kind](s)
+		}})
+		at += time.Duration(10+s.rng.IntN(100)) * time.Millisecond
+	}
+	s.queue = append(s.queue, action{at + time.Duration(s.rng.IntN(100))*time.Millisecond, func() {}})
+}
+
+// withMutual are the kinds of faults that go with nodes which join each other.
+var withMutual = []string{"mutual", "kill", "power", "cut", "oneway", "delay", "drop", "hang"}
+
+// planCluster makes three or five nodes of a cluster, and two machines that may join it.
+func (s *sim) planCluster() {
 	size := 3
 	if s.rng.IntN(4) == 0 {
 		size = 5
@@ -69,22 +112,12 @@ func (s *sim) plan(kinds []string) {
 		n.disk.latency = latency
 		s.nodes = append(s.nodes, n)
 	}
-	var chosen []string
-	for range 1 + s.rng.IntN(4) {
-		chosen = append(chosen, kinds[s.rng.IntN(len(kinds))])
+	for i := range 2 {
+		n := &simNode{s: s, name: fmt.Sprintf("n%d", size+i+1), address: fmt.Sprintf("10.0.0.%d:7000", size+i+1), cluster: cluster,
+			disk: newSimDisk(s.seed + uint64(size+i)), unused: true, moved: true}
+		n.gone.Store(true)
+		s.nodes = append(s.nodes, n)
 	}
-	s.say("%d nodes, disks take up to %s, faults of %s", size, latency, strings.Join(chosen, ", "))
-	at := 20 * time.Millisecond
-	for range 3 + s.rng.IntN(8) {
-		kind, rng := chosen[s.rng.IntN(len(chosen))], rand.New(rand.NewPCG(s.rng.Uint64(), 0))
-		s.queue = append(s.queue, action{at, func() {
-			s.rng = rng // whatever the ones before have used
-			s.faults[kind]++
-			simFaults[kind](s)
-		}})
-		at += time.Duration(10+s.rng.IntN(100)) * time.Millisecond
-	}
-	s.queue = append(s.queue, action{at + time.Duration(s.rng.IntN(100))*time.Millisecond, func() {}})
 }
 
 // some is a time in which faults last.

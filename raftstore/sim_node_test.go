@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -45,16 +46,18 @@ type simNode struct {
 	s       *sim
 	name    string
 	address string
-	cluster []Node // Config.Cluster
-	join    []string
+	cluster []Node // Config.Cluster; nil: it stands alone, or joins
 	disk    *simDisk
 	gen     int // of its directory, which is renamed at each kill: what is left of the process finds it no more
 	copies  []backup
 
-	mu    sync.Mutex
-	run   *process // nil: it is down
-	gone  bool     // it is not a member any more, and not expected to answer
-	risky bool     // its files are older than what it has promised: it may be refused
+	mu  sync.Mutex
+	run *process // nil: it is down
+
+	gone   atomic.Bool // it is not a member, or not any more, and not expected to answer
+	unused bool        // it never was
+	moved  bool        // Cluster is no use to it: it has another address, or joins
+	risky  bool        // its files are older than what it has promised: it may be refused
 }
 
 // A process is one run of a node.
@@ -89,8 +92,6 @@ func (n *simNode) start() error {
 		Dir:         n.dir(),
 		Name:        n.name,
 		Peer:        n.address,
-		Cluster:     n.cluster,
-		Join:        n.join,
 		Network:     p.port,
 		Logger:      n.s.logger(p.who),
 		Heartbeat:   simHeartbeat,
@@ -98,6 +99,16 @@ func (n *simNode) start() error {
 		BatchBytes:  1 << 10,
 		LogBytes:    n.s.logBytes,
 		timing:      simTiming(),
+	}
+	switch {
+	case n.cluster != nil && !n.moved:
+		cfg.Cluster = n.cluster
+	case n.cluster != nil:
+		for _, m := range n.s.nodes {
+			if m != n && !m.unused {
+				cfg.Join = append(cfg.Join, m.address)
+			}
+		}
 	}
 	watches := map[*state.Machine]*nodeWatch{}
 	cfg.hooks = hooks{
@@ -156,8 +167,12 @@ func (n *simNode) kill(power bool) {
 	n.s.ending.Go(func() { p.Close() })
 }
 
-// stop ends the node's process politely.
+// stop ends the node's process politely, unless that would wait for a disk that hangs.
 func (n *simNode) stop() {
+	if n.disk.isHung() {
+		n.kill(false)
+		return
+	}
 	n.mu.Lock()
 	p := n.run
 	n.run = nil
@@ -230,10 +245,15 @@ func (n *simNode) mind() {
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrRemoved), errors.Is(err, ErrLeft):
-		n.gone = true
+		n.gone.Store(true)
 		n.kill(false)
 	case errors.Is(err, ErrDisk):
 		n.kill(false)
+	case n.risky:
+		n.kill(false)
+		n.wipe()
+		n.risky = false
+		n.restart()
 	default:
 		n.s.fail("ended", "%s: %v", p.who, err)
 		n.kill(false)
@@ -243,21 +263,25 @@ func (n *simNode) mind() {
 // restart starts a node that is down and not gone. That it can't be is a failure, unless its files are older than what
 // it has promised.
 func (n *simNode) restart() {
-	if n.gone || n.running() != nil {
+	if n.gone.Load() || n.running() != nil {
+		return
+	}
+	if n.disk.isHung() { // it would wait for that, and hold up the schedule
+		n.s.later(20*time.Millisecond, n.restart)
 		return
 	}
 	err := n.start()
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrRemoved), errors.Is(err, ErrLeft):
-		n.gone = true
+		n.gone.Store(true)
 	case n.risky && errors.Is(err, ErrForeign):
 		n.wipe()
 		n.risky = false
 		n.restart()
 	default:
 		n.s.fail("start", "%v", err)
-		n.gone = true
+		n.gone.Store(true)
 	}
 }
 
