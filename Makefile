@@ -10,6 +10,9 @@ ROUNDS   ?= 5
 DURATION ?= 2s
 SESSIONS ?= 1000000
 PARTS    ?=
+FAILOVERS ?= 100
+OTHER    ?=
+LOGS     ?=
 TIMEOUT  ?= 8m
 LISTEN   ?= IP:127.0.0.1:9001
 DATA     ?= ./distcache-data
@@ -30,10 +33,10 @@ MAN8    := $(wildcard docs/man/*.8)
 UNITS   := $(wildcard docs/systemd/*.service docs/systemd/*.socket)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers bench-short bench-scale soak sim sim-mutants clean
+.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers bench-short bench-scale bench-failover soak sim sim-mutants clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build every tool into bin/
 	$(GO) build -o bin/ ./cmd/...
@@ -91,6 +94,10 @@ bench-short: build ## a connection for each request through dc_client, from call
 bench-scale: ## one node and three, with 10 000 sessions and with SESSIONS (1000000); PARTS of it: get,add,restart,join,compact
 	DISTCACHE_SCALE=$(SESSIONS) DISTCACHE_SCALE_PARTS=$(PARTS) \
 		$(GO) test -v -count 1 -run '^TestScale$$' -timeout 4h ./cmd/dc_server
+
+bench-failover: ## kill the leader of three nodes FAILOVERS (100) times, bolt and wal; OTHER=dc_server: in turns with it; LOGS=1
+	DISTCACHE_FAILOVERS=$(FAILOVERS) DISTCACHE_FAILOVER_OTHER=$(OTHER) DISTCACHE_FAILOVER_LOGS=$(LOGS) \
+		$(GO) test -v -count 1 -run '^TestFailovers$$' -timeout 4h ./cmd/dc_server
 
 soak: ## kill, stop and freeze three nodes at random for SOAK (10m), then repeat every test COUNT (3) times
 	DISTCACHE_SOAK=$(SOAK) $(GO) test -race -v -count 1 -run '^TestSoak$$' -timeout 24h ./cmd/dc_server

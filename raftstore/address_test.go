@@ -110,7 +110,7 @@ func TestTwoExchangedAddresses(t *testing.T) {
 	add(t, c.Leader().Store, 1)
 	for _, n := range nodes {
 		testcluster.Eventually(t, func() error {
-			if !n.Knows("n1") || !n.Knows("n2") || n.Cluster() == "" {
+			if len(n.Status().Leader) == 0 {
 				return errors.New("the nodes have not met")
 			}
 			return nil

@@ -6,13 +6,12 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/parallel"
 )
 
-// A memberLog is the log as Raft has it. It takes note of the cluster's name, which counts from before it is applied, and
-// whether this node is the only voter, which each read asks: what Raft itself has to say of it costs as much as the rest of a
-// read.
+// A memberLog is the log as Raft has it. It takes note of the newest configuration in it: where it is, which Raft does not
+// say, and whether this node is the only voter, which each read asks. What Raft itself has to say of that costs as much as
+// the rest of a read.
 //
 // A configuration is in force as soon as it is in the log (Raft thesis, section 4.1), so one that has other voters counts
 // from before it is stored, and one that has none from when it is.
@@ -20,34 +19,22 @@ type memberLog struct {
 	*parallel.Log
 	self raft.ServerID
 	lone atomic.Bool // never set while there may be other voters; it may be unset while there are none
-	name atomic.Pointer[string]
 
-	named func() bool // the name has been applied
+	// configured is the index of the newest configuration, or of one that was deleted again. It may be 0 when a snapshot
+	// came with a newer one, which then is applied.
+	configured atomic.Uint64
 }
 
-// clusterName is the last name in the log, empty when there is none. It may be one that was not committed, and is deleted
-// again.
-func (l *memberLog) clusterName() string {
-	if name := l.name.Load(); name != nil {
-		return *name
+// GetLog reads an entry. Raft reads all that follow its newest snapshot when it starts.
+func (l *memberLog) GetLog(index uint64, e *raft.Log) error {
+	err := l.Log.GetLog(index, e)
+	if err == nil && e.Type == raft.LogConfiguration {
+		l.sees(index)
 	}
-	return ""
+	return err
 }
 
-// notice looks for the cluster's name in an entry, as long as none has been applied.
-func (l *memberLog) notice(e *raft.Log) {
-	if e.Type != raft.LogCommand || l.named() {
-		return
-	}
-	_, ops, err := entry.ParseHeader(e.Data)
-	for err == nil && len(ops) > 0 {
-		var op entry.Op
-		if ops, err = entry.NextOp(ops, &op); err == nil && op.Kind == entry.Node && string(op.ID) == clusterKey {
-			name := string(op.Data)
-			l.name.Store(&name)
-		}
-	}
-}
+func (l *memberLog) sees(index uint64) { l.configured.Store(max(l.configured.Load(), index)) }
 
 // onlyVoter tells whether nobody else could be elected by these servers.
 func (l *memberLog) onlyVoter(servers []raft.Server) bool {
@@ -66,12 +53,12 @@ func (l *memberLog) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log
 func (l *memberLog) StoreLogs(es []*raft.Log) error {
 	var only, changes bool
 	for _, e := range es {
-		l.notice(e)
 		if e.Type == raft.LogConfiguration {
 			only, changes = l.onlyVoter(raft.DecodeConfiguration(e.Data).Servers), true
 			if !only {
 				l.lone.Store(false)
 			}
+			l.sees(e.Index)
 		}
 	}
 	err := l.Log.StoreLogs(es)
@@ -89,14 +76,16 @@ func (l *memberLog) DeleteRange(first, last uint64) error {
 	return l.Log.DeleteRange(first, last)
 }
 
-// A memberFSM is the state machine as Raft has it. A snapshot brings another configuration with it.
+// A memberFSM is the state machine as Raft has it. A snapshot brings another configuration with it, and the log has to follow
+// on it.
 type memberFSM struct {
 	fsm
-	log *memberLog
+	log     *memberLog
+	settled *settledLog // over log
 }
 
 // Restore replaces the state by a snapshot that another node sent.
 func (f memberFSM) Restore(r io.ReadCloser) error {
 	f.log.lone.Store(false)
-	return f.fsm.Restore(r)
+	return f.restore(r, f.settled.settle)
 }

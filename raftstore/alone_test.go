@@ -40,7 +40,7 @@ func TestOnlyVoter(t *testing.T) {
 	disk := &failingLog{LogStore: raft.NewInmemStore()}
 	late := parallel.New(disk, func() bool { return false })
 	defer late.Close()
-	l := &memberLog{Log: late, self: "n1", named: func() bool { return true }}
+	l := &memberLog{Log: late, self: "n1"}
 	var meanwhile bool
 	disk.storing = func() { meanwhile = l.lone.Load() }
 	index := uint64(0)
@@ -94,7 +94,7 @@ func TestOnlyVoter(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	f := memberFSM{fsm{m}, l}
+	f := memberFSM{fsm: fsm{m}, log: l}
 	if err := f.Restore(io.NopCloser(strings.NewReader("no state file"))); err == nil {
 		t.Error("what is no state file was restored")
 	}

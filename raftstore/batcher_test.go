@@ -37,7 +37,7 @@ func (*gate) Restore(r io.ReadCloser) error       { return r.Close() }
 // lonely starts Raft in memory with one voter, and waits until it leads.
 func lonely(t *testing.T, f raft.FSM) *raft.Raft {
 	t.Helper()
-	c := raftConfig(Config{Name: "n1", Logger: Config{}.withDefaults().Logger, Heartbeat: 50 * time.Millisecond, Lease: 50 * time.Millisecond})
+	c := raftConfig(Config{Name: "n1", Logger: Config{}.withDefaults().Logger, Heartbeat: 50 * time.Millisecond, Lease: 50 * time.Millisecond}, "n1")
 	c.NoSnapshotRestoreOnStart = false
 	store := raft.NewInmemStore()
 	address, transport := raft.NewInmemTransport("")

@@ -22,9 +22,9 @@ func brokenNode(t *testing.T) (n *node, failed *atomic.Pointer[error]) {
 	failed = new(atomic.Pointer[error])
 	cfg := Config{Name: "n1"}.withDefaults()
 	files := &summedLog{logFiles: unwritable{memoryLog{InmemStore: raft.NewInmemStore(), values: map[string][]byte{}}}}
-	n = &node{cfg: cfg, files: files, logs: watchLog(files, cfg, func(err error) { failed.CompareAndSwap(nil, &err) })}
+	n = &node{cfg: cfg, id: "n1/00000001", files: files, logs: watchLog(files, cfg, func(err error) { failed.CompareAndSwap(nil, &err) })}
 	n.late = parallel.New(n.logs, func() bool { return false })
-	n.transport = n.newTransport()
+	n.transport = n.newTransport(questions{})
 	t.Cleanup(func() {
 		n.late.Close()
 		n.logs.close()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -19,13 +18,13 @@ const (
 	doubtAfter = 3 * time.Second
 )
 
-// watchMembership sees to what follows from this node's place in its cluster: the leader makes nonvoters voters and
-// registers instances; every node notes that it has become a member, tells the leader a new address, and finds out when
+// watchMembership sees to what follows from this node's place in its cluster: the leader makes nonvoters voters, and keeps
+// to one server of a name; every node notes that it has become a member, tells the leader a new address, and finds out when
 // it has been removed.
 func (s *Store) watchMembership() {
 	t := time.NewTicker(s.cfg.timing.caretaker)
 	defer t.Stop()
-	var before uint64 // what the leader had applied a tick ago
+	var care promotions
 	lastLeader := time.Now()
 	for {
 		select {
@@ -39,22 +38,22 @@ func (s *Store) watchMembership() {
 		if s.frozen.Load() {
 			continue
 		}
-		self, in := n.member(s.cfg.Name)
+		self, in := n.member(n.id)
 		if in {
-			s.noteMember()
+			s.noteMember(n)
 		}
 		if in && self.Address != s.address() {
 			s.tellAddress()
 		}
 		if n.leads() {
-			applied, _ := n.state.Applied()
-			s.takeCare(n, before)
-			before = applied
+			s.takeCare(n, &care)
+		} else {
+			care = promotions{}
 		}
-		if _, ok := n.leaderAddress(); ok || n.leads() {
+		if _, ok := n.leader(); ok || n.leads() {
 			lastLeader = time.Now()
 		}
-		if s.identity().Phase == phaseMember && (!in || time.Since(lastLeader) > s.cfg.timing.doubt) {
+		if taken := s.identity().Phase == phaseMember || len(n.servers()) > 0; taken && (!in || time.Since(lastLeader) > s.cfg.timing.doubt) {
 			s.checkRemoved()
 			lastLeader = time.Now()
 		}
@@ -62,7 +61,7 @@ func (s *Store) watchMembership() {
 }
 
 // noteMember notes in node.json that this node's log has it in a cluster.
-func (s *Store) noteMember() {
+func (s *Store) noteMember(n *node) {
 	if p := s.identity().Phase; p != phaseNew && p != phaseAdmitted {
 		return
 	}
@@ -72,19 +71,23 @@ func (s *Store) noteMember() {
 		return
 	}
 	s.setReason("")
-	s.log.Info("member of a cluster", "node", s.cfg.Name, "members", memberNames(s.node.Load()))
+	what := "member of a cluster"
+	if !n.voter(n.id) {
+		what = "taken into a cluster; this node votes when it has caught up"
+	}
+	s.log.Info(what, "node", s.cfg.Name, "id", n.id, "members", memberNames(n))
 }
 
-// askMembers has the leader do something, found through any other member.
+// askMembers has the leader do something, found through any other member. Each is looked for where the configuration has
+// it, or where it was seen, and answers nobody who means another.
 func (s *Store) askMembers(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	err = ErrNoLeader
 	n := s.node.Load()
-	req.Cluster = n.clusterName()
 	for _, m := range n.servers() {
-		if m.Address == s.address() {
+		if m.ID == n.id {
 			continue
 		}
-		out, err = s.askThrough(ctx, string(m.Address), op, req)
+		out, err = s.askThrough(ctx, n.peer(m), op, req)
 		if err == nil || errors.Is(err, ErrRefused) {
 			return out, err
 		}
@@ -92,75 +95,114 @@ func (s *Store) askMembers(ctx context.Context, op wire.Op, req memberRequest) (
 	return out, err
 }
 
-// takeCare is the leader's part: it gives the cluster a name, registers the instances it meets, and makes a voter of each nonvoter that has what
-// the leader had applied before.
-func (s *Store) takeCare(n *node, before uint64) {
-	if s.clusterName() == "" && !s.registerSoon(clusterKey, newInstance()) {
-		return
-	}
+// promotions are what a leader remembers of the nonvoters that it makes voters.
+type promotions struct {
+	before uint64    // what the leader had applied a tick ago
+	last   uint64    // the log index of its last promotion
+	when   time.Time // of that
+}
+
+// promotionPatience is how long the next promotion waits for a voter that does not answer to have heard of the last one.
+// The cluster must grow, or be repaired, while one is down.
+const promotionPatience = 5 * time.Second
+
+// takeCare is the leader's part: it makes a voter of each nonvoter that has what the leader had applied before. One at a
+// time, the next when all voters have the last in their logs: voters that don't know each other's votes could not elect
+// one of them.
+func (s *Store) takeCare(n *node, care *promotions) {
+	applied, _ := n.state.Applied()
+	before := care.before
+	care.before = applied
+	s.dropForgetful(n)
 	for _, m := range n.servers() {
-		name := string(m.ID)
-		known := n.state.Node(name)
-		if m.Suffrage == raft.Voter && known != "" {
+		if m.Suffrage == raft.Voter || before == 0 {
 			continue
 		}
-		h := s.hello()
-		if name != s.cfg.Name {
-			var err error
-			if h, err = s.greet(s.ctx, string(m.Address)); err != nil || h.Name != name || h.Phase == phaseNew {
-				continue
-			}
-		}
-		if h.Cluster != "" && h.Cluster != n.clusterName() {
+		h, ok := s.greetMember(s.ctx, n, m)
+		if !ok || h.Phase == phaseNew || h.Status.Applied < before {
 			continue
 		}
-		if known == "" {
-			if !s.registerSoon(name, h.Instance) {
-				return
-			}
-			continue
+		if lacks := s.lacking(n, care); lacks != "" {
+			s.log.Debug("a node that has caught up does not vote yet: another voter has not heard of the last one that was made a voter",
+				"node", nameOf(m.ID), "waits for", lacks)
+			return
 		}
-		if m.Suffrage != raft.Voter && known == h.Instance && before > 0 && h.Status.Applied >= before {
-			s.promote(n, m)
-		}
+		s.promote(n, m, care)
+		return
 	}
 }
 
-func (s *Store) promote(n *node, m raft.Server) {
+// lacking names a voter whose log does not have the last promotion.
+func (s *Store) lacking(n *node, care *promotions) string {
+	for _, m := range n.servers() {
+		if care.last == 0 || m.Suffrage != raft.Voter || m.ID == n.id {
+			continue
+		}
+		h, ok := s.greetMember(s.ctx, n, m)
+		if ok && h.Status.LastIndex < care.last || !ok && time.Since(care.when) < s.cfg.timing.promotion {
+			return nameOf(m.ID)
+		}
+	}
+	return ""
+}
+
+func (s *Store) promote(n *node, m raft.Server, care *promotions) {
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
-	if now, ok := n.member(string(m.ID)); !ok || now != m {
+	if now, ok := n.member(m.ID); !ok || now != m {
 		return
 	}
-	if err := n.change(n.raft.AddVoter(m.ID, m.Address, 0, changeTimeout)); err != nil {
-		s.log.Warn("a node that has caught up was not made a voter", "node", m.ID, "error", err)
+	f := n.raft.AddVoter(m.ID, m.Address, 0, changeTimeout)
+	if err := n.change(f); err != nil {
+		s.log.Warn("a node that has caught up was not made a voter", "node", nameOf(m.ID), "error", err)
 		return
 	}
-	s.log.Info("a node has caught up and votes", "node", m.ID, "address", m.Address)
+	care.last, care.when = f.Index(), time.Now()
+	s.log.Info("a node has caught up and votes", "node", nameOf(m.ID), "id", m.ID, "address", m.Address)
 }
 
-// registerSoon is register for the caretaker, who comes by again.
-func (s *Store) registerSoon(name, instance string) bool {
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
-	defer cancel()
-	return s.register(ctx, name, instance) == nil
-}
-
-// register notes in the log which instance a name belongs to.
-func (s *Store) register(ctx context.Context, name, instance string) error {
-	err := s.write(ctx, entry.Op{Kind: entry.Node, ID: []byte(name), Data: []byte(instance)})
-	if err != nil {
-		return fmt.Errorf("register node %s: %w", name, err)
+// memberForgot takes note, on the leader, of a member whose log has become shorter than it had acknowledged: it may have
+// forgotten votes as well. It does not block.
+func (s *Store) memberForgot(id raft.ServerID, acked, last uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.forgot[id] != "" {
+		return
 	}
-	return nil
+	if s.forgot == nil {
+		s.forgot = make(map[raft.ServerID]string)
+	}
+	s.forgot[id] = fmt.Sprintf("its log ended at entry %d, and it had acknowledged entry %d: its directory was restored from an older copy, or its disk lost what it said it had written",
+		last, acked)
+	s.log.Error("a member has forgotten what it had acknowledged, and counts as one that lost its disk", "node", nameOf(id), "id", id, "problem", s.forgot[id])
+}
+
+// dropForgetful removes servers that have forgotten what they acknowledged, as if their disks had been lost.
+func (s *Store) dropForgetful(n *node) {
+	s.mu.Lock()
+	var ids []raft.ServerID
+	for id := range s.forgot {
+		ids = append(ids, id)
+	}
+	s.mu.Unlock()
+	for _, id := range ids {
+		if _, in := n.member(id); !in {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
+		_, err := s.leaderDoes(ctx, opDrop, memberRequest{ID: id})
+		cancel()
+		if err != nil && !errors.Is(err, errRetry) {
+			s.log.Warn("a member that has forgotten what it had acknowledged is not removed", "node", nameOf(id), "error", err)
+		}
+	}
 }
 
 // checkRemoved asks the cluster whether this node still belongs to it, and where. Only the leader's word counts.
 func (s *Store) checkRemoved() {
 	ctx, cancel := context.WithTimeout(s.ctx, 2*s.cfg.timing.hello)
 	defer cancel()
-	id := s.identity()
-	out, err := s.askMembers(ctx, opMember, memberRequest{Name: id.Name, Instance: id.Instance})
+	out, err := s.askMembers(ctx, opMember, memberRequest{ID: s.identity().ID()})
 	if err == nil && out.Member && out.Address != string(s.address()) {
 		s.tellAddress() // nobody calls here, as long as the others have another one
 	}
@@ -168,16 +210,20 @@ func (s *Store) checkRemoved() {
 		return
 	}
 	defer s.changing.Unlock()
-	if s.identity().Phase == phaseMember {
-		s.removed()
+	if s.identity().Phase != phaseLeft {
+		s.removed(out.Reason)
 	}
 }
 
-func (s *Store) removed() {
+func (s *Store) removed(reason string) {
 	if err := s.remember(func(id *identity) { id.Phase = phaseRemoved }); err != nil {
 		s.log.Error("could not note that this node was removed", "error", err)
 	}
-	s.end(departed(ErrRemoved, s.cfg.Dir))
+	why := error(ErrRemoved)
+	if reason != "" {
+		why = fmt.Errorf("%w: %s", ErrRemoved, reason)
+	}
+	s.end(departed(why, s.cfg.Dir))
 }
 
 // setReason notes why this node has not been taken into a cluster, and logs it when it is another reason than before.

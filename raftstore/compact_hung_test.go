@@ -38,7 +38,7 @@ func TestCloseEndsCompactOnHungDisk(t *testing.T) {
 			}
 		}
 	}
-	eventually("the node is not registered", func() bool { return n.state.Node(clusterKey) != "" && n.state.Node("n1") != "" })
+	eventually("the node does not lead", n.leads)
 	disk := hungLog{n.logs.LogStore, make(chan struct{}), make(chan struct{})}
 	n.logs.LogStore = disk
 	ctx, cancel := context.WithCancel(context.Background())

@@ -86,7 +86,7 @@ type Config struct {
 	DiskTimeout time.Duration // the longest a write to the log may take before the node gives up; 10ms or more, default 10s
 	BatchBytes  int           // of operations in a log entry; 1 B to 16 MiB, default 128 KiB
 	InFlight    int           // log entries under way at once; 1 to 256, default 2
-	LogBytes    int64         // of log from one snapshot to the next; 1 B or more, default 64 MiB. As much is kept of it, or the state's size
+	LogBytes    int64         // of log from one snapshot to the next; more than InFlight x BatchBytes, default 64 MiB. As much is kept of it, or the state's size
 
 	counters *counters
 	timing   timing // default: defaultTiming()
@@ -224,8 +224,8 @@ func (c Config) validateNumbers(bad func(string, string, ...any) error) error {
 		return bad("BatchBytes", "it takes 1 to %d bytes, not %d", maxBatchBytes, c.BatchBytes)
 	case c.InFlight < 1 || c.InFlight > maxInFlight:
 		return bad("InFlight", "it takes 1 to %d log entries, not %d", maxInFlight, c.InFlight)
-	case c.LogBytes < 1:
-		return bad("LogBytes", "it takes 1 byte or more, not %d", c.LogBytes)
+	case c.LogBytes <= int64(c.InFlight)*int64(c.BatchBytes): // a snapshot would come over entries that are still under way
+		return bad("LogBytes", "it takes more than InFlight x BatchBytes, %d x %d bytes, not %d", c.InFlight, c.BatchBytes, c.LogBytes)
 	case c.RaftLog != LogBolt && c.RaftLog != LogWAL:
 		return bad("RaftLog", "it takes LogBolt or LogWAL, not %d", c.RaftLog)
 	case c.Reads < ReadLinearizable || c.Reads > ReadLocal:

@@ -25,7 +25,9 @@ func TestNumbersAreChecked(t *testing.T) {
 		{"BatchBytes", "1 to 16777216 bytes", raftstore.Config{BatchBytes: 16<<20 + 1}, raftstore.Config{BatchBytes: 16 << 20}},
 		{"InFlight", "1 to 256 log entries", raftstore.Config{InFlight: -1}, raftstore.Config{InFlight: 1}},
 		{"InFlight", "1 to 256 log entries", raftstore.Config{InFlight: 257}, raftstore.Config{InFlight: 256}},
-		{"LogBytes", "1 byte or more", raftstore.Config{LogBytes: -1}, raftstore.Config{LogBytes: 1}},
+		{"LogBytes", "more than InFlight x BatchBytes, 2 x 131072 bytes", raftstore.Config{LogBytes: -1}, raftstore.Config{LogBytes: 256<<10 + 1}},
+		{"LogBytes", "more than InFlight x BatchBytes, 2 x 3 bytes, not 6", raftstore.Config{LogBytes: 6, BatchBytes: 3}, raftstore.Config{LogBytes: 7, BatchBytes: 3}},
+		{"LogBytes", "256 x 16777216 bytes, not 67108864", raftstore.Config{BatchBytes: 16 << 20, InFlight: 256}, raftstore.Config{BatchBytes: 16 << 20, InFlight: 3}},
 		{"RaftLog", "LogBolt or LogWAL", raftstore.Config{RaftLog: 2}, raftstore.Config{RaftLog: raftstore.LogWAL}},
 		{"Reads", "ReadLeader or ReadLocal", raftstore.Config{Reads: 3}, raftstore.Config{Reads: raftstore.ReadLocal}},
 	} {

@@ -29,7 +29,7 @@ const few, many = 20, 1000
 func aLog(t *testing.T, kind LogKind, first, n uint64) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := (identity{Format: identityFormat, Name: "n", Instance: "i", Phase: phaseMember}).save(dir); err != nil {
+	if err := (identity{Format: identityFormat, Name: "n", Incarnation: "00000001", Phase: phaseMember}).save(dir); err != nil {
 		t.Fatal(err)
 	}
 	f, err := openLog(dir, kind, quiet, covers(0))

@@ -160,7 +160,7 @@ type vote struct {
 	number bool
 }
 
-var votesKept = []vote{{"CurrentTerm", true}, {"LastVoteTerm", true}, {"LastVoteCand", false}}
+var votesKept = []vote{{"CurrentTerm", true}, {"LastVoteTerm", true}, {"LastVoteCand", false}, {string(ownerKey), false}}
 
 // copyVotes copies what is there beside the log, all of it.
 func (c *conversion) copyVotes(src, dst logFiles, there map[string]bool) (err error) {

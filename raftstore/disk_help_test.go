@@ -33,16 +33,6 @@ func (s *Store) OnDisk(write func() error) *Disk {
 	return d
 }
 
-// Registered tells whether a node's name, and the cluster's, are in the log, after which a leader writes nothing by itself.
-func (s *Store) Registered(names ...string) bool {
-	for _, name := range append(names, clusterKey) {
-		if s.node.Load().state.Node(name) == "" {
-			return false
-		}
-	}
-	return true
-}
-
 // Serving overwrites the term in which this node is taken to lead.
 func (s *Store) Serving(term uint64) { s.node.Load().serving.Store(term) }
 

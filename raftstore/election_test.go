@@ -11,15 +11,15 @@ func (f *follower) candidate(name string, last uint64) (before, vote bool) {
 	f.t.Helper()
 	t := f.leader
 	header := f.header()
-	header.ID = []byte(name)
+	header.ID = []byte(server(name))
 	var pre raft.RequestPreVoteResponse
-	err := t.RequestPreVote("n3", f.address(), &raft.RequestPreVoteRequest{
+	err := t.RequestPreVote(server("n3"), f.address(), &raft.RequestPreVoteRequest{
 		RPCHeader: header, Term: historyTerm + 1, LastLogIndex: last, LastLogTerm: historyTerm}, &pre)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	var resp raft.RequestVoteResponse
-	err = t.RequestVote("n3", f.address(), &raft.RequestVoteRequest{
+	err = t.RequestVote(server("n3"), f.address(), &raft.RequestVoteRequest{
 		RPCHeader: header, Term: historyTerm + 1, LastLogIndex: last, LastLogTerm: historyTerm}, &resp)
 	if err != nil {
 		f.t.Fatal(err)
@@ -31,9 +31,9 @@ func (f *follower) candidate(name string, last uint64) (before, vote bool) {
 // left of three, and the other has the longer log. One that has not heard of its own vote gives it too.
 func TestVoteForOneNotKnownToVote(t *testing.T) {
 	both := configuration("n1", "n3")
-	lagging := raft.Configuration{Servers: []raft.Server{{ID: "n1", Address: "n1"}, {ID: "n2", Address: "n2"},
-		{ID: "n3", Address: "n3", Suffrage: raft.Nonvoter}}}
-	nonvoter := raft.Configuration{Servers: append(both.Servers, raft.Server{ID: "n2", Address: "n2", Suffrage: raft.Nonvoter})}
+	lagging := raft.Configuration{Servers: []raft.Server{{ID: server("n1"), Address: "n1"}, {ID: server("n2"), Address: "n2"},
+		{ID: server("n3"), Address: "n3", Suffrage: raft.Nonvoter}}}
+	nonvoter := raft.Configuration{Servers: append(both.Servers, raft.Server{ID: server("n2"), Address: "n2", Suffrage: raft.Nonvoter})}
 	for name, c := range map[string]struct {
 		known     raft.Configuration // to the one that is asked, n3
 		candidate string
@@ -75,9 +75,9 @@ func TestNoVoteWhileThereIsALeader(t *testing.T) {
 	f.append(1, h.last())
 	f.leader = f.sender("n2")
 	header := f.header()
-	header.ID = []byte("n2")
+	header.ID = []byte(server("n2"))
 	var resp raft.RequestVoteResponse
-	err := f.leader.RequestVote("n3", f.address(), &raft.RequestVoteRequest{RPCHeader: header,
+	err := f.leader.RequestVote(server("n3"), f.address(), &raft.RequestVoteRequest{RPCHeader: header,
 		Term: historyTerm + 1, LastLogIndex: h.last() + 1, LastLogTerm: historyTerm, LeadershipTransfer: true}, &resp)
 	if err != nil || resp.Granted {
 		t.Errorf("for one that is to take over: %v, %v", resp.Granted, err)

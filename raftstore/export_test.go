@@ -3,7 +3,10 @@ package raftstore
 import (
 	"context"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
 // Vouched tells whether this node, as the leader, gives a read index on another's word, without asking further.
@@ -21,39 +24,38 @@ func (s *Store) CheckRemoved() { s.checkRemoved() }
 // ErrRetry is what a request to a node that is not the leader comes to.
 var ErrRetry = errRetry
 
-// Cluster is the name of the cluster, once this node knows it.
-func (s *Store) Cluster() string { return s.clusterName() }
+// there is the leader that this node knows, at another address.
+func (s *Store) there(address string) peernet.Peer {
+	_, leader := s.node.Load().raft.LeaderWithID()
+	return peernet.Peer{ID: string(leader), Address: address}
+}
 
-// AddThere and GetThere ask the node at an address, as if it were this one's leader.
+// AddThere and GetThere ask the node at an address, as if this one's leader were there.
 func (s *Store) AddThere(ctx context.Context, address string, id, data []byte) error {
 	op := &entry.Op{Kind: entry.Add, Identity: s.origin.identity(s.origin.begin()), Timeout: 60_000, ID: id, Data: data}
-	return s.forward(ctx, s.node.Load(), address, op)
+	return s.forward(ctx, s.there(address), op)
 }
 
 func (s *Store) GetThere(ctx context.Context, address string, id []byte) ([]byte, error) {
-	return s.readThere(ctx, s.node.Load(), address, opGet, id)
+	return s.readThere(ctx, s.node.Load(), s.there(address), opGet, id)
 }
 
 // IndexThere asks for a read index.
 func (s *Store) IndexThere(ctx context.Context, address string) (uint64, error) {
-	n := s.node.Load()
-	return s.peers.readIndex(ctx, address, n.vouch().append(n.appendCluster(nil)))
+	return s.peers.readIndex(ctx, s.there(address), s.node.Load().vouch().append(nil))
 }
 
-// AskToLeave asks the leader to take the last node of a name out, as that does when it leaves.
-func (s *Store) AskToLeave(ctx context.Context, name, instance string) error {
-	_, err := s.askLeader(ctx, opDrop, memberRequest{Name: name, Instance: instance})
+// AskToLeave asks the leader to take a server out, as one does that leaves.
+func (s *Store) AskToLeave(ctx context.Context, id string) error {
+	_, err := s.askLeader(ctx, opDrop, memberRequest{ID: raft.ServerID(id)})
 	return err
 }
 
-// Instance tells this node from others of its name.
-func (s *Store) Instance() string { return s.identity().Instance }
+// ID tells this node from others of its name.
+func (s *Store) ID() string { return string(s.identity().ID()) }
 
 // RemoveAs asks this node, the leader, to remove a node, as another would.
 func (s *Store) RemoveAs(ctx context.Context, by, name string) error {
-	_, err := s.leaderDoes(ctx, opDrop, memberRequest{Name: name, By: by})
+	_, err := s.leaderDoes(ctx, opDrop, memberRequest{Name: name, By: raft.ServerID(by)})
 	return err
 }
-
-// Knows tells whether this node's state has an instance of a node.
-func (s *Store) Knows(name string) bool { return s.node.Load().state.Node(name) != "" }

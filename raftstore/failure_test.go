@@ -204,7 +204,7 @@ func TestLimit(t *testing.T) {
 func TestSnapshotToFollower(t *testing.T) { bothLogs(t, testSnapshotToFollower) }
 
 func testSnapshotToFollower(t *testing.T, kind raftstore.LogKind) {
-	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.LogBytes, cfg.RaftLog = 1<<10, kind })
+	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.LogBytes, cfg.BatchBytes, cfg.RaftLog = 1<<10, 1<<8, kind })
 	away := c.Followers()[0]
 	add(t, away.Store, 0)
 	away.Stop()

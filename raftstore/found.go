@@ -1,26 +1,81 @@
 package raftstore
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
+
+// How a cluster is founded
+//
+// Nodes with the same -cluster list found a cluster once. One of them, the founder, writes the first log entry: a
+// configuration whose voters are the founder and the nodes that have promised themselves to it. The others get that entry
+// as any other.
+//
+//   - A node promises itself to one founder at a time, and notes that in node.json before it says so. It promises nothing
+//     once it is a member of a cluster.
+//   - The founder needs the promises of a majority of the list, itself included. Two founders can't both have one.
+//   - A node that has not heard of its founder for a while may withdraw: it becomes another server, by a new incarnation,
+//     if its log is still empty. The server that had promised never answers again, so that it is as if its disk had been
+//     lost before anything was on it.
+//   - A founder whose cluster never began, since others withdrew from it, does the same.
+//   - All others that are on the list join, as do those that come later, or with an empty directory.
 
 const (
 	foundPause = 100 * time.Millisecond
-	// foundPatience is how long a new node waits for all the others to be there before a majority will do.
+	// foundPatience is how long a new node waits for all the others to be there before a majority will do, and how long
+	// the founder that it has promised itself to may be silent.
 	foundPatience = 3 * time.Second
 )
 
-// found starts the cluster whose nodes are all configured alike, or finds that it was started before.
-//
-// Every node writes the same first log entry, and may do so at any time as long as it has never taken part in the
-// cluster before: a node that lost its files would forget what it acknowledged and voted for. So a new node asks the
-// others first. When all of them are new too, or after a while a majority is, it begins and notes whom it heard from:
-// those may begin as well when they ask later. A node that is not among them joins instead.
+// A listed is what a node of the -cluster list says of itself.
+type listed struct {
+	Node
+	hello
+}
+
+// survey is what a node has heard of the others on the list.
+type survey struct {
+	heard    []listed
+	fresh    []listed // of those, the ones that belong to no cluster
+	problems []string
+}
+
+// exists tells whether a cluster was founded.
+func (v survey) exists() bool { return len(v.heard) > len(v.fresh) }
+
+// survey asks all others on the list who they are.
+func (s *Store) survey(ctx context.Context) (v survey) {
+	for _, c := range s.cfg.Cluster {
+		if c.Name == s.cfg.Name {
+			continue
+		}
+		h, err := s.greet(ctx, peernet.Peer{Address: c.Address})
+		switch {
+		case err != nil:
+		case h.name() != c.Name:
+			v.problems = append(v.problems, "the node at "+c.Address+" is called "+h.name()+", not "+c.Name+" as in -cluster")
+		case h.Phase != phaseNew:
+			v.heard = append(v.heard, listed{c, h})
+		case h.Founding != s.cfg.founding():
+			v.problems = append(v.problems, "the node "+c.Name+" at "+c.Address+" was started with another -cluster, which must be the same on all")
+		default:
+			v.heard = append(v.heard, listed{c, h})
+			v.fresh = append(v.fresh, listed{c, h})
+		}
+	}
+	return v
+}
+
+// found has a new node found its cluster with others, or join it if it was founded before.
 func (s *Store) found(n *node) {
-	deadline := time.Now().Add(s.cfg.timing.foundPatience)
+	began := time.Now()
+	heard := began // of the founder that this node has promised itself to
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
@@ -31,70 +86,181 @@ func (s *Store) found(n *node) {
 			return
 		case <-t.C:
 		}
-		id := s.identity()
-		founders := map[string]string{id.Name: id.Instance}
-		begin, member := false, false
-		var problems []string
-		for _, c := range s.cfg.Cluster {
-			if c.Name == id.Name {
-				continue
-			}
-			h, err := s.greet(s.ctx, c.Address)
-			switch {
-			case err != nil:
-				continue
-			case h.Name != c.Name:
-				problems = append(problems, "the node at "+c.Address+" is called "+h.Name+", not "+c.Name+" as in -cluster")
-				continue
-			case h.Phase == phaseNew && h.Founding != s.cfg.founding():
-				problems = append(problems, "the node "+c.Name+" at "+c.Address+" was started with another -cluster, which must be the same on all")
-				continue
-			case h.Phase == phaseNew && len(h.Founders) == 0:
-				founders[h.Name] = h.Instance
-			case h.Founders[id.Name] == id.Instance && h.Founding == s.cfg.founding():
-				founders[h.Name] = h.Instance
-				begin = true
-			default:
-				member = true
-			}
-		}
-		enough := len(founders) == len(s.cfg.Cluster) ||
-			len(founders) > len(s.cfg.Cluster)/2 && time.Now().After(deadline)
-		switch {
-		case begin, enough && !member:
-			if err := s.begin(n, founders); err != nil {
-				s.end(err)
-			}
+		if len(n.servers()) > 0 { // the founder's entry has come
 			return
-		case member:
+		}
+		v, id := s.survey(s.ctx), s.identity()
+		late := time.Since(began) > s.cfg.timing.foundPatience
+		if v.exists() && (late || !v.founds(id.Founder)) {
 			s.log.Info("the cluster exists: joining it")
 			s.join(n, s.clusterAddresses())
 			return
 		}
 		switch {
-		case len(problems) > 0: // what others have to be told, or to be started with, says more than that they are missing
-			s.setReason(strings.Join(problems, "; "))
-		case time.Now().After(deadline):
+		case id.Founder != "" && id.Founder != n.id:
+			if v.founds(id.Founder) {
+				heard = time.Now()
+			} else if time.Since(heard) > s.cfg.timing.foundPatience && s.withdraw(n, nil) {
+				return
+			}
+		case len(v.fresh)+1 == len(s.cfg.Cluster), late && len(v.fresh)+1 > len(s.cfg.Cluster)/2:
+			if done, err := s.propose(n, v); err != nil {
+				s.end(err)
+				return
+			} else if done {
+				return
+			}
+		}
+		switch {
+		case len(v.problems) > 0: // what others have to be told, or to be started with, says more than that they are missing
+			s.setReason(strings.Join(v.problems, "; "))
+		case late:
 			s.setReason("waiting for a majority of the nodes in -cluster to be up")
 		}
 		t.Reset(s.cfg.timing.found)
 	}
 }
 
-// begin writes the first log entry of the cluster.
-func (s *Store) begin(n *node, founders map[string]string) error {
-	if err := s.remember(func(id *identity) { id.Founders = founders }); err != nil {
+// founds tells whether a founder is up, is that server still, and has founded the cluster or is about to.
+func (v survey) founds(founder raft.ServerID) bool {
+	return slices.ContainsFunc(v.heard, func(l listed) bool {
+		return l.ID == founder && (l.Phase != phaseNew || l.Founder == founder)
+	})
+}
+
+// propose makes this node the founder if no other new node comes before it by name. It is done when the cluster's first
+// entry is written.
+func (s *Store) propose(n *node, v survey) (done bool, err error) {
+	for _, l := range v.fresh {
+		if l.Name < s.cfg.Name || l.Founder != "" && l.Founder != n.id {
+			// That node is the founder, or another one is already. Nothing has come of this node's own proposal.
+			return false, s.promiseTo("")
+		}
+	}
+	if err := s.promiseTo(n.id); err != nil {
+		return false, err
+	}
+	c := raft.Configuration{Servers: []raft.Server{{ID: n.id, Address: s.address()}}}
+	for _, l := range v.fresh {
+		if s.promised(s.ctx, l, n.id) {
+			c.Servers = append(c.Servers, raft.Server{ID: l.ID, Address: raft.ServerAddress(l.Address)})
+		}
+	}
+	if len(c.Servers) <= len(s.cfg.Cluster)/2 {
+		return false, nil
+	}
+	s.log.Info("founding the cluster", "voters", len(c.Servers), "nodes", len(s.cfg.Cluster))
+	if err := s.bootstrap(n, c); err != nil {
+		return false, err
+	}
+	s.stand(s.ctx, n)
+	s.wg.Go(func() { s.watchFounding(n) })
+	return true, nil
+}
+
+// promiseTo notes to which founder this node has promised itself.
+func (s *Store) promiseTo(founder raft.ServerID) error {
+	if s.identity().Founder == founder {
+		return nil
+	}
+	return s.remember(func(id *identity) { id.Founder = founder })
+}
+
+// promised asks a new node to promise itself to a founder.
+func (s *Store) promised(ctx context.Context, l listed, founder raft.ServerID) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
+	defer cancel()
+	var out memberAnswer
+	req := memberRequest{ID: founder, Founding: s.cfg.founding()}
+	err := s.peers.call(ctx, peernet.Peer{ID: string(l.ID), Address: l.Address}, opFound, req, &out)
+	return err == nil && out.Member
+}
+
+// promise answers a founder that asks this node to promise itself to it.
+func (s *Store) promise(req memberRequest) (out memberAnswer, err error) {
+	if !validID(string(req.ID)) || req.Founding == "" || req.Founding != s.cfg.founding() {
+		return out, refuse("this node was started with another -cluster")
+	}
+	if s.frozen.Load() || len(s.node.Load().servers()) > 0 {
+		return out, errRetry
+	}
+	granted := false
+	err = s.remember(func(id *identity) {
+		if granted = id.Phase == phaseNew && (id.Founder == "" || id.Founder == req.ID); granted {
+			id.Founder = req.ID
+		}
+	})
+	if err != nil {
+		s.end(err)
+		return out, err
+	}
+	return memberAnswer{Member: granted}, nil
+}
+
+// onlyFounded tells whether this node's log has nothing but the entry that founds a cluster of several.
+func (n *node) onlyFounded() bool { return n.raft.LastIndex() == 1 && len(n.servers()) > 1 }
+
+// watchFounding has a founder whose cluster does not begin join the one that the others have founded without it.
+func (s *Store) watchFounding(n *node) {
+	t := time.NewTicker(s.cfg.timing.foundPatience)
+	defer t.Stop()
+	for {
+		select {
+		case <-n.stop:
+			return
+		case <-s.ended:
+			return
+		case <-t.C:
+		}
+		if !n.onlyFounded() {
+			return
+		}
+		if s.survey(s.ctx).exists() && s.withdraw(n, n.onlyFounded) {
+			return
+		}
+	}
+}
+
+// withdraw makes this node another server, which founds its cluster, or joins it, anew. That must do nobody harm: the log
+// is empty, or as still says. It is false when that is no longer so.
+func (s *Store) withdraw(n *node, still func() bool) bool {
+	if s.claim(doesJoin) != nil {
+		return false
+	}
+	defer s.unclaim()
+	empty := func() bool { return n.raft.LastIndex() == 0 && n.raft.CurrentTerm() == 0 }
+	if still == nil {
+		still = empty
+	}
+	s.frozen.Store(true)
+	defer s.frozen.Store(false)
+	n.halt() // from here on Raft takes nothing
+	if err := bounded(closeBound, n.shut.Error); err != nil {
+		s.end(err)
+		return true
+	}
+	harmless := still()
+	s.log.Info("withdrawing from the founding of a cluster that did not begin", "founder", s.identity().Founder, "done", harmless)
+	if err := s.restart(n, func() error {
+		if !harmless {
+			return nil
+		}
+		return s.newLife(nil)
+	}); err != nil {
+		s.end(err)
+	}
+	return true
+}
+
+// restart closes the node, changes its files, and opens it again.
+func (s *Store) restart(n *node, change func() error) error {
+	if err := n.close(); err != nil {
+		s.log.Warn("closing the old state", "error", err)
+	}
+	if err := change(); err != nil {
 		return err
 	}
-	var c raft.Configuration
-	for _, m := range s.cfg.Cluster {
-		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(m.Name), Address: raft.ServerAddress(m.Address)})
-	}
-	if len(c.Servers) > 1 {
-		n.openDoor()
-	}
-	s.log.Info("starting the cluster", "nodes", len(c.Servers), "heard from", len(founders))
-	return s.bootstrap(n, c)
+	return s.startNode()
 }
 
 func (s *Store) clusterAddresses() []string {

@@ -47,6 +47,12 @@ func (f fsm) Snapshot() (raft.FSMSnapshot, error) { return fsmSnapshot(f), nil }
 
 // Restore replaces the state by a snapshot that another node sent: its file becomes the state file.
 func (f fsm) Restore(r io.ReadCloser) error {
+	return f.restore(r, func(uint64, uint64) error { return nil })
+}
+
+// restore is Restore. settle is called with the index and term of the snapshot's last entry when the state is in place,
+// before it is noted that the snapshot is installed: a crash in between has the next start do both.
+func (f fsm) restore(r io.ReadCloser, settle func(index, term uint64) error) error {
 	defer r.Close()
 	if w, ok := r.(raft.ReadCloserWrapper); ok {
 		r = w.WrappedReadCloser()
@@ -56,6 +62,9 @@ func (f fsm) Restore(r io.ReadCloser) error {
 		return fmt.Errorf("snapshot comes from a %T", r)
 	}
 	if err := f.m.Install(received.Name()); err != nil {
+		return err
+	}
+	if err := settle(received.Index, received.Term); err != nil {
 		return err
 	}
 	applied, _ := f.m.Applied()

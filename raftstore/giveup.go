@@ -2,11 +2,6 @@ package raftstore
 
 import (
 	"errors"
-	"net"
-	"sync"
-	"time"
-
-	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
@@ -47,32 +42,4 @@ func (n *node) silence() {
 		n.reads.close()
 		n.indexes.close()
 	})
-}
-
-// A raftLayer is a layer that opens no more connections once it is closed. Raft's goroutines for heartbeats would: they end
-// when its main one does, which may be waiting for the disk.
-type raftLayer struct {
-	*peernet.Layer
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newRaftLayer(l *peernet.Layer) *raftLayer {
-	return &raftLayer{Layer: l, closed: make(chan struct{})}
-}
-
-// Dial connects to another node's Raft.
-func (l *raftLayer) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	select {
-	case <-l.closed:
-		return nil, net.ErrClosed
-	default:
-		return l.Layer.Dial(target, timeout)
-	}
-}
-
-// Close closes the layer.
-func (l *raftLayer) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Layer.Close()
 }

@@ -15,18 +15,6 @@ import (
 func quiet(t *testing.T, opts ...func(*raftstore.Config)) (leader *testcluster.Node, others []*testcluster.Node) {
 	t.Helper()
 	c := testcluster.Start(t, 3, opts...)
-	var names []string
-	for _, n := range c.Nodes {
-		names = append(names, n.Config.Name)
-	}
-	testcluster.Eventually(t, func() error {
-		for _, n := range c.Nodes {
-			if !n.Registered(names...) {
-				return errors.New("not all nodes are registered")
-			}
-		}
-		return nil
-	})
 	c.Agree()
 	return c.Leader(), c.Followers()
 }

@@ -1,14 +1,13 @@
 package raftstore
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/hashicorp/raft"
 	"golang.org/x/sys/unix"
 
 	"github.com/distcache/distcache/raftstore/internal/files"
@@ -24,23 +23,29 @@ const (
 
 // An identity is what node.json says: who this node is, and how it came to its cluster.
 type identity struct {
-	Format   int    `json:"format"`
-	Name     string `json:"name"`
-	Instance string `json:"instance"` // made with the directory: tells a node from another one of the same name
-	Phase    phase  `json:"phase"`
+	Format      int    `json:"format"`
+	Name        string `json:"name"`
+	Incarnation string `json:"incarnation"` // made with the directory, or when the node gives up its state; see serverID
+	Phase       phase  `json:"phase"`
 	// Join are the addresses through which it joins, when it was told to while it ran.
 	Join []string `json:"join,omitempty"`
-	// Founders are the instances of all nodes that this one knew to be empty when it founded its cluster.
-	Founders map[string]string `json:"founders,omitempty"`
+	// Founder is the ID of the node, perhaps this one, that may found the cluster with this one among its voters. See found.go.
+	Founder raft.ServerID `json:"founder,omitempty"`
 	// Discard is set while the node gives up what it has, so that an interruption is made good at the next start.
 	Discard bool `json:"discard,omitempty"`
 }
+
+// ID is the node's as a Raft server.
+func (id identity) ID() raft.ServerID { return serverID(id.Name, id.Incarnation) }
+
+// fresh tells whether the node has promised nobody anything: its files may be lost without harm.
+func (id identity) fresh() bool { return id.Phase == phaseNew && id.Founder == "" }
 
 // A phase is how far a node has come.
 type phase string
 
 const (
-	phaseNew      phase = "new"      // it belongs to no cluster yet
+	phaseNew      phase = "new"      // it belongs to no cluster yet; with a Founder, it may become a voter of one
 	phaseAdmitted phase = "admitted" // a cluster has taken it in, and its log may not have come yet
 	phaseMember   phase = "member"   // its own log has it in the cluster
 	phaseLeft     phase = "left"     // it left
@@ -55,7 +60,12 @@ func (p phase) known() bool {
 	return false
 }
 
-const identityFormat = 1
+// identityFormat is 2. In 1, nodes of a name were told apart beside Raft, which knew the name only.
+const identityFormat = 2
+
+func newIdentity(name string) identity {
+	return identity{Format: identityFormat, Name: name, Incarnation: newIncarnation(), Phase: phaseNew}
+}
 
 // lockDir makes the directory and takes its lock, which lasts as long as the file is open.
 func lockDir(dir string) (*os.File, error) {
@@ -84,14 +94,18 @@ func loadIdentity(dir, name string) (identity, error) {
 		if err := checkEmpty(dir); err != nil {
 			return identity{}, err
 		}
-		id := identity{Format: identityFormat, Name: name, Instance: newInstance(), Phase: phaseNew}
+		id := newIdentity(name)
 		return id, id.save(dir)
 	}
 	if err != nil {
 		return identity{}, fmt.Errorf("data directory: %w", err)
 	}
 	var id identity
-	if err := json.Unmarshal(b, &id); err != nil || id.Format != identityFormat || id.Instance == "" || !id.Phase.known() {
+	err = json.Unmarshal(b, &id)
+	switch {
+	case err == nil && id.Format == 1:
+		return identity{}, fmt.Errorf("%w: %s is of an earlier version", ErrFormat, path)
+	case err != nil || id.Format != identityFormat || !validID(string(id.ID())) || !id.Phase.known():
 		return identity{}, fmt.Errorf("%w: %s is not readable as a node's identity", ErrForeign, path)
 	}
 	if id.Name != name {
@@ -109,12 +123,6 @@ func checkEmpty(dir string) error {
 		}
 	}
 	return nil
-}
-
-func newInstance() string {
-	var b [16]byte
-	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
 }
 
 // save replaces node.json so that a crash leaves the old one or the new one.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 )
@@ -20,27 +21,28 @@ const (
 	dryPatience = 5 * time.Second
 )
 
-// askThrough has the leader of another cluster do something, found through the member at an address.
-func (s *Store) askThrough(ctx context.Context, address string, op wire.Op, req memberRequest) (out memberAnswer, err error) {
-	h, err := s.greet(ctx, address)
-	if errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout) { // it is no node's peer port, perhaps
+// askThrough has the leader of a cluster do something, found through one of its members: the one with an ID, or whichever is
+// at an address.
+func (s *Store) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+	h, err := s.greet(ctx, to)
+	if to.ID == "" && (errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout)) { // it is no node's peer port, perhaps
 		return out, fmt.Errorf("%w; is that its -peer address, not one of its -listen or -admin?", err)
 	}
 	if err != nil {
 		return out, err
 	}
-	if h.Instance == s.identity().Instance {
-		return out, refuse("%s is this node's own address", address)
+	if h.ID == s.identity().ID() {
+		return out, refuse("%s is this node's own address", to.Address)
 	}
 	if h.Phase == phaseNew {
-		return out, fmt.Errorf("%s: %w", address, errNotMember)
+		return out, fmt.Errorf("%s: %w", to.Address, errNotMember)
 	}
-	if h.Status.LeaderAt == "" {
-		return out, fmt.Errorf("%s: %w", address, ErrNoLeader)
+	if h.Leader.Address == "" {
+		return out, fmt.Errorf("%s: %w", to.Address, ErrNoLeader)
 	}
-	err = s.peers.call(ctx, h.Status.LeaderAt, op, req, &out)
+	err = s.peers.call(ctx, h.Leader, op, req, &out)
 	if errors.Is(err, errRetry) {
-		err = fmt.Errorf("%s: %w", address, ErrNoLeader)
+		err = fmt.Errorf("%s: %w", to.Address, ErrNoLeader)
 	}
 	return out, err
 }
@@ -57,7 +59,7 @@ func (s *Store) join(n *node, addresses []string) {
 			return
 		case <-t.C:
 		}
-		if _, in := n.member(s.cfg.Name); in {
+		if _, in := n.member(n.id); in {
 			return
 		}
 		next := s.cfg.timing.join
@@ -77,7 +79,7 @@ func (s *Store) joinOnce(n *node, addresses []string) error {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
-		_, err := s.askThrough(ctx, a, opJoin, s.joinRequest())
+		_, err := s.askThrough(ctx, peernet.Peer{Address: a}, opJoin, memberRequest{ID: n.id, Address: s.cfg.Advertise})
 		cancel()
 		if err != nil {
 			errs = append(errs, err)
@@ -95,7 +97,6 @@ func (s *Store) joinOnce(n *node, addresses []string) error {
 			s.end(err)
 			return err
 		}
-		n.openDoor()
 		return nil
 	}
 	if len(errs) == 0 {
@@ -104,14 +105,11 @@ func (s *Store) joinOnce(n *node, addresses []string) error {
 	return errors.Join(errs...)
 }
 
-func (s *Store) joinRequest() memberRequest {
-	id := s.identity()
-	return memberRequest{Name: id.Name, Instance: id.Instance, Address: s.cfg.Advertise}
-}
-
 // Join has this node, which stands alone, join the cluster that the nodes at the peer addresses belong to. It gives up
 // its own state: a node that has sessions refuses, unless discard is true. It returns when the node is a member, or with
 // ctx's error when that takes too long; the node goes on trying then.
+//
+// A node that others have joined, or are about to, refuses; and while one joins, nobody can join it.
 func (s *Store) Join(ctx context.Context, addresses []string, discard bool) error {
 	if err := s.claim(doesJoin); err != nil {
 		return err
@@ -126,33 +124,45 @@ func (s *Store) Join(ctx context.Context, addresses []string, discard bool) erro
 	if err := s.settle(ctx, old); err != nil {
 		return err
 	}
+	if err := s.standsAlone(old); err != nil { // somebody may have joined since
+		return err
+	}
 	if sessions := old.state.Len(); sessions > 0 && !discard {
 		return refuse("this node has %d sessions of its own, which joining would discard; say -discard if that is meant", sessions)
 	}
 	if err := s.Err(); err != nil {
 		return err
 	}
-	err := s.remember(func(id *identity) {
-		*id = identity{Format: id.Format, Name: id.Name, Instance: newInstance(), Phase: phaseNew, Join: addresses, Discard: true}
-	})
-	if err != nil {
-		s.end(err) // the next start may find that all is to be discarded
-		return err
-	}
 	s.log.Info("giving up this node's own state to join a cluster", "through", addresses)
-	if err := old.close(); err != nil {
-		s.log.Warn("closing the old state", "error", err)
-	}
-	if err := s.discard(); err != nil {
-		s.end(err)
-		return err
-	}
-	if err := s.startNode(); err != nil {
+	// A failure ends the store: the next start may find that all is to be discarded.
+	if err := s.restart(old, func() error { return s.newLife(addresses) }); err != nil {
 		s.end(err)
 		return err
 	}
 	s.frozen.Store(false)
 	return s.awaitMember(ctx)
+}
+
+// standsAlone refuses for a node that is not alone in its cluster.
+func (s *Store) standsAlone(n *node) error {
+	s.deciding.Lock() // whoever is being taken in is a member after that; nobody is taken in while the node is frozen
+	defer s.deciding.Unlock()
+	switch servers := n.servers(); {
+	case len(servers) > 1:
+		return refuse("this node is a member of a cluster already, with %s; it would have to leave first", memberNames(n))
+	case len(servers) == 0:
+		return refuse("this node is joining a cluster already")
+	}
+	return nil
+}
+
+// agreementLife is how long a node keeps to having said that it would take another one in: that one asks for it at once.
+const agreementLife = 2 * dryPatience
+
+// An agreement is whom a leader has told that it would take it in.
+type agreement struct {
+	with string // the name
+	when time.Time
 }
 
 // mayJoin makes sure, as far as can be known before anything is given up, that the cluster will take this node.
@@ -168,11 +178,14 @@ func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
 			return refuse("%v", err)
 		}
 	}
-	n := s.node.Load()
-	if servers := n.servers(); len(servers) > 1 {
-		return refuse("this node is a member of a cluster already, with %s; it would have to leave first", memberNames(n))
-	} else if len(servers) == 0 {
-		return refuse("this node is joining a cluster already")
+	if err := s.standsAlone(s.node.Load()); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	agreed := s.agreed
+	s.mu.Unlock()
+	if agreed.with != "" && time.Since(agreed.when) < agreementLife {
+		return refuse("this node has just agreed to take %s in", agreed.with)
 	}
 	// A cluster that is electing a leader, or has just taken another node in, will answer in a moment.
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.dry)
@@ -188,9 +201,9 @@ func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
 func (s *Store) joinDry(ctx context.Context, addresses []string) error {
 	var errs []error
 	for _, a := range addresses {
-		req := s.joinRequest()
-		req.Dry = true
-		_, err := s.askThrough(ctx, a, opJoin, req)
+		// The node will have another ID when it joins.
+		req := memberRequest{ID: serverID(s.cfg.Name, newIncarnation()), Address: s.cfg.Advertise, Dry: true}
+		_, err := s.askThrough(ctx, peernet.Peer{Address: a}, opJoin, req)
 		if err == nil {
 			return nil
 		}
@@ -228,7 +241,7 @@ func (s *Store) awaitMember(ctx context.Context) error {
 	t := time.NewTicker(retryPause)
 	defer t.Stop()
 	for {
-		if s.identity().Phase == phaseMember {
+		if s.identity().Phase == phaseMember && s.node.Load().hasJoined() {
 			return nil
 		}
 		select {
@@ -254,8 +267,7 @@ func (s *Store) Leave(ctx context.Context) error {
 	case 1:
 		return refuse("this node is its cluster's only member; stop it instead")
 	}
-	id := s.identity()
-	if _, err := s.askLeader(ctx, opDrop, memberRequest{Name: id.Name, Instance: id.Instance}); err != nil {
+	if _, err := s.askLeader(ctx, opDrop, memberRequest{ID: n.id}); err != nil {
 		return err
 	}
 	if err := s.remember(func(id *identity) { id.Phase = phaseLeft }); err != nil {
@@ -309,7 +321,7 @@ func (s *Store) Stepdown(ctx context.Context) error {
 	}
 	for {
 		news := n.news()
-		if _, ok := n.leaderAddress(); ok {
+		if _, ok := n.leader(); ok {
 			return nil
 		}
 		if pause(ctx, s.ended, news) {

@@ -229,7 +229,7 @@ func TestReadsAreLinearizable(t *testing.T) {
 			})
 		}
 		lead(t, old)
-		l.depose(old.Config.Name, rest[0].Config.Name)
+		l.depose(old.Config.Name)
 		testcluster.Eventually(t, func() error { return leads(rest...) })
 		h.goOn(rest...)
 		l.sever(uncut)

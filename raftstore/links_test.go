@@ -110,10 +110,10 @@ func (c *link) Close() error {
 }
 
 // depose has another node than the leader elected, of which the leader does not hear: no word of Raft reaches it or comes
-// from it, and one follower takes it for dead. Other questions are asked and answered as before.
-func (l *links) depose(leader, dead string) {
+// from it, and the others take it for dead. What it asks itself is answered as before.
+func (l *links) depose(leader string) {
 	l.sever(func(from, to string, kind byte) bool {
 		return kind == linkRaft && (from == leader || to == leader) ||
-			kind == linkPeer && from == dead && to == leader
+			kind == linkPeer && to == leader
 	})
 }

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
-// checkLog refuses a member whose log is gone, before an empty one is made in its place.
+// checkLog refuses a node whose log is gone, before an empty one is made in its place. Only one that has promised nobody
+// anything may begin with an empty log.
 func checkLog(cfg Config, id identity) error {
-	if id.Phase != phaseMember {
+	if id.fresh() {
 		return nil
 	}
 	for _, name := range logNames() { // openLog knows what the others mean
@@ -18,6 +22,30 @@ func checkLog(cfg Config, id identity) error {
 		}
 	}
 	return votesLost(cfg.RaftLog)
+}
+
+// ownerKey is where the log says whose it is, beside the votes.
+var ownerKey = []byte("ServerID")
+
+// claimLog refuses a log that is another server's, or a new one in the place of one that is gone: the node may have voted
+// and acknowledged entries, and would not know. A fresh node's log is made its own.
+func claimLog(log raft.StableStore, kind LogKind, id identity) error {
+	owner, err := log.Get(ownerKey)
+	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return fmt.Errorf("raft log: %w", err)
+	}
+	switch {
+	case string(owner) == string(id.ID()):
+		return nil
+	case len(owner) > 0:
+		return fmt.Errorf("%w: the %s in it is the log of %s, and node.json is that of %s", ErrForeign, kind.file(), owner, id.ID())
+	case !id.fresh():
+		return votesLost(kind)
+	}
+	if err := log.Set(ownerKey, []byte(id.ID())); err != nil {
+		return fmt.Errorf("%w: write to the log: %w", ErrDisk, err)
+	}
+	return nil
 }
 
 // votesLost is the error for a member that may have voted, and does not know for whom.

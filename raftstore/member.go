@@ -10,33 +10,44 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire"
 )
 
 // A hello is what nodes tell each other of themselves.
 type hello struct {
-	Name     string            `json:"name"`
-	Instance string            `json:"instance"`
-	Phase    phase             `json:"phase"`
-	Founders map[string]string `json:"founders,omitempty"`
-	Founding string            `json:"founding,omitempty"` // Config.Cluster, in short
-	Cluster  string            `json:"cluster,omitempty"`  // the name of its cluster
-	Status   Status            `json:"status"`
+	ID       raft.ServerID `json:"id"`
+	Phase    phase         `json:"phase"`
+	Founder  raft.ServerID `json:"founder,omitempty"`  // see found.go
+	Founding string        `json:"founding,omitempty"` // Config.Cluster, in short
+	Leader   peernet.Peer  `json:"leader"`             // empty while there is none
+	Status   Status        `json:"status"`
 }
 
-// A memberRequest asks the leader about, or to do something with, one node.
+func (h hello) name() string { return nameOf(h.ID) }
+
+// A memberRequest asks the leader about, or to do something with, one node: by its ID, or by the name that people know.
 type memberRequest struct {
-	Name     string `json:"name"`
-	Instance string `json:"instance,omitempty"`
-	Address  string `json:"address,omitempty"`
-	Dry      bool   `json:"dry,omitempty"`     // only say whether it would be done
-	Cluster  string `json:"cluster,omitempty"` // the name of the asker's, unless it asks to be taken in
-	By       string `json:"by,omitempty"`      // the name of the asker
+	ID       raft.ServerID `json:"id,omitempty"`
+	Name     string        `json:"name,omitempty"`
+	Address  string        `json:"address,omitempty"`
+	Dry      bool          `json:"dry,omitempty"`      // only say whether it would be done
+	By       raft.ServerID `json:"by,omitempty"`       // the asker
+	Founding string        `json:"founding,omitempty"` // with opFound
+}
+
+// name is that of the node that a request is about.
+func (r memberRequest) name() string {
+	if r.ID != "" {
+		return nameOf(r.ID)
+	}
+	return r.Name
 }
 
 type memberAnswer struct {
 	Member  bool   `json:"member"`
 	Address string `json:"address,omitempty"` // at which the cluster looks for the member
+	Reason  string `json:"reason,omitempty"`  // why it is none any more, if there is more to be said
 }
 
 const (
@@ -64,6 +75,9 @@ func (s *Store) handleMember(ctx context.Context, op wire.Op, payload []byte) (a
 	if err := json.Unmarshal(payload, &req); err != nil {
 		return nil, errors.New("malformed request")
 	}
+	if op == opFound {
+		return s.promise(req)
+	}
 	return s.leaderDoes(ctx, op, req)
 }
 
@@ -71,13 +85,12 @@ func (s *Store) handleMember(ctx context.Context, op wire.Op, payload []byte) (a
 func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	n := s.node.Load()
 	if op == opMove {
-		s.sawMember(ctx, n, req)
+		s.sawMember(n, req)
 	}
-	if s.frozen.Load() || !n.leads() {
-		return out, errRetry
+	if op == opJoin && s.underWay() == doesJoin {
+		return out, refuse("node %s is joining a cluster itself", s.cfg.Name)
 	}
-	if op != opJoin && req.Cluster != "" && req.Cluster != n.clusterName() {
-		s.badPeers.Warn("peer port: a node of another cluster takes this one for its leader", "node", req.Name, "request", memberOpName(op))
+	if !n.leads() {
 		return out, errRetry
 	}
 	// Whatever is being decided is committed, or not, before anything else is said or done.
@@ -86,8 +99,11 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 	if ctx.Err() != nil {
 		return out, ctx.Err() // nobody waits for it any more
 	}
-	if _, in := n.member(req.By); !in && req.By != req.Name && (op == opDrop || op == opTransfer) {
-		return out, refuse("%s, which was asked for it, is not a member any more", req.By)
+	if s.frozen.Load() {
+		return out, errRetry
+	}
+	if _, in := n.member(req.By); !in && req.By != "" && (op == opDrop || op == opTransfer) && req.By != req.ID {
+		return out, refuse("%s, which was asked for it, is not a member any more", nameOf(req.By))
 	}
 	switch op {
 	case opMember:
@@ -104,20 +120,20 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 		err = errors.New("unknown request")
 	}
 	if err == nil && op != opTransfer && !req.Dry {
-		s.log.Info("membership", "request", memberOpName(op), "node", req.Name, "address", req.Address)
+		s.log.Info("membership", "request", memberOpName(op), "node", req.name(), "id", req.ID, "address", req.Address)
 	}
 	return out, err
 }
 
 // isMember tells a node whether it still belongs to the cluster. It must be sure: a node that does not stops for good.
-// One that does not know which cluster that is gets no answer.
 func (s *Store) isMember(ctx context.Context, n *node, req memberRequest) (out memberAnswer, err error) {
-	if err := n.confirm(ctx); err != nil || req.Cluster == "" {
+	if err := n.confirm(ctx); err != nil {
 		return out, errRetry
 	}
-	m, in := n.member(req.Name)
-	known := n.state.Node(req.Name)
-	return memberAnswer{Member: in && (known == "" || known == req.Instance), Address: string(m.Address)}, nil
+	m, in := n.member(req.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return memberAnswer{Member: in, Address: string(m.Address), Reason: s.forgot[req.ID]}, nil
 }
 
 func memberOpName(op wire.Op) string {
@@ -138,95 +154,101 @@ func memberOpName(op wire.Op) string {
 
 // hello is what this node says of itself.
 func (s *Store) hello() hello {
-	id := s.identity()
-	return hello{Name: id.Name, Instance: id.Instance, Phase: id.Phase, Founders: id.Founders, Founding: s.cfg.founding(),
-		Cluster: s.clusterName(), Status: s.Status()}
+	id, n := s.identity(), s.node.Load()
+	leader, ok := n.leader()
+	if !ok && n.leads() {
+		leader = peernet.Peer{ID: string(n.id), Address: string(s.address())}
+	}
+	return hello{ID: id.ID(), Phase: id.Phase, Founder: id.Founder, Founding: s.cfg.founding(), Leader: leader, Status: s.Status()}
 }
 
-// greet asks the node at an address who it is.
-func (s *Store) greet(ctx context.Context, address string) (h hello, err error) {
+// greet asks a node, or whichever is at an address, who it is.
+func (s *Store) greet(ctx context.Context, to peernet.Peer) (h hello, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
-	err = s.peers.call(ctx, address, opHello, struct{}{}, &h)
+	err = s.peers.call(ctx, to, opHello, struct{}{}, &h)
+	if err == nil && (!validID(string(h.ID)) || to.ID != "" && to.ID != string(h.ID)) {
+		err = fmt.Errorf("node at %s: it says that it is %q", to.Address, h.ID)
+	}
 	return h, err
 }
 
-// greetMember asks a member who it is, and tells whether that is the node which the cluster knows.
+// greetMember asks a member who it is.
 func (s *Store) greetMember(ctx context.Context, n *node, m raft.Server) (h hello, ok bool) {
-	h, err := s.greet(ctx, string(m.Address))
-	known := n.state.Node(string(m.ID))
-	return h, err == nil && h.Name == string(m.ID) && (known == "" || h.Instance == known)
+	h, err := s.greet(ctx, n.peer(m))
+	return h, err == nil
 }
 
-// admit takes a new node into the cluster as a nonvoter; the caretaker makes it a voter when it has caught up. A node
-// that lost its files joins under its old name: what the cluster knew of that name is dropped first, since the new
-// instance does not remember what the old one acknowledged and voted for.
+// admit takes a new server into the cluster as a nonvoter; the leader makes it a voter when it has caught up. A node that
+// lost its files is a new server under its old name: the old one, which can't come back, is removed first.
 func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
-	if !nodeName.MatchString(req.Name) || req.Instance == "" {
-		return refuse("%q is not a node's name", req.Name)
+	if !validID(string(req.ID)) {
+		return refuse("%q is not a node's ID", req.ID)
 	}
-	old, known := n.member(req.Name)
-	if known && n.state.Node(req.Name) == req.Instance {
+	if _, in := n.member(req.ID); in {
 		return nil
 	}
+	name := req.name()
 	for _, m := range n.servers() {
-		if string(m.Address) == req.Address && m.ID != raft.ServerID(req.Name) {
-			return refuse("the address %s belongs to node %s; if that one is gone, remove it first: dc_admin remove %s", m.Address, m.ID, m.ID)
+		if string(m.Address) == req.Address && nameOf(m.ID) != name {
+			return refuse("the address %s belongs to node %s; if that one is gone, remove it first: dc_admin remove %s", m.Address, nameOf(m.ID), nameOf(m.ID))
 		}
 	}
-	if err := s.answersAt(ctx, n, req); err != nil {
+	if err := s.isThere(ctx, n, name, req.Address); err != nil {
 		return err
 	}
+	old, known := n.named(name)
 	if known && string(old.Address) != req.Address {
-		if h, err := s.greet(ctx, string(old.Address)); err == nil && h.Name == req.Name {
-			return refuse("a node called %s is a member already and is up, at %s; give the new one another -node name", req.Name, old.Address)
+		if _, up := s.greetMember(ctx, n, old); up {
+			return refuse("a node called %s is a member already and is up, at %s; give the new one another -node name", name, old.Address)
 		}
 	}
 	if req.Dry {
+		s.mu.Lock()
+		s.agreed = agreement{name, time.Now()}
+		s.mu.Unlock()
 		return nil
 	}
 	if known {
-		if err := s.enoughWithout(ctx, n, req.Name); err != nil {
-			return err
+		if old.Suffrage == raft.Voter {
+			if err := s.enoughWithout(ctx, n, old.ID); err != nil {
+				return err
+			}
 		}
 		if err := n.change(n.raft.RemoveServer(old.ID, 0, changeTimeout)); err != nil {
 			return err
 		}
 	}
-	if err := s.register(ctx, req.Name, req.Instance); err != nil {
-		return err
-	}
-	// It may have been alone until now: other clusters' nodes must be known for such before any are let in.
-	if s.clusterName() == "" {
-		if err := s.register(ctx, clusterKey, newInstance()); err != nil {
-			return err
-		}
-	}
-	n.openDoor()
-	return n.change(n.raft.AddNonvoter(raft.ServerID(req.Name), raft.ServerAddress(req.Address), 0, changeTimeout))
+	return n.change(n.raft.AddNonvoter(req.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
 }
 
 // drop takes a member out of the cluster. A leader that is to go hands over first.
 func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
-	m, ok := n.member(req.Name)
-	if !ok && req.Instance != "" && req.Instance == n.state.Node(req.Name) {
-		return nil // it left, asked again since the answer was lost, and is the last of that name
+	if req.ID != "" && !validID(string(req.ID)) {
+		return refuse("%q is not a node's ID", req.ID)
+	}
+	m, ok := n.member(req.ID)
+	if req.ID == "" {
+		m, ok = n.named(req.Name)
+	}
+	if !ok && req.ID != "" {
+		if _, other := n.named(req.name()); other {
+			return refuse("the node called %s was replaced by another", req.name())
+		}
+		return nil // it left, asked again since the answer was lost
 	}
 	if !ok {
 		return refuse("there is no node %s; the members are %s", req.Name, memberNames(n))
 	}
-	if known := n.state.Node(req.Name); req.Instance != "" && known != "" && known != req.Instance {
-		return refuse("the node called %s was replaced by another", req.Name)
-	}
 	if len(n.servers()) == 1 {
-		return refuse("%s is the only member", req.Name)
+		return refuse("%s is the only member", nameOf(m.ID))
 	}
 	if m.Suffrage == raft.Voter {
-		if err := s.enoughWithout(ctx, n, req.Name); err != nil {
+		if err := s.enoughWithout(ctx, n, m.ID); err != nil {
 			return err
 		}
 	}
-	if req.Name == n.cfg.Name {
+	if m.ID == n.id {
 		if err := s.transfer(ctx, n, ""); err != nil {
 			return err
 		}
@@ -237,30 +259,30 @@ func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
 
 // enoughWithout refuses to remove a voter when too few of the others are up: the cluster could not go on, nor be helped
 // by adding nodes.
-func (s *Store) enoughWithout(ctx context.Context, n *node, name string) error {
+func (s *Store) enoughWithout(ctx context.Context, n *node, id raft.ServerID) error {
 	voters, up := 0, 0
 	var down []string
 	for _, m := range n.servers() {
-		if m.Suffrage != raft.Voter || m.ID == raft.ServerID(name) {
+		if m.Suffrage != raft.Voter || m.ID == id {
 			continue
 		}
 		voters++
-		if m.ID == raft.ServerID(n.cfg.Name) {
+		if m.ID == n.id {
 			up++
 			continue
 		}
 		if _, ok := s.greetMember(ctx, n, m); ok {
 			up++
 		} else {
-			down = append(down, string(m.ID))
+			down = append(down, nameOf(m.ID))
 		}
 	}
 	if voters == 0 {
-		return refuse("%s is the only voter", name)
+		return refuse("%s is the only voter", nameOf(id))
 	}
 	if up <= voters/2 {
 		return refuse("without %s there would be no majority: %d of the %d other voters can be reached, but not %s",
-			name, up, voters, strings.Join(down, ", "))
+			nameOf(id), up, voters, strings.Join(down, ", "))
 	}
 	return nil
 }
@@ -268,7 +290,7 @@ func (s *Store) enoughWithout(ctx context.Context, n *node, name string) error {
 func memberNames(n *node) string {
 	var names []string
 	for _, m := range n.servers() {
-		names = append(names, string(m.ID))
+		names = append(names, nameOf(m.ID))
 	}
 	return strings.Join(names, ", ")
 }
@@ -305,16 +327,16 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 	var applied uint64
 	var problem error
 	for _, m := range n.servers() {
-		if m.ID == raft.ServerID(n.cfg.Name) || name != "" && m.ID != raft.ServerID(name) {
+		if m.ID == n.id || name != "" && nameOf(m.ID) != name {
 			continue
 		}
 		if m.Suffrage != raft.Voter {
-			problem = refuse("%s is not a voter yet", m.ID)
+			problem = refuse("%s is not a voter yet", nameOf(m.ID))
 			continue
 		}
 		h, ok := s.greetMember(ctx, n, m)
 		if !ok {
-			problem = refuse("%s does not answer at %s", m.ID, m.Address)
+			problem = refuse("%s does not answer at %s", nameOf(m.ID), m.Address)
 			continue
 		}
 		if best.ID == "" || h.Status.Applied > applied {
@@ -363,7 +385,7 @@ func (s *Store) caughtUp(ctx context.Context, n *node, m raft.Server, index uint
 		case <-s.ended:
 			return s.Err()
 		case <-ctx.Done():
-			return fmt.Errorf("leadership was not handed over: %s has not caught up: %w", m.ID, ctx.Err())
+			return fmt.Errorf("leadership was not handed over: %s has not caught up: %w", nameOf(m.ID), ctx.Err())
 		}
 	}
 }
@@ -375,18 +397,18 @@ func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (o
 	for {
 		n := s.node.Load()
 		news := n.news()
-		req.Cluster, req.By = n.clusterName(), s.cfg.Name
+		req.By = n.id
 		if n.leads() {
 			out, err = s.leaderDoes(ctx, op, req)
-		} else if address, ok := n.leaderAddress(); ok {
-			err = s.peers.call(ctx, address, op, req, &out)
+		} else if leader, ok := n.leader(); ok {
+			err = s.peers.call(ctx, leader, op, req, &out)
 		} else {
 			err = errRetry
 		}
 		if err == nil || errors.Is(err, ErrRefused) {
 			return out, err
 		}
-		if _, ok := n.leaderAddress(); ok || n.raft.State() == raft.Leader {
+		if _, ok := n.leader(); ok || n.raft.State() == raft.Leader {
 			seen = time.Now()
 		} else if time.Since(seen) > leaderPatience*s.cfg.Heartbeat {
 			return out, ErrNoLeader

@@ -98,10 +98,10 @@ func TestFourthJoinsAndLeaves(t *testing.T) {
 		t.Fatalf("after leaving: %v", err)
 	}
 	first.Voters("n1", "n2", "n3")
-	if err := first.AskToLeave(ctxFor(t, 20*time.Second), "n4", n4.Instance()); err != nil {
+	if err := first.AskToLeave(ctxFor(t, 20*time.Second), n4.ID()); err != nil {
 		t.Errorf("to leave again, the answer having been lost: %v", err)
 	}
-	if err := first.AskToLeave(ctxFor(t, 20*time.Second), "n4", "another"); !errors.Is(err, raftstore.ErrRefused) {
+	if err := first.AskToLeave(ctxFor(t, 20*time.Second), "n4/another"); !errors.Is(err, raftstore.ErrRefused) {
 		t.Errorf("for another to leave: %v", err)
 	}
 	n4.CheckRemoved() // as it may have begun to while it left
@@ -173,7 +173,7 @@ func TestRemoveRunningNode(t *testing.T) {
 	if other == leader {
 		other = c.Others(gone)[1]
 	}
-	if err := leader.RemoveAs(ctxFor(t, patience), gone.Config.Name, other.Config.Name); !errors.Is(err, raftstore.ErrRefused) {
+	if err := leader.RemoveAs(ctxFor(t, patience), gone.ID(), other.Config.Name); !errors.Is(err, raftstore.ErrRefused) {
 		t.Errorf("a removed node had another one removed: %v", err)
 	}
 	leader.Voters(leader.Config.Name, other.Config.Name)

@@ -5,17 +5,19 @@ import (
 	"errors"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
-// tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which
-// calls it at the old one: then the other members know, or there is none, since they can't reach this node either.
+// tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which calls
+// it at the old one: then the other members know the leader. If no member knows one, there is none.
 func (s *Store) tellAddress() {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 	defer cancel()
-	id, n := s.identity(), s.node.Load()
-	req := memberRequest{Name: id.Name, Instance: id.Instance, Address: string(s.address())}
+	n := s.node.Load()
+	req := memberRequest{ID: n.id, Address: string(s.address())}
 	var err error
-	if _, ok := n.leaderAddress(); ok || n.leads() {
+	if _, ok := n.leader(); ok || n.leads() {
 		_, err = s.askLeader(ctx, opMove, req)
 	} else {
 		s.showUp(ctx, req)
@@ -38,44 +40,56 @@ func (s *Store) tellAddress() {
 	}
 }
 
-// showUp tells all members where this node is, so that they can elect a leader. They may be anywhere that any of them was.
+// showUp tells all members where this node is, so that they can elect a leader. They may be anywhere that any of them was:
+// each is looked for at all their addresses, and whoever else is there does not answer.
 func (s *Store) showUp(ctx context.Context, req memberRequest) {
 	n := s.node.Load()
-	req.Cluster = n.clusterName()
-	for _, m := range n.servers() {
-		if m.Address == s.address() {
+	servers := n.servers()
+	for _, m := range servers {
+		if m.ID == n.id {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
-		var none memberAnswer
-		_ = s.peers.call(ctx, string(m.Address), opMove, req, &none) // who does not lead does no more than to take note
-		cancel()
+		for _, at := range servers {
+			if at.Address == s.address() {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
+			var none memberAnswer
+			_ = s.peers.call(ctx, peernet.Peer{ID: string(m.ID), Address: string(at.Address)}, opMove, req, &none) // who does not lead only takes note
+			cancel()
+		}
 	}
 }
 
-// sawMember takes note of where another member says that it is, if it is there.
-func (s *Store) sawMember(ctx context.Context, n *node, req memberRequest) {
-	_, in := n.member(req.Name)
-	known := n.state.Node(req.Name)
-	if !in || req.Name == n.cfg.Name || n.layer == nil || known != req.Instance || known == "" || req.Cluster != n.clusterName() {
-		return
-	}
-	if s.answersAt(ctx, n, req) == nil {
-		n.layer.Seen(req.Name, req.Address)
+// sawMember takes note of where another member says that it is.
+func (s *Store) sawMember(n *node, req memberRequest) {
+	if _, in := n.member(req.ID); in && req.ID != n.id && n.layer != nil && checkAddress(req.Address) == nil {
+		n.layer.Seen(peernet.Peer{ID: string(req.ID), Address: req.Address})
 	}
 }
 
-// answersAt refuses an address at which a node can't be reached.
-func (s *Store) answersAt(ctx context.Context, n *node, req memberRequest) error {
-	if err := checkAddress(req.Address); err != nil {
+// answersAt refuses an address at which a server can't be reached.
+func (s *Store) answersAt(ctx context.Context, n *node, id raft.ServerID, address string) error {
+	if err := checkAddress(address); err != nil {
 		return refuse("%v; see -advertise", err)
 	}
-	h, err := s.greet(ctx, req.Address)
-	if err != nil {
-		return refuse("node %s can't reach %s at %s: %v", n.cfg.Name, req.Name, req.Address, err)
+	if _, err := s.greet(ctx, peernet.Peer{ID: string(id), Address: address}); err == nil {
+		return nil
 	}
-	if h.Name != req.Name || h.Instance != req.Instance {
-		return refuse("another node, %s, answers at %s; see -advertise", h.Name, req.Address)
+	return s.isThere(ctx, n, nameOf(id), address)
+}
+
+// isThere refuses an address at which no node of a name can be reached.
+func (s *Store) isThere(ctx context.Context, n *node, name, address string) error {
+	if err := checkAddress(address); err != nil {
+		return refuse("%v; see -advertise", err)
+	}
+	h, err := s.greet(ctx, peernet.Peer{Address: address})
+	if err != nil {
+		return refuse("node %s can't reach %s at %s: %v", n.cfg.Name, name, address, err)
+	}
+	if h.name() != name {
+		return refuse("another node, %s, answers at %s; see -advertise", h.name(), address)
 	}
 	return nil
 }
@@ -83,16 +97,13 @@ func (s *Store) answersAt(ctx context.Context, n *node, req memberRequest) error
 // move notes a member's new address. Where it was another member's, that one is not there any more, and tells its own when
 // it is up: addresses may go round among nodes.
 func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
-	m, ok := n.member(req.Name)
+	m, ok := n.member(req.ID)
 	if !ok {
-		return refuse("%s is not a member", req.Name)
-	}
-	if known := n.state.Node(req.Name); known != "" && known != req.Instance {
-		return refuse("the node called %s was replaced by another", req.Name)
+		return refuse("%s is not a member", req.ID)
 	}
 	before, taken := n.memberAt(req.Address)
-	if taken || req.Name != n.cfg.Name {
-		if err := s.answersAt(ctx, n, req); err != nil {
+	if taken || req.ID != n.id {
+		if err := s.answersAt(ctx, n, req.ID, req.Address); err != nil {
 			return err
 		}
 	}

@@ -33,29 +33,32 @@ const (
 	closeBound       = 10 * time.Second
 )
 
-// localAddress is the Raft address of a node without a peer port.
+// localAddress is what the configuration has for the address of a node without a peer port.
 const localAddress = "local"
 
 // A node is one life of a replica: Raft, its log, the state machine and the batcher over one set of files. A Store has
 // one, and gets a new one when it gives up its state to join a cluster.
 type node struct {
 	cfg       Config
-	instance  string // of its name
+	id        raft.ServerID
 	log       *slog.Logger
 	raft      *raft.Raft
 	logs      *watchedLog
 	late      *parallel.Log // over logs
 	members   *memberLog    // over late
+	settled   *settledLog   // over a cache over members
 	files     *summedLog    // of the log
 	state     *state.Machine
 	batcher   *batcher
 	reads     *rounds        // of a leader: does it still lead?
 	indexes   *rounds        // of a follower: how far must it have come to answer?
 	layer     *peernet.Layer // nil without a peer port
-	transport raft.Transport
+	transport transport
 
-	// cluster is the number of the cluster that the node belongs to, see clusterNumber.
-	cluster atomic.Uint64
+	// joined is set when this node is a voter by a configuration that it has applied, see hasJoined.
+	joined atomic.Bool
+	// follows is what this node knows of its leader's health.
+	follows follows
 	// serving is the last term in which this node has led and applied an entry of its own, see leads.
 	serving atomic.Uint64
 	// changed is closed and replaced when the leader, or what this node knows of it, changes.
@@ -76,7 +79,7 @@ type node struct {
 // openNode opens the files in cfg.Dir and starts Raft on them. layer is nil for a node without a peer port. fail is
 // called when the node can't go on.
 func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail func(error)) (_ *node, err error) {
-	n := &node{cfg: cfg, instance: id.Instance, log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{}),
+	n := &node{cfg: cfg, id: id.ID(), log: cfg.Logger, layer: layer, changed: make(chan struct{}), stop: make(chan struct{}),
 		trimAsked: make(chan chan<- error)}
 	var undo []func()
 	defer func() {
@@ -104,10 +107,13 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	}
 	undo = append(undo, func() { n.closeState(!there) }, func() { n.files.Close() })
 
-	if err := recoverState(n.state, snapshots); err != nil {
+	if err := recoverState(n.state, n.files, snapshots); err != nil {
 		return nil, err
 	}
 	if err := checkFiles(n.state, n.files, cfg.RaftLog, snapshots, id); err != nil {
+		return nil, cfg.adviseForeign(err)
+	}
+	if err := claimLog(n.files, cfg.RaftLog, id); err != nil {
 		return nil, cfg.adviseForeign(err)
 	}
 
@@ -115,20 +121,18 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	undo = append(undo, n.logs.close)
 	n.late = parallel.New(n.logs, n.mayBeLate)
 	undo = append(undo, func() { n.late.Close() })
-	n.members = &memberLog{Log: n.late, self: raft.ServerID(cfg.Name), named: func() bool { return n.clusterNumber() != 0 }}
-	if err := n.findName(); err != nil {
-		return nil, err
-	}
+	n.members = &memberLog{Log: n.late, self: n.id}
 	cached, err := raft.NewLogCache(logCacheEntries, n.members)
 	if err != nil {
 		return nil, err
 	}
-	n.transport = n.newTransport()
-	var machine raft.BatchingFSM = memberFSM{fsm{n.state}, n.members}
+	n.settled = &settledLog{LogCache: cached}
+	n.transport = n.newTransport(ask)
+	var machine raft.BatchingFSM = memberFSM{fsm{n.state}, n.members, n.settled}
 	if cfg.hooks.machine != nil {
 		machine = cfg.hooks.machine(machine, n.state)
 	}
-	err = n.startRaft(machine, cached, snapshots)
+	err = n.startRaft(machine, n.settled, snapshots)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
@@ -137,6 +141,9 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	}
 	n.members.lone.Store(n.members.onlyVoter(n.servers())) // which nobody changes yet: other nodes' Raft is let in later
 	n.logs.started.Store(true)
+	if t, ok := n.transport.(*peernet.Transport); ok {
+		t.Start()
+	}
 
 	n.batcher = newBatcher(n.raft, cfg, func() uint64 { stamp, _ := n.state.Clock(); return stamp }, fail)
 	n.reads = newRounds(func(ctx context.Context) (uint64, error) { return 0, n.stillLeads(ctx, n.askTerm(ask.term)) })
@@ -192,7 +199,7 @@ func (n *node) startRaft(m raft.FSM, log raft.LogStore, snapshots raft.SnapshotS
 			panic(p)
 		}
 	}()
-	n.raft, err = raft.NewRaft(raftConfig(n.cfg), m, log, votes{n.logs, n.late}, snapshots, n.transport)
+	n.raft, err = raft.NewRaft(raftConfig(n.cfg, n.id), m, log, votes{n.logs, n.late}, snapshots, n.transport)
 	return err
 }
 
@@ -210,18 +217,27 @@ func (n *node) mayBeLate() bool {
 	return voters >= 2
 }
 
-func (n *node) newTransport() raft.Transport {
+// A transport is Raft's, by which this node stands for election at once.
+type transport interface {
+	raft.Transport
+	Campaign() error
+}
+
+func (n *node) newTransport(ask questions) transport {
 	if n.layer == nil {
-		_, t := raft.NewInmemTransport(localAddress)
-		t.Connect(localAddress, t)
-		return t
+		return peernet.NewLone(n.id)
 	}
-	return &peernet.Transport{Durable: n.late.Wait, Sends: n.sends, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  newRaftLayer(n.layer),
+	return peernet.NewTransport(n.id, raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:  n.layer,
 		MaxPool: transportPool,
 		Timeout: n.cfg.timing.transport,
 		Logger:  raftLogger(n.cfg.Logger),
-	})}
+	}), peernet.Hooks{
+		Admit:   func(rpc raft.RPC) bool { return n.admits(rpc, ask.refused) },
+		Durable: n.late.Wait,
+		Sends:   n.sends,
+		Forgot:  ask.forgot,
+	})
 }
 
 // sends tells whether this node leads in a term and has a member at an address.
@@ -229,13 +245,13 @@ func (n *node) sends(id raft.ServerID, address raft.ServerAddress, term uint64) 
 	if !n.logs.started.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
 		return false
 	}
-	m, ok := n.member(string(id))
+	m, ok := n.member(id)
 	return ok && m.Address == address
 }
 
-func raftConfig(cfg Config) *raft.Config {
+func raftConfig(cfg Config, id raft.ServerID) *raft.Config {
 	c := raft.DefaultConfig()
-	c.LocalID = raft.ServerID(cfg.Name)
+	c.LocalID = id
 	c.HeartbeatTimeout = cfg.Heartbeat
 	c.ElectionTimeout = cfg.Heartbeat
 	c.LeaderLeaseTimeout = cfg.Lease
@@ -250,7 +266,7 @@ func raftConfig(cfg Config) *raft.Config {
 }
 
 // recoverState finishes what a crash interrupted between receiving a snapshot and noting that it was installed.
-func recoverState(m *state.Machine, snapshots *snapstore.Store) error {
+func recoverState(m *state.Machine, log logFiles, snapshots *snapstore.Store) error {
 	applied, _ := m.Applied()
 	if file := snapshots.Pending(); file != "" && snapshots.Newest() > applied {
 		if err := m.Install(file); err != nil {
@@ -260,6 +276,11 @@ func recoverState(m *state.Machine, snapshots *snapstore.Store) error {
 	}
 	if snapshots.Newest() > applied {
 		return nil // checkFiles says what is wrong
+	}
+	if index, term, ok := snapshots.Unfinished(); ok {
+		if _, err := settle(log, index, term); err != nil {
+			return fmt.Errorf("raft log: %w", err)
+		}
 	}
 	if err := snapshots.Installed(applied); err != nil {
 		return fmt.Errorf("received snapshot: %w", err)
@@ -440,20 +461,26 @@ func (n *node) tell() {
 	n.mu.Unlock()
 }
 
-// leaderAddress is where the leader's peer port is, as far as this node knows; false when that is nobody else.
-func (n *node) leaderAddress() (string, bool) {
-	address, name := n.raft.LeaderWithID()
-	if address == "" || name == raft.ServerID(n.cfg.Name) {
-		return "", false
+// leader is the leader, as far as this node knows; false when that is nobody else, or nobody knows where.
+func (n *node) leader() (peernet.Peer, bool) {
+	_, id := n.raft.LeaderWithID()
+	if id == "" || id == n.id {
+		return peernet.Peer{}, false
 	}
-	return string(address), true
+	m, ok := n.member(id)
+	p := n.peer(raft.Server{ID: id, Address: m.Address})
+	return p, ok || p.Address != ""
 }
 
-// openDoor lets other nodes' Raft in.
-func (n *node) openDoor() {
+// peer is how another member is reached: where it was seen of late, or where the configuration has it.
+func (n *node) peer(s raft.Server) peernet.Peer {
+	p := peernet.Peer{ID: string(s.ID), Address: string(s.Address)}
 	if n.layer != nil {
-		n.layer.Open()
+		if seen, ok := n.layer.LastSeen(p.ID); ok {
+			p.Address = seen
+		}
 	}
+	return p
 }
 
 // servers are the cluster's members as this node's log has them.
@@ -465,14 +492,37 @@ func (n *node) servers() []raft.Server {
 	return f.Configuration().Servers
 }
 
-// member finds a server by name.
-func (n *node) member(name string) (raft.Server, bool) {
+// member finds a server by ID.
+func (n *node) member(id raft.ServerID) (raft.Server, bool) {
 	for _, s := range n.servers() {
-		if s.ID == raft.ServerID(name) {
+		if s.ID == id {
 			return s, true
 		}
 	}
 	return raft.Server{}, false
+}
+
+// named finds a server by the node's name.
+func (n *node) named(name string) (raft.Server, bool) {
+	for _, s := range n.servers() {
+		if nameOf(s.ID) == name {
+			return s, true
+		}
+	}
+	return raft.Server{}, false
+}
+
+// hasJoined tells whether this node has become a voter of its cluster, by a configuration that it has applied: so it has
+// what the leader had committed when this node asked to be taken in.
+func (n *node) hasJoined() bool {
+	if n.joined.Load() {
+		return true
+	}
+	if applied, _ := n.state.Applied(); !n.voter(n.id) || applied < n.members.configured.Load() {
+		return false
+	}
+	n.joined.Store(true)
+	return true
 }
 
 type waiterFunc func(wire.Status, error)

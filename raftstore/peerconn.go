@@ -31,12 +31,12 @@ type peers struct {
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex
-	conns  map[string]*peerConn
+	conns  map[peernet.Peer]*peerConn
 	closed bool
 }
 
 func newPeers(network Network) *peers {
-	p := &peers{network: network, conns: make(map[string]*peerConn)}
+	p := &peers{network: network, conns: make(map[peernet.Peer]*peerConn)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -66,14 +66,14 @@ func (p *peers) spawn(f func()) bool {
 	return true
 }
 
-// to is what there is of a connection to an address, nil after close.
-func (p *peers) to(address string) *peerConn {
+// to is what there is of a connection to a node, nil after close.
+func (p *peers) to(to peernet.Peer) *peerConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil
 	}
-	c := p.conns[address]
+	c := p.conns[to]
 	if c == nil {
 		if len(p.conns) >= peerConns { // of nodes long gone, most of them; those in use come back
 			for _, old := range p.conns {
@@ -82,15 +82,15 @@ func (p *peers) to(address string) *peerConn {
 			clear(p.conns)
 		}
 		c = &peerConn{}
-		p.conns[address] = c
+		p.conns[to] = c
 	}
 	return c
 }
 
-// live is the connection to an address, if there is one already.
-func (p *peers) live(address string) *client.Conn {
+// live is the connection to a node, if there is one already.
+func (p *peers) live(to peernet.Peer) *client.Conn {
 	p.mu.Lock()
-	c := p.conns[address]
+	c := p.conns[to]
 	p.mu.Unlock()
 	if c == nil {
 		return nil
@@ -100,23 +100,23 @@ func (p *peers) live(address string) *client.Conn {
 	return c.live()
 }
 
-// drop closes the connection to an address: requests under way there fail, as do those that wait for it to be opened.
-func (p *peers) drop(address string) {
+// drop closes the connection to a node: requests under way there fail, as do those that wait for it to be opened.
+func (p *peers) drop(to peernet.Peer) {
 	p.mu.Lock()
-	c := p.conns[address]
+	c := p.conns[to]
 	p.mu.Unlock()
 	if c != nil {
 		c.drop(errOtherLeader)
 	}
 }
 
-// get finds a live connection to the address, or waits until one has been opened, for as long as ctx allows.
-func (p *peers) get(ctx context.Context, address string) (*client.Conn, error) {
-	c := p.to(address)
+// get finds a live connection to a node, or waits until one has been opened, for as long as ctx allows.
+func (p *peers) get(ctx context.Context, to peernet.Peer) (*client.Conn, error) {
+	c := p.to(to)
 	if c == nil {
 		return nil, ErrClosed
 	}
-	conn, a, err := p.begin(c, address)
+	conn, a, err := p.begin(c, to)
 	if a == nil {
 		return conn, err
 	}
@@ -130,7 +130,7 @@ func (p *peers) get(ctx context.Context, address string) (*client.Conn, error) {
 
 // begin finds a live connection, or the attempt to open one that is to be waited for, which it begins unless one is
 // under way.
-func (p *peers) begin(c *peerConn, address string) (*client.Conn, *attempt, error) {
+func (p *peers) begin(c *peerConn, to peernet.Peer) (*client.Conn, *attempt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if conn := c.live(); conn != nil {
@@ -145,7 +145,7 @@ func (p *peers) begin(c *peerConn, address string) (*client.Conn, *attempt, erro
 		return nil, nil, c.err
 	}
 	a, lost := &attempt{done: make(chan struct{})}, c.conn
-	if !p.spawn(func() { p.connect(address, c, a, lost) }) {
+	if !p.spawn(func() { p.connect(to, c, a, lost) }) {
 		return nil, nil, ErrClosed
 	}
 	c.attempt, c.conn = a, nil
@@ -154,9 +154,9 @@ func (p *peers) begin(c *peerConn, address string) (*client.Conn, *attempt, erro
 
 // connect carries out an attempt. Its time limit is its own, not that of the call that happened to come first. The
 // connection before it is lost; this waits for its end.
-func (p *peers) connect(address string, c *peerConn, a *attempt, lost *client.Conn) {
+func (p *peers) connect(to peernet.Peer, c *peerConn, a *attempt, lost *client.Conn) {
 	ctx, cancel := context.WithTimeout(p.ctx, peerDialTimeout)
-	nc, err := peernet.DialPeer(ctx, p.network, address)
+	nc, err := peernet.DialPeer(ctx, p.network, to)
 	cancel()
 	c.opened(a, nc, err)
 	if lost != nil {
@@ -164,7 +164,7 @@ func (p *peers) connect(address string, c *peerConn, a *attempt, lost *client.Co
 	}
 }
 
-// A peerConn is the connection to one address. mu is held for moments only, whatever the network does.
+// A peerConn is the connection to one node. mu is held for moments only, whatever the network does.
 type peerConn struct {
 	mu      sync.Mutex
 	conn    *client.Conn

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire/client"
 )
 
@@ -52,14 +53,17 @@ type got struct {
 	took time.Duration
 }
 
+// at is whichever node is at an address.
+func at(address string) peernet.Peer { return peernet.Peer{Address: address} }
+
 // getting calls get in the background, with a context of so much time.
-func getting(p *peers, address string, within time.Duration) <-chan got {
+func getting(p *peers, to string, within time.Duration) <-chan got {
 	c := make(chan got, 1)
 	began := time.Now()
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
-		conn, err := p.get(ctx, address)
+		conn, err := p.get(ctx, at(to))
 		c <- got{conn, err, time.Since(began)}
 	}()
 	synctest.Wait()
@@ -74,7 +78,7 @@ func TestDialIsShared(t *testing.T) {
 		p := newPeers(n)
 		defer p.close()
 		short, long := getting(p, "a", 50*time.Millisecond), getting(p, "a", time.Hour)
-		if p.live("a") != nil {
+		if p.live(at("a")) != nil {
 			t.Error("a connection that is being opened is said to be live")
 		}
 		if g := <-short; g.err != context.DeadlineExceeded || g.took != 50*time.Millisecond {
@@ -85,7 +89,7 @@ func TestDialIsShared(t *testing.T) {
 			t.Fatalf("%v after %v", g.err, g.took)
 		}
 		again := <-getting(p, "a", time.Hour)
-		if again.conn != g.conn || p.live("a") != g.conn || n.dialed.Load() != 1 {
+		if again.conn != g.conn || p.live(at("a")) != g.conn || n.dialed.Load() != 1 {
 			t.Errorf("%d attempts to connect", n.dialed.Load())
 		}
 		g.conn.Abort(io.EOF)
@@ -119,22 +123,22 @@ func TestDropDuringDial(t *testing.T) {
 		n := &slowNetwork{after: 900 * time.Millisecond}
 		p := newPeers(n)
 		defer p.close()
-		p.drop("nobody")
+		p.drop(at("nobody"))
 		waits, began := getting(p, "a", time.Hour), time.Now()
-		p.drop("a")
+		p.drop(at("a"))
 		if g := <-waits; !errors.Is(g.err, errOtherLeader) || time.Since(began) != 0 {
 			t.Errorf("%v after %v", g.err, time.Since(began))
 		}
 		time.Sleep(n.after)
 		synctest.Wait()
-		if p.live("a") != nil || n.open.Load() != 0 {
+		if p.live(at("a")) != nil || n.open.Load() != 0 {
 			t.Errorf("%d connections are open", n.open.Load())
 		}
 		g := <-getting(p, "a", time.Hour)
 		if g.err != nil {
 			t.Fatal(g.err)
 		}
-		p.drop("a")
+		p.drop(at("a"))
 		if err := g.conn.Err(); !errors.Is(err, errOtherLeader) {
 			t.Errorf("the connection: %v", err)
 		}
@@ -155,11 +159,11 @@ func TestPeersClose(t *testing.T) {
 		if open.conn.Err() == nil {
 			t.Error("a connection is open")
 		}
-		if _, err := p.get(context.Background(), "a"); err != ErrClosed {
+		if _, err := p.get(context.Background(), at("a")); err != ErrClosed {
 			t.Errorf("after close: %v", err)
 		}
 		var heard error
-		p.termOf(context.Background(), "a", func(_ vouch, err error) { heard = err })
+		p.termOf(context.Background(), at("a"), func(_ uint64, err error) { heard = err })
 		if heard != ErrClosed {
 			t.Errorf("a question after close: %v", heard)
 		}
@@ -186,9 +190,9 @@ func TestPeersAreBounded(t *testing.T) {
 			t.Errorf("%d connections are open", n.open.Load())
 		}
 		n.after = time.Minute
-		old := p.to("old")
+		old := p.to(at("old"))
 		old.close() // as it is when the number of connections is too large, and somebody has it in hand
-		if conn, a, err := p.begin(old, "old"); conn != nil || a != nil || err != errGivenUp {
+		if conn, a, err := p.begin(old, at("old")); conn != nil || a != nil || err != errGivenUp {
 			t.Errorf("%v, %v, %v", conn, a, err)
 		}
 		p.close()
@@ -203,7 +207,7 @@ func TestPeersAreBounded(t *testing.T) {
 func TestPeersCloseWaits(t *testing.T) {
 	p := newPeers(&slowNetwork{fails: io.EOF})
 	asked, let, closed := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	p.termOf(context.Background(), "a", func(vouch, error) {
+	p.termOf(context.Background(), at("a"), func(uint64, error) {
 		close(asked)
 		<-let
 	})

@@ -8,20 +8,24 @@ import (
 	"fmt"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire"
 )
 
 // What nodes say to each other on a connection of wire frames of wire.ClassPeer. Integers are big-endian.
 //
 //	op           request                                                       answer, after its code
-//	opAdd        u64 cluster, identity, then an ADD's payload                  nothing
-//	opRemove     u64 cluster, identity, id                                     nothing
-//	opGet        u64 cluster, vouch, id                                        the session data
-//	opHave       u64 cluster, vouch, id                                        nothing
-//	opTerm       nothing                                                       vouch
-//	opIndex      u64 cluster, vouch                                            u64 read index
+//	opAdd        identity, then an ADD's payload                               nothing
+//	opRemove     identity, id                                                  nothing
+//	opGet        vouch, id                                                     the session data
+//	opHave       vouch, id                                                     nothing
+//	opTerm       nothing                                                       u64 term
+//	opIndex      vouch                                                         u64 read index
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
+//
+// A connection says which node it is for (see peernet): whoever else is there now does not answer. Only opHello and opJoin,
+// from a node that knows addresses and no IDs, are sent to whichever node is there.
 //
 // An identity is origin, counter, low: three u64. The code is a wire.Status, or one of those below.
 const (
@@ -37,6 +41,7 @@ const (
 	opDrop
 	opTransfer
 	opMember
+	opFound
 	peerOps
 )
 
@@ -58,8 +63,8 @@ var (
 )
 
 // ask sends a request and gives the answer's code and the rest of it.
-func (p *peers) ask(ctx context.Context, address string, op wire.Op, payload []byte) (code byte, body []byte, err error) {
-	conn, err := p.get(ctx, address)
+func (p *peers) ask(ctx context.Context, to peernet.Peer, op wire.Op, payload []byte) (code byte, body []byte, err error) {
+	conn, err := p.get(ctx, to)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -75,8 +80,8 @@ func (p *peers) ask(ctx context.Context, address string, op wire.Op, payload []b
 }
 
 // do sends a client's request to the leader; errRetry when it has to be asked again.
-func (p *peers) do(ctx context.Context, address string, op wire.Op, payload []byte) ([]byte, error) {
-	code, body, err := p.ask(ctx, address, op, payload)
+func (p *peers) do(ctx context.Context, to peernet.Peer, op wire.Op, payload []byte) ([]byte, error) {
+	code, body, err := p.ask(ctx, to, op, payload)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -93,63 +98,60 @@ func (p *peers) do(ctx context.Context, address string, op wire.Op, payload []by
 }
 
 // call sends a request whose question and answer are JSON.
-func (p *peers) call(ctx context.Context, address string, op wire.Op, in, out any) error {
+func (p *peers) call(ctx context.Context, to peernet.Peer, op wire.Op, in, out any) error {
 	payload, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	code, body, err := p.ask(ctx, address, op, payload)
+	code, body, err := p.ask(ctx, to, op, payload)
 	switch {
 	case err != nil:
-		return fmt.Errorf("node at %s: %w", address, err)
+		return fmt.Errorf("node at %s: %w", to.Address, err)
 	case code == codeRetry:
 		return errRetry
 	case code == codeRefused:
 		return fmt.Errorf("%w: %s", ErrRefused, body)
 	case code != byte(wire.OK):
-		return fmt.Errorf("node at %s: %s", address, body)
+		return fmt.Errorf("node at %s: %s", to.Address, body)
 	case out == nil:
 		return nil
 	}
 	return json.Unmarshal(body, out)
 }
 
-// termOf asks the node at an address for its term.
-func (p *peers) termOf(ctx context.Context, address string, answered func(vouch, error)) (forget func()) {
+// termOf asks a node for its term.
+func (p *peers) termOf(ctx context.Context, to peernet.Peer, answered func(uint64, error)) (forget func()) {
 	parse := func(answer []byte, err error) {
-		var v vouch
-		if err == nil {
-			var rest []byte
-			var ok bool
-			if len(answer) > 0 {
-				v, rest, ok = parseVouch(answer[1:])
-			}
-			if !ok || len(rest) > 0 {
-				err = wire.ErrCorrupt
-			}
+		var term uint64
+		switch {
+		case err != nil:
+		case len(answer) != 1+8:
+			err = wire.ErrCorrupt
+		default:
+			term = binary.BigEndian.Uint64(answer[1:])
 		}
-		answered(v, err)
+		answered(term, err)
 	}
-	if conn := p.live(address); conn != nil {
+	if conn := p.live(to); conn != nil {
 		if uid, err := conn.Start(opTerm, nil, parse); err == nil {
 			return func() { conn.Cancel(uid) }
 		}
 	}
 	if !p.spawn(func() {
-		conn, err := p.get(ctx, address)
+		conn, err := p.get(ctx, to)
 		if err != nil {
-			answered(vouch{}, err)
+			answered(0, err)
 			return
 		}
 		parse(conn.Do(ctx, opTerm, nil))
 	}) {
-		answered(vouch{}, ErrClosed)
+		answered(0, ErrClosed)
 	}
 	return func() {} // ctx does that
 }
 
 // readIndex asks the leader how far a node must have come to answer the reads that wait for this.
-func (p *peers) readIndex(ctx context.Context, leader string, question []byte) (uint64, error) {
+func (p *peers) readIndex(ctx context.Context, leader peernet.Peer, question []byte) (uint64, error) {
 	body, err := p.do(ctx, leader, opIndex, question)
 	if err != nil {
 		return 0, err

@@ -22,12 +22,13 @@ const (
 	peerMembers = 64 // questions about membership under way on a connection; they may be as long as an ADD
 )
 
-// servePeer answers the requests of another node on one connection. Writes are answered by the batcher, what is known
+// servePeer answers the requests of another node on one connection, which is for the node with an ID, if that is not empty.
+// Writes are answered by the batcher, what is known
 // at once by the goroutine that reads; everything else runs in one of its own.
 //
 // It returns when its reads have ended. Changes of membership may wait for Raft: the store waits for them when it has
 // closed the node.
-func (s *Store) servePeer(nc net.Conn) {
+func (s *Store) servePeer(nc net.Conn, to string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &peerServer{
 		s:      s,
@@ -61,7 +62,11 @@ func (s *Store) servePeer(nc net.Conn) {
 		case <-s.ended:
 			return
 		}
-		p.handle(m)
+		n := s.node.Load()
+		if to != "" && to != string(n.id) { // it has become another server since
+			return
+		}
+		p.handle(m, n)
 	}
 }
 
@@ -76,42 +81,30 @@ type peerServer struct {
 	reads  sync.WaitGroup // they end with ctx
 }
 
-func (p *peerServer) handle(m *wire.Message) {
-	n := p.s.node.Load()
+func (p *peerServer) handle(m *wire.Message, n *node) {
 	switch m.Op {
 	case opAdd, opRemove:
-		if payload, ok := p.forLeader(m, n); ok {
-			p.write(m, n, payload)
+		if p.forLeader(m, n) {
+			p.write(m, n)
 		}
 	case opTerm:
-		p.answer(m, byte(wire.OK), n.vouch().append(nil))
+		p.answer(m, byte(wire.OK), binary.BigEndian.AppendUint64(nil, n.raft.CurrentTerm()))
 	case opGet, opHave, opIndex:
-		if payload, ok := p.forLeader(m, n); ok {
-			p.read(m, n, payload)
+		if p.forLeader(m, n) {
+			p.read(m, n)
 		}
 	default:
 		p.askedMember(m)
 	}
 }
 
-// forLeader answers a request that this node can't: it does not lead, or leads another cluster than is meant.
-func (p *peerServer) forLeader(m *wire.Message, n *node) (payload []byte, ok bool) {
-	cluster, payload, ok := cutCluster(m.Payload)
-	if !ok {
-		p.answer(m, codeFailed, []byte("malformed request"))
-		return nil, false
+// forLeader tells whether this node leads, and otherwise has the request asked again.
+func (p *peerServer) forLeader(m *wire.Message, n *node) bool {
+	if n.leads() && !p.s.frozen.Load() {
+		return true
 	}
-	ok = n.leads() && !p.s.frozen.Load()
-	if ok && !n.leadsCluster(cluster) {
-		if n.clusterName() != "" {
-			p.s.badPeers.Warn("peer port: a node of another cluster takes this one for its leader", "remote", p.remote)
-		}
-		ok = false
-	}
-	if !ok {
-		p.answer(m, codeRetry, nil)
-	}
-	return payload, ok
+	p.answer(m, codeRetry, nil)
+	return false
 }
 
 // answer sends an answer. An error is the connection's, and its reader finds it too.
@@ -132,8 +125,8 @@ func response(m *wire.Message, code byte, body []byte) *wire.Message {
 }
 
 // write submits a forwarded ADD or REMOVE under the identity it came with.
-func (p *peerServer) write(m *wire.Message, n *node, payload []byte) {
-	id, rest, ok := parseIdentity(payload)
+func (p *peerServer) write(m *wire.Message, n *node) {
+	id, rest, ok := parseIdentity(m.Payload)
 	if !ok {
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return
@@ -160,8 +153,8 @@ func (p *peerServer) write(m *wire.Message, n *node, payload []byte) {
 }
 
 // read answers a question for a read index at once where the vouch that comes with it is enough. All else may take a while.
-func (p *peerServer) read(m *wire.Message, n *node, payload []byte) {
-	v, id, ok := parseVouch(payload)
+func (p *peerServer) read(m *wire.Message, n *node) {
+	v, id, ok := parseVouch(m.Payload)
 	if !ok || m.Op != opIndex && wire.CheckID(id) != nil { // whose whole payload would be held
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
@@ -44,7 +45,7 @@ func served(t *testing.T, s *Store) (conn *client.Conn, done <-chan struct{}) {
 	ours, theirs := net.Pipe()
 	c := make(chan struct{})
 	go func() {
-		s.servePeer(theirs)
+		s.servePeer(theirs, "")
 		close(c)
 	}()
 	conn = client.NewConn(ours, client.ConnConfig{Rules: peerResponses, MaxInFlight: peerInFlight})
@@ -56,8 +57,8 @@ func served(t *testing.T, s *Store) (conn *client.Conn, done <-chan struct{}) {
 }
 
 // question asks for a read index, from a node whose word is not enough.
-func question(s *Store) []byte {
-	return vouch{name: "n2"}.append(s.node.Load().appendCluster(nil))
+func question() []byte {
+	return vouch{id: "n2"}.append(nil)
 }
 
 // hold makes the store's rounds last until they are let go. A signal comes when one begins.
@@ -82,7 +83,7 @@ func TestServeWaitsForReads(t *testing.T) {
 		op   wire.Op
 		more string
 	}{{opIndex, ""}, {opHave, "id"}} {
-		if _, err := conn.Start(q.op, append(question(s), q.more...), func([]byte, error) {}); err != nil {
+		if _, err := conn.Start(q.op, append(question(), q.more...), func([]byte, error) {}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,7 +92,7 @@ func TestServeWaitsForReads(t *testing.T) {
 	lingers(t, done, let)
 }
 
-// A holdLog holds whoever logs that a node of another cluster has asked.
+// A holdLog holds whoever logs a change of membership.
 type holdLog struct {
 	slog.Handler
 	asked, let chan struct{}
@@ -100,7 +101,7 @@ type holdLog struct {
 func (h holdLog) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h holdLog) Handle(_ context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, "a node of another cluster") {
+	if strings.Contains(r.Message, "membership") {
 		h.asked <- struct{}{}
 		<-h.let
 	}
@@ -112,7 +113,7 @@ func TestCloseWaitsForMembership(t *testing.T) {
 	h := holdLog{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
 	s := alone(t, func(cfg *Config) { cfg.Logger = slog.New(h) })
 	conn, _ := served(t, s)
-	if _, err := conn.Start(opMember, []byte(`{"name":"n2","cluster":"another"}`), func([]byte, error) {}); err != nil {
+	if _, err := conn.Start(opMove, fmt.Appendf(nil, `{"id":%q,"address":%q}`, s.identity().ID(), s.cfg.Advertise), func([]byte, error) {}); err != nil {
 		t.Fatal(err)
 	}
 	<-h.asked
@@ -168,7 +169,7 @@ func TestReadOfNoID(t *testing.T) {
 	defer cancel()
 	for _, op := range []wire.Op{opGet, opHave} {
 		for _, n := range []int{0, wire.MaxID + 1, wire.MaxPayload} {
-			answer, err := conn.Do(ctx, op, append(question(s), make([]byte, n)...))
+			answer, err := conn.Do(ctx, op, append(question(), make([]byte, n)...))
 			if err != nil || answer[0] != codeFailed {
 				t.Errorf("op %d with an id of %d bytes: %x, %v", op, n, answer, err)
 			}
@@ -180,7 +181,7 @@ func TestReadOfNoID(t *testing.T) {
 func TestOthersReadsAreConfirmed(t *testing.T) {
 	down := func(context.Context) (uint64, error) { return 0, errors.New("down") }
 	_, n := rounding(t, down, down)
-	named(t, n, nil)
+	stated(t, n)
 	for _, mode := range []ReadMode{ReadLinearizable, ReadLeader, ReadLocal} {
 		n.cfg.Reads = mode
 		if _, err := n.readIndex(context.Background()); err != errRetry {

@@ -3,12 +3,12 @@ package raftstore
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/mutant"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -51,22 +51,22 @@ func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(*nod
 			}
 		}
 		// What was committed last comes with the leader's next word, in some milliseconds: asking is quicker.
-		address, ok := n.leaderAddress()
+		leader, ok := n.leader()
 		if !ok {
 			return errRetry
 		}
-		body, err := s.readThere(ctx, n, address, op, id)
+		body, err := s.readThere(ctx, n, leader, op, id)
 		answered(body)
 		return err
 	})
 }
 
-// readThere has the leader at an address answer a read.
-func (s *Store) readThere(ctx context.Context, n *node, address string, op wire.Op, id []byte) ([]byte, error) {
+// readThere has the leader answer a read.
+func (s *Store) readThere(ctx context.Context, n *node, leader peernet.Peer, op wire.Op, id []byte) ([]byte, error) {
 	payload := getBuffer()
 	defer putBuffer(payload)
-	*payload = append(n.vouch().append(n.appendCluster((*payload)[:0])), id...)
-	return s.peers.do(ctx, address, op, *payload)
+	*payload = append(n.vouch().append((*payload)[:0]), id...)
+	return s.peers.do(ctx, leader, op, *payload)
 }
 
 // Prompt tells the listener which operations are answered without waiting: reads on a node that is its cluster's only
@@ -123,34 +123,31 @@ func (n *node) haveLocal(id []byte) error {
 // this one, and must not block. Who does not need the answer any more calls forget.
 type termOf func(ctx context.Context, server raft.Server, answered func(uint64, error)) (forget func())
 
-// Questions are what a node asks others for the sake of reads.
+// Questions are what a node asks others, or of its Store about others. A test may leave any out.
 type questions struct {
-	term  func(ctx context.Context, address string, answered func(vouch, error)) (forget func())
-	index func(ctx context.Context, leader string, question []byte) (uint64, error)
+	term  func(ctx context.Context, to peernet.Peer, answered func(uint64, error)) (forget func())
+	index func(ctx context.Context, leader peernet.Peer, question []byte) (uint64, error)
+
+	refused func(peernet.Peer) bool                    // see admits
+	forgot  func(id raft.ServerID, acked, last uint64) // see peernet.Hooks
 }
 
-// askTerm makes sure that it is the voter itself which says its term. At its address there may be another node of that
-// name by now, which knows nothing of the votes of the one before.
-func (n *node) askTerm(ask func(context.Context, string, func(vouch, error)) func()) termOf {
+// askTerm asks a member for its term, over a connection that only that member answers.
+func (n *node) askTerm(ask func(context.Context, peernet.Peer, func(uint64, error)) func()) termOf {
 	return func(ctx context.Context, s raft.Server, answered func(uint64, error)) func() {
-		return ask(ctx, string(s.Address), func(v vouch, err error) {
-			if err == nil && !n.knows(v, string(s.ID)) {
-				err = fmt.Errorf("the node at %s is not the %s that this cluster knows", s.Address, s.ID)
-			}
-			answered(v.term, err)
-		})
+		return ask(ctx, n.peer(s), answered)
 	}
 }
 
 // askIndex asks the leader for its read index.
-func (n *node) askIndex(ctx context.Context, ask func(context.Context, string, []byte) (uint64, error)) (uint64, error) {
-	address, ok := n.leaderAddress()
+func (n *node) askIndex(ctx context.Context, ask func(context.Context, peernet.Peer, []byte) (uint64, error)) (uint64, error) {
+	leader, ok := n.leader()
 	if !ok {
 		return 0, errRetry
 	}
 	bounded, cancel := context.WithTimeout(ctx, 2*n.cfg.timing.round)
 	defer cancel()
-	index, err := ask(bounded, address, n.vouch().append(n.appendCluster(nil)))
+	index, err := ask(bounded, leader, n.vouch().append(nil))
 	if err != nil {
 		return 0, cmp.Or(ctx.Err(), errRetry)
 	}
@@ -199,7 +196,7 @@ func (n *node) stillLeads(ctx context.Context, ask termOf) error {
 			continue
 		}
 		voters++
-		if s.ID == raft.ServerID(n.cfg.Name) {
+		if s.ID == n.id {
 			agree++
 			continue
 		}

@@ -80,24 +80,25 @@ var steps = []struct {
 	name   string
 	counts bool // the snapshot is the newest from here on
 	placed bool // its bytes are the state file from here on
+	noted  bool // its record says so
 	leave  func(torn)
 }{
-	{"begun", false, false, func(d torn) { d.write(incomingFile, nil) }},
-	{"partly received", false, false, func(d torn) { d.write(incomingFile, d.content[:len(d.content)/2]) }},
-	{"all received", false, false, func(d torn) { d.write(incomingFile, d.content) }},
-	{"named", false, false, func(d torn) { d.write(receivedFile, d.content) }},
-	{"record begun", false, false, func(d torn) {
+	{"begun", false, false, false, func(d torn) { d.write(incomingFile, nil) }},
+	{"partly received", false, false, false, func(d torn) { d.write(incomingFile, d.content[:len(d.content)/2]) }},
+	{"all received", false, false, false, func(d torn) { d.write(incomingFile, d.content) }},
+	{"named", false, false, false, func(d torn) { d.write(receivedFile, d.content) }},
+	{"record begun", false, false, false, func(d torn) {
 		d.write(receivedFile, d.content)
 		d.write(recordFile+".new", []byte(`{"meta":{"Versi`))
 	}},
-	{"recorded", true, false, torn.received},
-	{"placed", true, true, torn.placed},
-	{"note begun", true, true, func(d torn) {
+	{"recorded", true, false, false, torn.received},
+	{"placed", true, true, false, torn.placed},
+	{"note begun", true, true, false, func(d torn) {
 		d.placed()
 		d.write(recordFile+".new", []byte(`{"meta":{"Versi`))
 	}},
-	{"noted", true, true, torn.noted},
-	{"noted, its file there again", true, true, func(d torn) { // by a power failure, on some file systems
+	{"noted", true, true, true, torn.noted},
+	{"noted, its file there again", true, true, true, func(d torn) { // by a power failure, on some file systems
 		d.noted()
 		d.write(receivedFile, d.content)
 	}},

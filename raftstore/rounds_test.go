@@ -29,7 +29,7 @@ func leading(t *testing.T) *node {
 			a.Connect(b.LocalAddr(), b)
 		}
 		cfg := Config{Name: string(c.Servers[i].ID), Heartbeat: time.Second}.withDefaults()
-		rc := raftConfig(cfg)
+		rc := raftConfig(cfg, c.Servers[i].ID)
 		rc.NoSnapshotRestoreOnStart = false
 		store, snapshots := raft.NewInmemStore(), raft.NewInmemSnapshotStore()
 		if err := raft.BootstrapCluster(rc, store, store, snapshots, a, c); err != nil {
@@ -42,7 +42,7 @@ func leading(t *testing.T) *node {
 		t.Cleanup(func() { r.Shutdown().Error() })
 		go func() {
 			if <-r.LeaderCh() {
-				leads <- &node{cfg: cfg, raft: r, members: &memberLog{}, stop: make(chan struct{})}
+				leads <- &node{cfg: cfg, id: c.Servers[i].ID, raft: r, members: &memberLog{}, stop: make(chan struct{})}
 			}
 		}()
 	}

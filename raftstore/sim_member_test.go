@@ -31,7 +31,7 @@ func (s *sim) fresh() *simNode {
 }
 
 // isMe tells whether a server of the configuration is this node, as it is now.
-func (p *process) isMe(m raft.Server) bool { return m.ID == raft.ServerID(p.cfg.Name) }
+func (p *process) isMe(m raft.Server) bool { return m.ID == p.identity().ID() }
 
 // whole tells whether all members are up and vote, by the leader's and by their own word, so that one of them may lose what
 // it has: the others have promised nothing that they do not know.
@@ -53,12 +53,11 @@ func (s *sim) whole() bool {
 		if p == nil || n.risky {
 			return false
 		}
-		id := p.identity()
 		self := false
 		for _, m := range servers {
 			self = self || p.isMe(m) && m.Suffrage == raft.Voter
 		}
-		if !self || id.Phase != phaseMember || leader.node.Load().state.Node(id.Name) != id.Instance || !p.Status().Voter {
+		if !self || p.identity().Phase != phaseMember || !p.Status().Voter {
 			return false
 		}
 	}

@@ -34,8 +34,10 @@ func simTiming() timing {
 		change:        500 * time.Millisecond,
 		round:         100 * time.Millisecond,
 		stagger:       10 * time.Millisecond,
+		look:          10 * time.Millisecond,
 		commit:        5 * time.Millisecond,
 		transport:     400 * time.Millisecond,
+		promotion:     500 * time.Millisecond,
 		trim:          50 * time.Millisecond,
 		flush:         60 * time.Millisecond,
 	}
@@ -183,9 +185,12 @@ func (n *simNode) stop() {
 	}
 }
 
-// wipe empties the directory of a node that is down.
+// wipe empties the directory of a node that is down. When nodes that founded its cluster are gone it is told who is there.
 func (n *simNode) wipe() {
 	os.RemoveAll(n.dir())
+	for _, m := range n.s.nodes {
+		n.moved = n.moved || m.gone.Load() && !m.unused
+	}
 }
 
 // A backup is a copy of a node's directory, with what is on its simulated disk.

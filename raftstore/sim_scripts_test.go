@@ -185,5 +185,5 @@ func (s *sim) planLone() {
 		s.nodes = append(s.nodes, &simNode{s: s, name: fmt.Sprintf("n%d", i+1), address: fmt.Sprintf("10.0.0.%d:7000", i+1),
 			disk: newSimDisk(s.seed + uint64(i))})
 	}
-	s.quiet = true
+	s.quiet, s.watch.apart = true, true
 }

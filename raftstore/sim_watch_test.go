@@ -10,13 +10,15 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
-// A watch holds what the nodes of a simulation apply, and which of them lead, against each other. What a node does before
-// it knows its cluster's name counts for that cluster from when it does.
+// A watch holds what the nodes of a simulation apply, and which of them lead, against each other. There is one cluster.
+// Where nodes stand alone at first there are several, and a replica counts from when there are others in its configuration.
 type watch struct {
 	fail func(what, format string, args ...any)
 
-	mu       sync.Mutex
-	clusters map[string]*clusterWatch
+	apart bool // nodes stand alone at first
+
+	mu      sync.Mutex
+	cluster clusterWatch
 }
 
 // A clusterWatch is what is known of one cluster.
@@ -34,7 +36,8 @@ type sighted struct {
 }
 
 func newWatch(fail func(what, format string, args ...any)) *watch {
-	return &watch{fail: fail, clusters: map[string]*clusterWatch{}}
+	return &watch{fail: fail, cluster: clusterWatch{leaders: map[uint64]string{}, entries: map[uint64]sighted{},
+		states: map[uint64]sighted{}}}
 }
 
 // A nodeWatch watches one life of a replica: of a node's Raft.
@@ -45,32 +48,22 @@ type nodeWatch struct {
 	m *state.Machine
 
 	mu    sync.Mutex
-	named *clusterWatch
-	early []func(*clusterWatch) // until the name is known
+	raft  *raft.Raft            // nil at first
+	early []func(*clusterWatch) // until it counts
 }
 
-// note has something checked when it is known which cluster it belongs to.
+// note has something checked when this replica counts.
 func (n *nodeWatch) note(f func(*clusterWatch)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.early = append(n.early, f)
-	if n.named == nil {
-		name := n.m.Node(clusterKey)
-		if name == "" {
-			return
-		}
-		n.w.mu.Lock()
-		n.named = n.w.clusters[name]
-		if n.named == nil {
-			n.named = &clusterWatch{leaders: map[uint64]string{}, entries: map[uint64]sighted{}, states: map[uint64]sighted{}}
-			n.w.clusters[name] = n.named
-		}
-		n.w.mu.Unlock()
+	if n.w.apart && (n.raft == nil || len(n.raft.GetConfiguration().Configuration().Servers) < 2) {
+		return
 	}
 	n.w.mu.Lock()
 	defer n.w.mu.Unlock()
 	for _, f := range n.early {
-		f(n.named)
+		f(&n.w.cluster)
 	}
 	n.early = nil
 }
@@ -131,6 +124,9 @@ func (n *nodeWatch) Restore(r io.ReadCloser) error {
 
 // observe notes each election that this node wins, at the moment at which it does.
 func (n *nodeWatch) observe(r *raft.Raft) {
+	n.mu.Lock()
+	n.raft = r
+	n.mu.Unlock()
 	if r.State() == raft.Leader { // since before it could be observed
 		n.leads(r.CurrentTerm())
 	}

@@ -41,7 +41,7 @@ func aheadHistory() *history {
 	// The stream ends here.
 	h.command(adding(9, 1, "later"), removing(9, 2, "old")) // the first is asked again
 	h.command(adding(9, 3, "removed"), adding(9, 4, "again"), removing(9, 5, "short"))
-	h.members("n3", "n4")
+	h.members("n1", "n3")
 	h.command(adding(9, 6, "end"))
 	return h
 }

@@ -49,10 +49,13 @@ func (h *history) members(names ...string) {
 	h.append(raft.LogConfiguration, raft.EncodeConfiguration(configuration(names...)))
 }
 
+// server is a node's ID in its first life.
+func server(name string) raft.ServerID { return serverID(name, "00000001") }
+
 // configuration is that of voters whose addresses are their names.
 func configuration(names ...string) (c raft.Configuration) {
 	for _, n := range names {
-		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(n), Address: raft.ServerAddress(n)})
+		c.Servers = append(c.Servers, raft.Server{ID: server(n), Address: raft.ServerAddress(n)})
 	}
 	return c
 }
@@ -134,9 +137,9 @@ func startFollower(t *testing.T, h *history, kind LogKind, dir string) *follower
 // sender is what another member sends requests through.
 func (f *follower) sender(name string) *peernet.Transport {
 	_, layer := f.listen(name)
-	t := &peernet.Transport{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	t := peernet.NewTransport(server(name), raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: layer, MaxPool: 2, Timeout: 20 * time.Second, Logger: raftLogger(slog.New(slog.DiscardHandler)),
-	})}
+	}), peernet.Hooks{})
 	f.t.Cleanup(func() { t.Close() })
 	return t
 }
@@ -144,22 +147,19 @@ func (f *follower) sender(name string) *peernet.Transport {
 // listen opens the peer port of a node.
 func (f *follower) listen(name string) (*peernet.Mux, *peernet.Layer) {
 	f.t.Helper()
-	mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn) { nc.Close() })
+	mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn, _ string) { nc.Close() })
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { mux.Close() })
-	nameless := func() string { return "" }
-	layer := mux.Layer(peernet.Self{Name: name, Address: mux.Addr().String(), Cluster: nameless, Logged: nameless})
-	layer.Open()
-	return mux, layer
+	return mux, mux.Layer(peernet.Peer{ID: string(server(name)), Address: mux.Addr().String()})
 }
 
 // open opens the node. It asks for no votes by itself.
 func (f *follower) open(p phase) (n *node, err error) {
 	cfg := Config{Dir: f.dir, Name: "n3", RaftLog: f.kind, Heartbeat: time.Hour}.withDefaults()
 	mux, layer := f.listen(cfg.Name)
-	n, err = openNode(cfg, identity{Phase: p}, layer, questions{}, func(err error) { f.t.Error("the node has failed:", err) })
+	n, err = openNode(cfg, identity{Name: cfg.Name, Incarnation: "00000001", Phase: p}, layer, questions{}, func(err error) { f.t.Error("the node has failed:", err) })
 	if err != nil {
 		mux.Close()
 		return nil, err
@@ -199,7 +199,7 @@ func (f *follower) restart() {
 func (f *follower) address() raft.ServerAddress { return raft.ServerAddress(f.mux.Addr().String()) }
 
 func (f *follower) header() raft.RPCHeader {
-	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("n1"), Addr: []byte(f.leader.LocalAddr())}
+	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(server("n1")), Addr: []byte(f.leader.LocalAddr())}
 }
 
 // append sends committed entries; none when to is before from, only that what is before from is committed.
@@ -215,12 +215,18 @@ func (f *follower) appendUpTo(from, to, committed uint64) {
 		Entries:           f.h.entries[from-1 : to],
 		LeaderCommitIndex: committed,
 	}
-	if from > 1 {
-		req.PrevLogTerm = historyTerm
+	f.takes(req)
+}
+
+// takes sends entries, which must be taken, behind those of the history.
+func (f *follower) takes(req *raft.AppendEntriesRequest) {
+	f.t.Helper()
+	if before := req.PrevLogEntry; before > 0 {
+		req.PrevLogTerm = f.h.entries[before-1].Term
 	}
 	var resp raft.AppendEntriesResponse
-	if err := f.leader.AppendEntries("n3", f.address(), req, &resp); err != nil || !resp.Success {
-		f.t.Fatalf("entries %d to %d were not taken: %v, last %d", from, to, err, resp.LastLog)
+	if err := f.leader.AppendEntries(server("n3"), f.address(), req, &resp); err != nil || !resp.Success {
+		f.t.Fatalf("%d entries behind %d were not taken: %v, last %d", len(req.Entries), req.PrevLogEntry, err, resp.LastLog)
 	}
 }
 
@@ -240,13 +246,13 @@ func (f *follower) send(announced uint64, size int, r io.Reader) error {
 		SnapshotVersion:    1,
 		Term:               historyTerm,
 		LastLogIndex:       announced,
-		LastLogTerm:        historyTerm,
+		LastLogTerm:        f.h.entries[announced-1].Term,
 		Configuration:      raft.EncodeConfiguration(c),
 		ConfigurationIndex: made,
 		Size:               int64(size),
 	}
 	var resp raft.InstallSnapshotResponse
-	if err := f.leader.InstallSnapshot("n3", f.address(), req, &resp, r); err != nil || !resp.Success {
+	if err := f.leader.InstallSnapshot(server("n3"), f.address(), req, &resp, r); err != nil || !resp.Success {
 		return fmt.Errorf("the snapshot at %d was not taken: %w", announced, err)
 	}
 	return nil

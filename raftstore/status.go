@@ -3,12 +3,15 @@ package raftstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
 // A Role is what a node is doing in its cluster.
@@ -19,7 +22,7 @@ const (
 	RoleLeader      Role = "leader"
 	RoleFollower    Role = "follower"
 	RoleCandidate   Role = "candidate"   // it has no leader, and asks for votes
-	RoleJoining     Role = "joining"     // it has not been taken into a cluster yet
+	RoleJoining     Role = "joining"     // it has not been taken into a cluster yet, or is catching up and does not vote yet
 	RoleRemoved     Role = "removed"     // it was taken out of its cluster
 	RoleStopped     Role = "stopped"     // it is closing, or has failed
 	RoleUnreachable Role = "unreachable" // another node asked it and got no answer
@@ -28,6 +31,7 @@ const (
 // Status is one node's own view of itself and its cluster.
 type Status struct {
 	Node      string `json:"node"`
+	ID        string `json:"id"`                // the node's as a Raft server: its name, and which life of its disk this is
 	Address   string `json:"address,omitempty"` // where other nodes reach it; empty without a peer port
 	Role      Role   `json:"role"`
 	Reason    string `json:"reason,omitempty"` // why it does not serve, when it does not
@@ -90,9 +94,10 @@ func (s *Store) Status() Status {
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()
 	st.LogSize = logSize(s.cfg.Dir, s.cfg.RaftLog)
-	address, name := n.raft.LeaderWithID()
-	st.Leader, st.LeaderAt = string(name), string(address)
-	self, in := n.member(s.cfg.Name)
+	_, leader := n.raft.LeaderWithID()
+	st.Leader, st.LeaderAt = nameOf(leader), s.leaderAt(n, leader)
+	self, in := n.member(n.id)
+	st.ID = string(n.id)
 	st.Voter = in && self.Suffrage == raft.Voter
 	switch {
 	case ended != nil:
@@ -102,12 +107,26 @@ func (s *Store) Status() Status {
 		}
 	case !in:
 		st.Role = RoleJoining
+	case !n.hasJoined() && n.raft.State() != raft.Leader:
+		st.Role = RoleJoining
+		if st.Reason == "" {
+			st.Reason = "it is catching up with its cluster, and does not vote yet"
+		}
 	case n.raft.State() == raft.Leader:
 		st.Role = RoleLeader
-	case n.raft.State() == raft.Candidate, name == "":
+	case n.raft.State() == raft.Candidate, leader == "":
 		st.Role = RoleCandidate
 	}
 	return st
+}
+
+// leaderAt is the leader's peer address, empty when nobody knows it.
+func (s *Store) leaderAt(n *node, leader raft.ServerID) string {
+	if leader == n.id {
+		return string(s.address())
+	}
+	p, _ := n.leader()
+	return p.Address
 }
 
 // Members asks every member for its status, all at once, and gives them by name. One that does not answer within a second
@@ -121,18 +140,15 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 	members := make([]Member, len(servers))
 	var wg sync.WaitGroup
 	for i, m := range servers {
-		members[i] = Member{Name: string(m.ID), Address: string(m.Address), Voter: m.Suffrage == raft.Voter}
-		if m.ID == raft.ServerID(s.cfg.Name) {
+		members[i] = Member{Name: nameOf(m.ID), Address: string(m.Address), Voter: m.Suffrage == raft.Voter}
+		if m.ID == n.id {
 			members[i].fill(s.Status())
 			continue
 		}
 		wg.Go(func() {
-			h, err := s.greet(ctx, string(m.Address))
-			if err == nil && h.Name != string(m.ID) {
-				err = fmt.Errorf("another node, %s, answers there", h.Name)
-			}
+			h, err := s.greet(ctx, n.peer(m))
 			if err != nil {
-				members[i].Role, members[i].Error = RoleUnreachable, err.Error()
+				members[i].Role, members[i].Error = RoleUnreachable, s.unreachable(ctx, m, err).Error()
 				return
 			}
 			members[i].fill(h.Status)
@@ -153,6 +169,18 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 	}
 	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
 	return members, nil
+}
+
+// unreachable says why a member does not answer: another node may be at its address.
+func (s *Store) unreachable(ctx context.Context, m raft.Server, err error) error {
+	h, other := s.greet(ctx, peernet.Peer{Address: string(m.Address)})
+	switch {
+	case other != nil || h.ID == m.ID:
+		return err
+	case h.name() == nameOf(m.ID):
+		return errors.New("a node of that name answers there, with another directory: it is not this member")
+	}
+	return fmt.Errorf("another node, %s, answers there", h.name())
 }
 
 func (m *Member) fill(st Status) {

@@ -34,10 +34,12 @@ type Store struct {
 
 	mu       sync.Mutex // never held while a disk is waited for
 	id       identity
-	reason   string     // why it has not been taken into a cluster yet
-	refusal  string     // why the leader does not take this node's address; the caretaker's own
-	err      error      // why the store has ended
-	saving   sync.Mutex // held while node.json is written
+	reason   string                   // why it has not been taken into a cluster yet
+	refusal  string                   // why the leader does not take this node's address; the caretaker's own
+	agreed   agreement                // to take a node in
+	forgot   map[raft.ServerID]string // of this leader's members, those whose logs lack what they had acknowledged, and what that is
+	err      error                    // why the store has ended
+	saving   sync.Mutex               // held while node.json is written
 	ended    chan struct{}
 	doing    string     // which of those that hold changing is under way
 	changing sync.Mutex // held by Join and Leave, which change what this node is, and by Compact, which works on its files
@@ -88,11 +90,11 @@ func (s *Store) open() (err error) {
 		// with what else may be wrong beside it.
 		ready := make(chan struct{})
 		defer close(ready)
-		s.mux, err = peernet.Listen(s.cfg.Network, s.cfg.Peer, s.log, func(nc net.Conn) {
+		s.mux, err = peernet.Listen(s.cfg.Network, s.cfg.Peer, s.log, func(nc net.Conn, to string) {
 			select {
 			case <-ready:
 				if s.node.Load() != nil {
-					s.servePeer(nc)
+					s.servePeer(nc, to)
 					return
 				}
 			case <-s.ended:
@@ -105,7 +107,7 @@ func (s *Store) open() (err error) {
 	}
 	s.id, err = loadIdentity(s.cfg.Dir, s.cfg.Name)
 	if err != nil {
-		return err
+		return s.cfg.advise(err)
 	}
 	switch s.id.Phase {
 	case phaseLeft:
@@ -113,8 +115,10 @@ func (s *Store) open() (err error) {
 	case phaseRemoved:
 		return departed(ErrRemoved, s.cfg.Dir)
 	}
-	if s.id.Discard {
-		if err := s.discard(); err != nil {
+	if s.id.Discard || s.id.fresh() {
+		// A leader may have taken a fresh node in without the node's knowing. Whatever the node does now, it does as another
+		// server.
+		if err := s.newLife(s.id.Join); err != nil {
 			return err
 		}
 	}
@@ -133,11 +137,13 @@ func departed(why error, dir string) error {
 
 // startNode opens a node on the files in the data directory, and starts what a new one needs to become a member.
 func (s *Store) startNode() error {
+	id := s.identity()
 	var layer *peernet.Layer
 	if s.mux != nil {
-		layer = s.mux.Layer(peernet.Self{Name: s.cfg.Name, Address: s.cfg.Advertise, Cluster: s.clusterName, Logged: s.loggedName})
+		layer = s.mux.Layer(peernet.Peer{ID: string(id.ID()), Address: s.cfg.Advertise})
 	}
-	n, err := openNode(s.cfg, s.identity(), layer, questions{s.peers.termOf, s.peers.readIndex}, func(err error) { s.end(s.cfg.advise(err)) })
+	ask := questions{term: s.peers.termOf, index: s.peers.readIndex, refused: s.refused, forgot: s.memberForgot}
+	n, err := openNode(s.cfg, id, layer, ask, func(err error) { s.end(s.cfg.advise(err)) })
 	if err != nil {
 		return s.cfg.advise(err)
 	}
@@ -145,19 +151,16 @@ func (s *Store) startNode() error {
 		s.wg.Go(func() { s.watchLeader(n) })
 	}
 	s.node.Store(n)
-	id := s.identity()
-	// Nobody else's Raft has any business with a node that stands alone: a leader that takes it for a member, of its
-	// name or at its address before, would overwrite its log.
-	if len(n.servers()) > 1 || id.Phase == phaseAdmitted {
-		n.openDoor()
-	}
 	if servers := n.servers(); len(servers) > 0 {
 		if s.mux == nil && len(servers) > 1 {
 			return &ConfigError{Setting: "Peer", Problem: fmt.Sprintf(
 				"this node is a member of a cluster, with %s: it needs an address, HOST:PORT, at which they reach it", memberNames(n))}
 		}
-		if n.alone() {
-			s.campaign(n) // there is no leader to wait for
+		switch {
+		case n.alone():
+			s.stand(s.ctx, n) // there is no leader to wait for
+		case n.onlyFounded():
+			s.wg.Go(func() { s.watchFounding(n) })
 		}
 		return nil
 	}
@@ -166,19 +169,19 @@ func (s *Store) startNode() error {
 		join = s.cfg.Join
 	}
 	switch {
+	case id.Founder != "" && len(s.cfg.Cluster) == 0:
+		// It was started differently before, and may be one of its cluster's voters then: not as this server, from now on.
+		return s.restart(n, func() error { return s.newLife(id.Join) })
 	case len(join) > 0:
 		s.wg.Go(func() { s.join(n, join) })
 	case len(s.cfg.Cluster) > 0:
 		s.wg.Go(func() { s.found(n) })
 	default:
-		err := s.bootstrap(n, raft.Configuration{Servers: []raft.Server{{
-			ID:      raft.ServerID(s.cfg.Name),
-			Address: s.address(),
-		}}})
+		err := s.bootstrap(n, raft.Configuration{Servers: []raft.Server{{ID: n.id, Address: s.address()}}})
 		if err != nil {
 			return err
 		}
-		s.campaign(n)
+		s.stand(s.ctx, n)
 	}
 	return nil
 }
@@ -201,10 +204,10 @@ func (s *Store) bootstrap(n *node, c raft.Configuration) error {
 	case <-s.ended: // Raft has no answer when its disk has failed
 		return s.Err()
 	}
-	if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+	if err != nil { // raft.ErrCantBootstrap too: nobody else knows this server's ID, and yet its log is not empty
 		return fmt.Errorf("start a new cluster: %w", err)
 	}
-	s.noteMember()
+	s.noteMember(n)
 	return nil
 }
 
@@ -277,8 +280,16 @@ func (s *Store) remember(change func(*identity)) error {
 	return nil
 }
 
-// discard removes the state and the log, and notes that it is done. An error is ErrDisk.
-func (s *Store) discard() error {
+// newLife empties the data directory and makes the node another server, with an ID of its own, which is to join through
+// these addresses, if there are any. No node may run on the directory. An error is ErrDisk.
+func (s *Store) newLife(join []string) error {
+	err := s.remember(func(id *identity) {
+		*id = newIdentity(id.Name)
+		id.Join, id.Discard = join, true
+	})
+	if err != nil {
+		return err
+	}
 	for _, name := range append(logNames(), stateFile, snapshotDir) {
 		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
 			return fmt.Errorf("%w: discard the node's state: %w", ErrDisk, err)

@@ -15,9 +15,11 @@ type timing struct {
 	change        time.Duration // changeTimeout, for whoever asks for a change
 	round         time.Duration // roundPatience
 	stagger       time.Duration // campaignStagger
+	look          time.Duration // lookPatience
 	commit        time.Duration // commitTimeout
 	transport     time.Duration // transportTimeout
 	trim          time.Duration // trimTick
+	promotion     time.Duration // promotionPatience
 	flush         time.Duration // of the state file; 0: what package state has
 }
 
@@ -34,8 +36,10 @@ func defaultTiming() timing {
 		change:        changeTimeout,
 		round:         roundPatience,
 		stagger:       campaignStagger,
+		look:          lookPatience,
 		commit:        commitTimeout,
 		transport:     transportTimeout,
 		trim:          trimTick,
+		promotion:     promotionPatience,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -43,19 +44,19 @@ func (s *Store) write(ctx context.Context, op entry.Op) error {
 		if n.leads() {
 			return n.write(ctx, &op)
 		}
-		address, ok := n.leaderAddress()
+		leader, ok := n.leader()
 		if !ok {
 			return errRetry
 		}
-		return s.forward(ctx, n, address, &op)
+		return s.forward(ctx, leader, &op)
 	})
 }
 
-// forward has the leader at an address carry out an operation.
-func (s *Store) forward(ctx context.Context, n *node, address string, op *entry.Op) error {
+// forward has the leader carry out an operation.
+func (s *Store) forward(ctx context.Context, leader peernet.Peer, op *entry.Op) error {
 	payload := getBuffer()
 	defer putBuffer(payload)
-	*payload = appendIdentity(n.appendCluster((*payload)[:0]), op.Identity)
+	*payload = appendIdentity((*payload)[:0], op.Identity)
 	kind := opRemove
 	if op.Kind == entry.Add {
 		kind = opAdd
@@ -63,7 +64,7 @@ func (s *Store) forward(ctx context.Context, n *node, address string, op *entry.
 	} else {
 		*payload = append(*payload, op.ID...)
 	}
-	_, err := s.peers.do(ctx, address, kind, *payload)
+	_, err := s.peers.do(ctx, leader, kind, *payload)
 	return err
 }
 

@@ -47,7 +47,7 @@ func New(t testing.TB) *Cluster {
 	return c
 }
 
-// Start makes n nodes n1, n2, … of one static cluster, starts them and waits for a leader.
+// Start makes n nodes n1, n2, … of one static cluster, starts them and waits until they all vote and have a leader.
 func Start(t testing.TB, n int, change ...func(*raftstore.Config)) *Cluster {
 	t.Helper()
 	c := New(t)
@@ -64,7 +64,14 @@ func Start(t testing.TB, n int, change ...func(*raftstore.Config)) *Cluster {
 		})
 		node.Start()
 	}
+	var names []string
+	for _, m := range members {
+		names = append(names, m.Name)
+	}
 	c.Leader()
+	for _, n := range c.Running() { // each by its own log
+		n.Voters(names...)
+	}
 	return c
 }
 

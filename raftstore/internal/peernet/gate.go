@@ -8,49 +8,64 @@ import (
 
 // gate keeps the answer to entries back until this node has them on disk itself.
 func (t *Transport) gate(req *raft.AppendEntriesRequest) error {
-	if t.Durable == nil || len(req.Entries) == 0 {
+	if t.hooks.Durable == nil || len(req.Entries) == 0 {
 		return nil
 	}
-	return t.Durable(req.Entries[len(req.Entries)-1].Index)
+	return t.hooks.Durable(req.Entries[len(req.Entries)-1].Index)
 }
 
 // AppendEntries sends entries, or a heartbeat, to another node and waits for its answer.
 func (t *Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if isHeartbeat(req) {
+		has := t.acked.of(id, req.Term)
 		err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp)
 		t.reach.heard(id, req.Term, err)
+		if err == nil && resp.Success && resp.LastLog < has && t.hooks.Forgot != nil {
+			t.hooks.Forgot(id, has, resp.LastLog)
+		}
 		return err
 	}
-	if over := t.reach.silence(id, req.Term); over != nil && t.Sends != nil {
+	if over := t.reach.silence(id, req.Term); over != nil && t.hooks.Sends != nil {
 		req.Entries = nil // Raft reads them anew when it sends again: nobody knows how long this takes
-		outlast(over, func() bool { return t.Sends(id, address, req.Term) })
+		outlast(over, func() bool { return t.hooks.Sends(id, address, req.Term) })
 		return errSilent
 	}
 	if err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp); err != nil {
 		return err
 	}
+	t.answered(id, req, resp)
 	return t.gate(req)
+}
+
+// answered takes note of what a node has acknowledged.
+func (t *Transport) answered(id raft.ServerID, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) {
+	if resp.Success {
+		t.acked.note(id, req.Term, acknowledged(req))
+	}
 }
 
 // AppendEntriesPipeline is for sending entries without waiting for each answer.
 func (t *Transport) AppendEntriesPipeline(id raft.ServerID, address raft.ServerAddress) (raft.AppendPipeline, error) {
 	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target(id, address))
-	if err != nil || t.Durable == nil {
-		return p, err
+	if err != nil {
+		return nil, err
 	}
-	return guard(p, t.gate), nil
+	return guard(p, func(f raft.AppendFuture) error {
+		t.answered(id, f.Request(), f.Response())
+		return t.gate(f.Request())
+	}), nil
 }
 
 // A pipeline is one whose answers pass a gate.
 type pipeline struct {
 	raft.AppendPipeline
-	gate    func(*raft.AppendEntriesRequest) error
+	gate    func(raft.AppendFuture) error
 	answers chan raft.AppendFuture
 	once    sync.Once
 	closed  chan struct{}
 }
 
-func guard(p raft.AppendPipeline, gate func(*raft.AppendEntriesRequest) error) *pipeline {
+func guard(p raft.AppendPipeline, gate func(raft.AppendFuture) error) *pipeline {
 	g := &pipeline{AppendPipeline: p, gate: gate, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
 	go g.pass()
 	return g
@@ -62,7 +77,7 @@ func (p *pipeline) pass() {
 	for {
 		select {
 		case f := <-p.AppendPipeline.Consumer():
-			if f.Error() == nil && p.gate(f.Request()) != nil {
+			if f.Error() == nil && p.gate(f) != nil {
 				_ = p.Close()
 				return
 			}

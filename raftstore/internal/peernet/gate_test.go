@@ -39,7 +39,8 @@ func (f full) Close() error {
 func TestDiskFailsBehindThePipeline(t *testing.T) {
 	f := full{make(chan raft.AppendFuture, 1), make(chan struct{})}
 	f.answers <- answered{&raft.AppendEntriesRequest{Entries: []*raft.Log{{Index: 5}}}}
-	p := guard(f, func(req *raft.AppendEntriesRequest) error {
+	p := guard(f, func(f raft.AppendFuture) error {
+		req := f.Request()
 		if len(req.Entries) != 1 || req.Entries[0].Index != 5 {
 			t.Errorf("asked for %v", req.Entries)
 		}

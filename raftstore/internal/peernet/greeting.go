@@ -5,52 +5,72 @@ import (
 	"io"
 )
 
-// A connection for Raft begins with a greeting: the kind, the name of the cluster that it comes from and that of the node
-// that it is meant for, each behind its length in one byte.
+// Every connection between nodes begins with a greeting: one byte for its kind, then strings, each behind its length in one
+// byte.
 //
-// Whoever is at an address that was another node's turns it away. A node of another cluster would take its log, and a member
-// of the same one would answer for another: its vote would be counted twice, the candidate's own too.
+//	kind      strings
+//	kindPeer  the ID of the node that is meant; empty: whichever node is there
+//	kindRaft  the sender's ID, the sender's HOST:PORT, the ID of the node that is meant
 //
-// The cluster's name is in its log. A node that has not applied that entry takes any, and says the name all the same when it
-// has the entry: it may have more of the log than those that have applied it, and have to lead them. One that has not got it
-// is turned away by those who have: the entry was committed, so they have more of the log and can lead it (Raft thesis,
-// section 3.6.1).
-type greeting struct{ cluster, node string }
+// A node that is not meant closes the connection. IDs are of one life of a disk, so that neither another member at that
+// address, nor a node of another cluster, nor one that was wiped and has the same name takes what was not for it, or
+// answers in its place.
+const (
+	kindRaft = 'R'
+	kindPeer = 'P'
+)
 
-// maxName is the longest name of a cluster or a node.
-const maxName = 64
+// maxID is the longest ID in a greeting; an address may have as many bytes as its length can say.
+const maxID = 80
 
 var errGreeting = errors.New("malformed greeting")
 
-// bytes are what a connection begins with.
+// A greeting is what a connection for Raft begins with.
+type greeting struct {
+	from Peer
+	to   string // the ID of the node that is meant
+}
+
 func (g greeting) bytes() ([]byte, error) {
+	if len(g.from.ID) > maxID || len(g.to) > maxID || len(g.from.Address) > 255 {
+		return nil, errGreeting
+	}
 	b := []byte{kindRaft}
-	for _, name := range []string{g.cluster, g.node} {
-		if len(name) > maxName {
-			return nil, errGreeting
-		}
-		b = append(append(b, byte(len(name))), name...)
+	for _, s := range []string{g.from.ID, g.from.Address, g.to} {
+		b = appendString(b, s)
 	}
 	return b, nil
 }
 
-// readGreeting reads what follows the kind.
+// readGreeting reads what follows kindRaft.
 func readGreeting(r io.Reader) (g greeting, err error) {
-	for _, name := range []*string{&g.cluster, &g.node} {
-		if *name, err = readName(r); err != nil {
-			return g, err
-		}
+	if g.from.ID, err = readString(r, maxID); err != nil {
+		return g, err
 	}
-	return g, nil
+	if g.from.Address, err = readString(r, 255); err != nil {
+		return g, err
+	}
+	g.to, err = readString(r, maxID)
+	return g, err
 }
 
-func readName(r io.Reader) (string, error) {
-	var b [1 + maxName]byte
+// peerGreeting is what a connection for requests begins with.
+func peerGreeting(to string) ([]byte, error) {
+	if len(to) > maxID {
+		return nil, errGreeting
+	}
+	return appendString([]byte{kindPeer}, to), nil
+}
+
+func appendString(b []byte, s string) []byte { return append(append(b, byte(len(s))), s...) }
+
+func readString(r io.Reader, most int) (string, error) {
+	var b [1 + 255]byte
 	if _, err := io.ReadFull(r, b[:1]); err != nil {
 		return "", err
 	}
 	n := int(b[0])
-	if n > maxName {
+	if n > most {
 		return "", errGreeting
 	}
 	_, err := io.ReadFull(r, b[1:1+n])

@@ -13,7 +13,7 @@ import (
 // A connection for requests does not wait for a network that has failed longer than that has to be.
 func TestRequestsAreNotStuck(t *testing.T) {
 	m := listen(t, refuseAll)
-	c, err := DialPeer(t.Context(), TCP{}, m.Addr().String())
+	c, err := DialPeer(t.Context(), TCP{}, Peer{Address: m.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}

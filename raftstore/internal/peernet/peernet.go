@@ -15,12 +15,8 @@ import (
 	"github.com/distcache/distcache/internal/rawconn"
 )
 
-// What a connection is for, told by its first byte.
-const (
-	kindRaft  = 'R'
-	kindPeer  = 'P'
-	kindLimit = 5 * time.Second // to say so, and as long for the first byte after it
-)
+// kindLimit is how long a connection may take to say what it is for, and as long for the first byte after the greeting.
+const kindLimit = 5 * time.Second
 
 // maxConns bounds the connections of the peer port. A cluster of a few nodes has a few from each.
 const maxConns = 1024
@@ -52,7 +48,7 @@ type Mux struct {
 	l       net.Listener
 	network Network
 	log     *ratelog.Logger
-	serve   func(net.Conn)
+	serve   func(nc net.Conn, to string)
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex
@@ -61,9 +57,9 @@ type Mux struct {
 	closed bool
 }
 
-// Listen opens the peer port and hands the connections that carry requests to serve, each in a goroutine of its own;
-// serve closes its connection.
-func Listen(network Network, address string, log *slog.Logger, serve func(net.Conn)) (*Mux, error) {
+// Listen opens the peer port and hands the connections that carry requests to serve, each in a goroutine of its own, with
+// the ID of the node that is meant, which may be empty; serve closes its connection.
+func Listen(network Network, address string, log *slog.Logger, serve func(nc net.Conn, to string)) (*Mux, error) {
 	l, err := network.Listen(address)
 	if err != nil {
 		return nil, err
@@ -152,15 +148,14 @@ func (m *Mux) greet(c net.Conn) {
 	if err == nil {
 		_, err = io.ReadFull(c, kind[:])
 	}
-	if err == nil {
-		err = c.SetReadDeadline(time.Now().Add(kindLimit))
-	}
 	tracked := &conn{Conn: c, mux: m}
 	switch {
 	case err != nil:
 		tracked.Close()
 	case kind[0] == kindPeer:
-		m.serve(tracked)
+		if !m.greetPeer(tracked) {
+			tracked.Close()
+		}
 	case kind[0] == kindRaft:
 		if !m.greetRaft(tracked) {
 			tracked.Close()
@@ -171,23 +166,47 @@ func (m *Mux) greet(c net.Conn) {
 	}
 }
 
-// greetRaft hands a connection to the Raft instance that is there, if it is meant for that.
-func (m *Mux) greetRaft(c *conn) bool {
-	g, err := readGreeting(c.Conn)
-	if err != nil {
+// greetPeer has a connection for requests served.
+func (m *Mux) greetPeer(c *conn) bool {
+	to, err := readString(c.Conn, maxID)
+	if err != nil || c.SetReadDeadline(time.Now().Add(kindLimit)) != nil {
 		return false
 	}
+	if layer := m.current(); layer != nil && to != "" && to != layer.self.ID {
+		m.turnedAway(c, "", to)
+		return false
+	}
+	m.serve(c, to)
+	return true
+}
+
+func (m *Mux) turnedAway(c *conn, from, to string) {
+	m.log.Warn("peer port: a connection for another node was turned away", "remote", c.RemoteAddr().String(), "from", from, "to", to)
+}
+
+// current is the Layer of the Raft instance that is there, nil when there is none.
+func (m *Mux) current() *Layer {
 	m.mu.Lock()
-	layer := m.layer
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	return m.layer
+}
+
+// greetRaft hands a connection to the Raft instance that is there, if it is meant.
+func (m *Mux) greetRaft(c *conn) bool {
+	g, err := readGreeting(c.Conn)
+	if err != nil || c.SetReadDeadline(time.Now().Add(kindLimit)) != nil {
+		return false
+	}
+	layer := m.current()
 	if layer == nil {
 		return false
 	}
-	if err := layer.welcomes(g); err != nil {
-		m.log.Warn("peer port: another node's Raft was turned away", "remote", c.RemoteAddr().String(), "error", err)
+	if g.to != layer.self.ID {
+		m.turnedAway(c, g.from.ID, g.to)
 		return false
 	}
-	return layer.deliver(c)
+	layer.Seen(g.from)
+	return layer.hand(c)
 }
 
 // lostAfter is how long a connection for requests outlives the last that the other machine has acknowledged. Callers wait
@@ -195,8 +214,12 @@ func (m *Mux) greetRaft(c *conn) bool {
 const lostAfter = 3 * time.Second
 
 // DialPeer connects to another node's peer port to send it requests.
-func DialPeer(ctx context.Context, network Network, address string) (net.Conn, error) {
-	c, err := dial(ctx, network, address, []byte{kindPeer})
+func DialPeer(ctx context.Context, network Network, to Peer) (net.Conn, error) {
+	begin, err := peerGreeting(to.ID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial(ctx, network, to.Address, begin)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package peernet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +23,7 @@ import (
 var discard = slog.New(slog.DiscardHandler)
 
 // listen opens a peer port on the loopback.
-func listen(t *testing.T, serve func(net.Conn)) *Mux {
+func listen(t *testing.T, serve func(net.Conn, string)) *Mux {
 	t.Helper()
 	m, err := Listen(TCP{}, "127.0.0.1:0", discard, serve)
 	if err != nil {
@@ -33,10 +33,10 @@ func listen(t *testing.T, serve func(net.Conn)) *Mux {
 	return m
 }
 
-func refuseAll(c net.Conn) { c.Close() }
+func refuseAll(c net.Conn, _ string) { c.Close() }
 
 // echo answers what it is sent until the peer closes.
-func echo(c net.Conn) {
+func echo(c net.Conn, _ string) {
 	defer c.Close()
 	_, _ = io.Copy(c, c)
 }
@@ -88,7 +88,7 @@ func TestPeerRequests(t *testing.T) {
 	m := listen(t, echo)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	c, err := DialPeer(ctx, TCP{}, m.Addr().String())
+	c, err := DialPeer(ctx, TCP{}, Peer{Address: m.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestDialFails(t *testing.T) {
 	m := listen(t, echo)
 	address := m.Addr().String()
 	m.Close()
-	if c, err := DialPeer(context.Background(), TCP{}, address); err == nil {
+	if c, err := DialPeer(context.Background(), TCP{}, Peer{Address: address}); err == nil {
 		c.Close()
 		t.Error("connected to a closed port")
 	}
@@ -163,7 +163,7 @@ func TestFirstBytesHaveADeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		silent, _ := network.Dial(t.Context(), "")
-		spoke, err := DialPeer(t.Context(), network, "")
+		spoke, err := DialPeer(t.Context(), network, Peer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestFirstBytesHaveADeadline(t *testing.T) {
 		if _, err := spoke.Read(make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
-		idle, err := DialPeer(t.Context(), network, "")
+		idle, err := DialPeer(t.Context(), network, Peer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func TestAcceptFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := DialPeer(t.Context(), network, "")
+		c, err := DialPeer(t.Context(), network, Peer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,18 +240,17 @@ func (f *flaky) Accept() (net.Conn, error) {
 	return f.Listener.Accept()
 }
 
-// Raft of other nodes is let in when the gate has been opened, and not before; the connection works both ways.
-func TestGate(t *testing.T) {
+// Raft of other nodes is let in when it means the server that is there, and not before that is; the connection works both
+// ways.
+func TestRaftConnection(t *testing.T) {
 	m := listen(t, refuseAll)
 	closed(t, dialTo(t, m, forUs...)) // no layer at all
-	l := m.Layer(self(nameless))
+	l := m.Layer(self)
 	if l.Addr().String() != "node:1" || l.Addr().Network() != "tcp" {
 		t.Errorf("address %v", l.Addr())
 	}
-	closed(t, dialTo(t, m, forUs...))
-	l.Open()
-	other := &Layer{mux: m, self: Self{"n2", "node:2", nameless, nameless}}
-	out, err := other.Dial(target("n1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
+	other := &Layer{mux: m, self: Peer{"n2/1", "node:2"}}
+	out, err := other.Dial(target("n1/1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,18 +264,23 @@ func TestGate(t *testing.T) {
 	if _, err := io.ReadFull(in, got); err != nil || string(got) != "ping" {
 		t.Errorf("%q, %v", got, err)
 	}
+	if at, ok := l.LastSeen("n2/1"); !ok || at != "node:2" {
+		t.Errorf("the other is at %q, %v", at, ok)
+	}
 	l.Close()
 	l.Close()
 	closed(t, out)
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept on a closed layer: %v", err)
 	}
+	if _, err := l.Dial(target("n2/1", raft.ServerAddress(m.Addr().String())), 20*time.Second); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("dial on a closed layer: %v", err)
+	}
 	closed(t, dialTo(t, m, forUs...))
-	// The next layer takes its place, with its own gate.
-	next := m.Layer(self(nameless))
+	// The next layer takes its place, for another server.
+	next := m.Layer(Peer{"n1/2", "node:1"})
 	closed(t, dialTo(t, m, forUs...))
-	next.Open()
-	dialTo(t, m, forUs...)
+	dialTo(t, m, forServer(t, "n1/2")...)
 	if _, err := next.Accept(); err != nil {
 		t.Error(err)
 	}
@@ -286,8 +290,7 @@ func TestGate(t *testing.T) {
 func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 	m := listen(t, refuseAll)
 	for range 50 {
-		l := m.Layer(self(nameless))
-		l.Open()
+		l := m.Layer(self)
 		var wg sync.WaitGroup
 		var dialed []net.Conn
 		for range 4 {
@@ -312,8 +315,7 @@ func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 // A layer does not remember the connections that were closed.
 func TestLayerForgets(t *testing.T) {
 	m := listen(t, refuseAll)
-	l := m.Layer(self(nameless))
-	l.Open()
+	l := m.Layer(self)
 	for range 100 {
 		dialTo(t, m, forUs...).Close()
 		c, err := l.Accept()
@@ -333,13 +335,12 @@ func TestLayerForgets(t *testing.T) {
 func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	var serving sync.WaitGroup
-	m := listen(t, func(c net.Conn) {
+	m := listen(t, func(c net.Conn, to string) {
 		serving.Add(1)
 		defer serving.Done()
-		echo(c)
+		echo(c, to)
 	})
-	l := m.Layer(self(nameless))
-	l.Open()
+	l := m.Layer(self)
 	conns := []net.Conn{
 		dialTo(t, m),            // has not said what it is for
 		dialTo(t, m, kindPeer),  // being served
@@ -375,7 +376,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first, err := DialPeer(t.Context(), network, "")
+		first, err := DialPeer(t.Context(), network, Peer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,71 +418,30 @@ func TestLogIsLimited(t *testing.T) {
 	}
 }
 
-func nameless() string { return "" }
+// self is the server of the tests.
+var self = Peer{"n1/1", "node:1"}
 
-func self(cluster func() string) Self { return Self{"n1", "node:1", cluster, nameless} }
+// forUs is the greeting of a node for the server of the tests.
+var forUs = []byte{kindRaft, 4, 'n', '2', '/', '1', 6, 'n', 'o', 'd', 'e', ':', '2', 4, 'n', '1', '/', '1'}
 
-// forUs is the greeting of a node that knows no cluster, for the one of the tests.
-var forUs = []byte{kindRaft, 0, 2, 'n', '1'}
-
-// A node of another cluster is turned away, and one that does not know its cluster by one that does.
-func TestAnotherCluster(t *testing.T) {
-	m := listen(t, refuseAll)
-	var ours atomic.Value
-	ours.Store("ours")
-	l := m.Layer(self(func() string { return ours.Load().(string) }))
-	l.Open()
-	from := func(cluster string) []byte {
-		b, err := greeting{cluster, "n1"}.bytes()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	taken := func(name string) {
-		t.Helper()
-		dialTo(t, m, from(name)...)
-		c, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.Close()
-	}
-	closed(t, dialTo(t, m, from("theirs")...))
-	closed(t, dialTo(t, m, from("")...))
-	closed(t, dialTo(t, m, kindRaft, maxName+1))
-	taken("ours")
-	ours.Store("")
-	taken("theirs")
-	taken("")
-
-	// One that has the name in its log and has not applied it says it.
-	ours.Store("ours")
-	logged := "ours"
-	other := &Layer{mux: m, self: Self{"n2", "node:2", nameless, func() string { return logged }}}
-	c, err := other.Dial(target("n1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
+// forServer is that for another one.
+func forServer(t *testing.T, id string) []byte {
+	t.Helper()
+	b, err := greeting{Peer{"n2/1", "node:2"}, id}.bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	if _, err := l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	logged = "theirs"
-	if c, err = other.Dial(target("n1", raft.ServerAddress(m.Addr().String())), 20*time.Second); err != nil {
-		t.Fatal(err)
-	}
-	closed(t, c)
+	return b
 }
 
-// Who is at another's address neither takes what is meant for that one, nor answers itself in its place.
-func TestAnotherNode(t *testing.T) {
-	m := listen(t, refuseAll)
+// Who is at another's address neither takes what is meant for that one, nor answers in its place; nor does a server take
+// what is meant for an earlier life of its disk.
+func TestAnotherServer(t *testing.T) {
+	m := listen(t, echo)
 	here := raft.ServerAddress(m.Addr().String())
-	l := m.Layer(Self{"n1", string(here), nameless, nameless})
-	l.Open()
-	others := &Layer{mux: m, self: Self{"n2", "node:2", nameless, nameless}}
-	for _, id := range []raft.ServerID{"n3", "", "n", "n11"} {
+	l := m.Layer(Peer{"n1/1", string(here)})
+	others := &Layer{mux: m, self: Peer{"n2/1", "node:2"}}
+	for _, id := range []raft.ServerID{"n3/1", "", "n1", "n1/0", "n1/11"} {
 		for _, from := range []*Layer{others, l} {
 			c, err := from.Dial(target(id, here), 20*time.Second)
 			if err != nil {
@@ -489,17 +449,98 @@ func TestAnotherNode(t *testing.T) {
 			}
 			closed(t, c)
 		}
-	}
-	closed(t, dialTo(t, m, kindRaft, 0, maxName+1))
-	if _, err := others.Dial(target(raft.ServerID(strings.Repeat("n", maxName+1)), here), 20*time.Second); err == nil {
-		t.Error("a name that is too long was sent")
-	}
-	for _, address := range []raft.ServerAddress{here, "where it was:1"} {
-		go l.Accept()
-		c, err := l.Dial(target("n1", address), 20*time.Second)
+		if id == "" {
+			continue
+		}
+		c, err := DialPeer(t.Context(), TCP{}, Peer{string(id), string(here)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Close()
+		closed(t, c)
 	}
+	closed(t, dialTo(t, m, kindRaft, maxID+1))
+	closed(t, dialTo(t, m, kindRaft, 0, 0, maxID+1))
+	closed(t, dialTo(t, m, kindPeer, maxID+1))
+	long := strings.Repeat("n", maxID+1)
+	if _, err := others.Dial(target(raft.ServerID(long), here), 20*time.Second); err == nil {
+		t.Error("an ID that is too long was sent")
+	}
+	if _, err := DialPeer(t.Context(), TCP{}, Peer{long, string(here)}); err == nil {
+		t.Error("an ID that is too long was sent")
+	}
+}
+
+// A node that says that it is elsewhere is looked for there first, and then where it is known to be.
+func TestSeen(t *testing.T) {
+	m := listen(t, refuseAll)
+	l := m.Layer(self)
+	others := &Layer{mux: m, self: Peer{"n2/1", "node:2"}}
+	here := raft.ServerAddress(m.Addr().String())
+	reached := func(address raft.ServerAddress) {
+		t.Helper()
+		c, err := others.Dial(target("n1/1", address), 20*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		in, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Close()
+	}
+	others.Seen(Peer{"n1/1", string(here)})
+	reached("127.0.0.1:1")
+	others.Seen(Peer{"n1/1", "127.0.0.1:1"})
+	reached(here)
+	for i := range 3 * maxSeen {
+		others.Seen(Peer{fmt.Sprint(i), "node:3"})
+	}
+	if n := len(others.seen); n > maxSeen {
+		t.Errorf("%d nodes are remembered", n)
+	}
+}
+
+// A log that has become shorter than was acknowledged is noticed, in the term of that leader.
+func TestAcked(t *testing.T) {
+	var a acked
+	a.note("n2/1", 3, 10)
+	a.note("n2/1", 3, 7)
+	a.note("n3/1", 3, 5)
+	a.note("n2/1", 2, 99) // late
+	for _, c := range []struct {
+		id   raft.ServerID
+		term uint64
+		want uint64
+	}{{"n2/1", 3, 10}, {"n3/1", 3, 5}, {"n4/1", 3, 0}, {"n2/1", 2, 0}, {"n2/1", 4, 0}} {
+		if got := a.of(c.id, c.term); got != c.want {
+			t.Errorf("%s in term %d: %d, want %d", c.id, c.term, got, c.want)
+		}
+	}
+	a.note("n3/1", 4, 1)
+	if got := a.of("n2/1", 3); got != 0 {
+		t.Errorf("of a term that is over: %d", got)
+	}
+	if got := acknowledged(&raft.AppendEntriesRequest{PrevLogEntry: 4}); got != 4 {
+		t.Errorf("without entries: %d", got)
+	}
+	if got := acknowledged(&raft.AppendEntriesRequest{PrevLogEntry: 4, Entries: []*raft.Log{{Index: 5}, {Index: 6}}}); got != 6 {
+		t.Errorf("with entries: %d", got)
+	}
+}
+
+func FuzzGreeting(f *testing.F) {
+	f.Add(forUs[1:])
+	f.Add([]byte{0, 0, 0})
+	f.Add([]byte{maxID + 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		g, err := readGreeting(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		sent, err := g.bytes()
+		if err != nil || !bytes.HasPrefix(b, sent[1:]) {
+			t.Errorf("%x is %v, which is sent as %x, %v", b, g, sent, err)
+		}
+	})
 }

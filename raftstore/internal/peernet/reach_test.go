@@ -79,8 +79,8 @@ func TestSilentNodeGetsNoEntries(t *testing.T) {
 	}
 	var sends atomic.Bool
 	asked := make(chan struct{}, 1)
-	tr := &Transport{
-		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: unreachable{l}, MaxPool: 1, Logger: hclog.NewNullLogger()}),
+	network := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: unreachable{l}, MaxPool: 1, Logger: hclog.NewNullLogger()})
+	tr := NewTransport("n1", network, Hooks{
 		Sends: func(id raft.ServerID, address raft.ServerAddress, term uint64) bool {
 			if id != "n2" || address != "there:1" || term != 7 {
 				t.Errorf("asked for %s at %s in term %d", id, address, term)
@@ -91,7 +91,7 @@ func TestSilentNodeGetsNoEntries(t *testing.T) {
 			}
 			return sends.Load()
 		},
-	}
+	})
 	defer tr.Close()
 	send := func(req *raft.AppendEntriesRequest) error {
 		return tr.AppendEntries("n2", "there:1", req, new(raft.AppendEntriesResponse))

@@ -108,6 +108,17 @@ func (s *Store) Newest() uint64 {
 	return s.newest.Meta.Index
 }
 
+// Unfinished gives the index and term of the last entry of a received snapshot of which it is not noted that it is
+// installed, false when there is none.
+func (s *Store) Unfinished() (index, term uint64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest == nil || !s.newest.Received {
+		return 0, 0, false
+	}
+	return s.newest.Meta.Index, s.newest.Meta.Term, true
+}
+
 // Pending is the file of a received snapshot that has not become the state file yet, empty when there is none.
 func (s *Store) Pending() string {
 	s.mu.Lock()
@@ -200,13 +211,14 @@ func (s *Store) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		return nil, nil, err
 	}
 	m.Size = fi.Size()
-	return &m, &Received{File: f, store: s}, nil
+	return &m, &Received{File: f, Index: m.Index, Term: m.Term, store: s}, nil
 }
 
 // Received are the bytes of a received snapshot, for the state machine to install: their file's name is where they are.
 type Received struct {
 	*os.File
-	store *Store
+	Index, Term uint64 // of the snapshot's last entry
+	store       *Store
 }
 
 // Installed notes that the file has become the state file.
