@@ -4,6 +4,7 @@
 GO       ?= go
 FUZZTIME ?= 10s
 SOAK     ?= 10m
+SIM      ?= 10m
 COUNT    ?= 3
 ROUNDS   ?= 5
 DURATION ?= 2s
@@ -32,7 +33,7 @@ MAN8    := $(wildcard docs/man/*.8)
 UNITS   := $(wildcard docs/systemd/*.service docs/systemd/*.socket)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers bench-short bench-scale bench-failover soak clean
+.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers bench-short bench-scale bench-failover soak sim sim-mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +102,12 @@ bench-failover: ## kill the leader of three nodes FAILOVERS (100) times, bolt an
 soak: ## kill, stop and freeze three nodes at random for SOAK (10m), then repeat every test COUNT (3) times
 	DISTCACHE_SOAK=$(SOAK) $(GO) test -race -v -count 1 -run '^TestSoak$$' -timeout 24h ./cmd/dc_server
 	$(GO) test -race -count $(COUNT) -timeout 2h ./...
+
+sim: ## whole clusters in one process with faults, for SIM (10m); SIM_SEED=n replays one; SIM_FAULTS=kill,cut or -hang: which
+	SIM=$(SIM) $(GO) test -v -count 1 -run '^TestSim$$' -timeout 24h ./raftstore
+
+sim-mutants: ## show that "make sim" finds each of the safety mechanisms that a build can be without
+	$(GO) test -tags mutants -v -count 1 -run '^TestSimMutants$$' -timeout 1h ./raftstore
 
 clean: ## remove bin/ and the Go test cache; data directories are left alone
 	rm -rf bin

@@ -22,7 +22,7 @@ const (
 // to one server of a name; every node notes that it has become a member, tells the leader a new address, and finds out when
 // it has been removed.
 func (s *Store) watchMembership() {
-	t := time.NewTicker(caretakerTick)
+	t := time.NewTicker(s.cfg.timing.caretaker)
 	defer t.Stop()
 	var care promotions
 	lastLeader := time.Now()
@@ -53,7 +53,7 @@ func (s *Store) watchMembership() {
 		if _, ok := n.leader(); ok || n.leads() {
 			lastLeader = time.Now()
 		}
-		if taken := s.identity().Phase == phaseMember || len(n.servers()) > 0; taken && (!in || time.Since(lastLeader) > doubtAfter) {
+		if taken := s.identity().Phase == phaseMember || len(n.servers()) > 0; taken && (!in || time.Since(lastLeader) > s.cfg.timing.doubt) {
 			s.checkRemoved()
 			lastLeader = time.Now()
 		}
@@ -139,7 +139,7 @@ func (s *Store) lacking(n *node, care *promotions) string {
 			continue
 		}
 		h, ok := s.greetMember(s.ctx, n, m)
-		if ok && h.Status.LastIndex < care.last || !ok && time.Since(care.when) < promotionPatience {
+		if ok && h.Status.LastIndex < care.last || !ok && time.Since(care.when) < s.cfg.timing.promotion {
 			return nameOf(m.ID)
 		}
 	}
@@ -189,7 +189,7 @@ func (s *Store) dropForgetful(n *node) {
 		if _, in := n.member(id); !in {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
+		ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 		_, err := s.leaderDoes(ctx, opDrop, memberRequest{ID: id})
 		cancel()
 		if err != nil && !errors.Is(err, errRetry) {
@@ -200,7 +200,7 @@ func (s *Store) dropForgetful(n *node) {
 
 // checkRemoved asks the cluster whether this node still belongs to it, and where. Only the leader's word counts.
 func (s *Store) checkRemoved() {
-	ctx, cancel := context.WithTimeout(s.ctx, 2*helloTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, 2*s.cfg.timing.hello)
 	defer cancel()
 	out, err := s.askMembers(ctx, opMember, memberRequest{ID: s.identity().ID()})
 	if err == nil && out.Member && out.Address != string(s.address()) {

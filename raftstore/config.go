@@ -90,6 +90,8 @@ type Config struct {
 
 	counters  *counters
 	wallClock func() time.Time // default: time.Now
+	timing    timing           // default: defaultTiming()
+	hooks     hooks
 }
 
 // A ConfigError is a setting that can't work.
@@ -121,6 +123,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.InFlight == 0 {
 		c.InFlight = 2
+	}
+	if c.timing == (timing{}) {
+		c.timing = defaultTiming()
+	}
+	if c.hooks.openLog == nil {
+		c.hooks.openLog = openLog
 	}
 	c.counters = newCounters()
 	if c.wallClock == nil {

@@ -83,7 +83,7 @@ func (f *follows) turn() <-chan struct{} {
 
 // refused tells whether the machine of a node refuses connections to it, so that its process is gone.
 func (s *Store) refused(p peernet.Peer) bool {
-	ctx, cancel := context.WithTimeout(s.ctx, lookPatience)
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.look)
 	defer cancel()
 	_, err := s.peers.get(ctx, p)
 	return errors.Is(err, syscall.ECONNREFUSED)
@@ -119,9 +119,9 @@ func (s *Store) watchLeader(n *node) {
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):
 			s.replaceLeader(ctx, n, leader)
-			wait(ctx, news, joinPause)
+			wait(ctx, news, s.cfg.timing.join)
 		case err != nil:
-			wait(ctx, news, joinPause)
+			wait(ctx, news, s.cfg.timing.join)
 		default:
 			select {
 			case <-conn.Done():
@@ -163,7 +163,7 @@ func (s *Store) replaceLeader(ctx context.Context, n *node, lost peernet.Peer) {
 		return
 	}
 	n.follows.lost(gone)
-	for pause := time.Duration(turn) * campaignStagger; ; pause = time.Duration(1+turn) * campaignStagger {
+	for pause := time.Duration(turn) * s.cfg.timing.stagger; ; pause = time.Duration(1+turn) * s.cfg.timing.stagger {
 		if pause > 0 {
 			wait(ctx, n.follows.turn(), pause)
 		}

@@ -91,7 +91,7 @@ func (s *Store) found(n *node) {
 			return
 		}
 		v, id := s.survey(s.ctx), s.identity()
-		late := time.Since(began) > foundPatience
+		late := time.Since(began) > s.cfg.timing.foundPatience
 		if v.exists() && (late || !v.founds(id.Founder)) {
 			s.log.Info("the cluster exists: joining it")
 			s.join(n, s.clusterAddresses())
@@ -101,7 +101,7 @@ func (s *Store) found(n *node) {
 		case id.Founder != "" && id.Founder != n.id:
 			if v.founds(id.Founder) {
 				heard = time.Now()
-			} else if time.Since(heard) > foundPatience && s.withdraw(n, nil) {
+			} else if time.Since(heard) > s.cfg.timing.foundPatience && s.withdraw(n, nil) {
 				return
 			}
 		case len(v.fresh)+1 == len(s.cfg.Cluster), late && len(v.fresh)+1 > len(s.cfg.Cluster)/2:
@@ -118,7 +118,7 @@ func (s *Store) found(n *node) {
 		case late:
 			s.setReason("waiting for a majority of the nodes in -cluster to be up")
 		}
-		t.Reset(foundPause)
+		t.Reset(s.cfg.timing.found)
 	}
 }
 
@@ -169,7 +169,7 @@ func (s *Store) promiseTo(founder raft.ServerID) error {
 
 // promised asks a new node to promise itself to a founder.
 func (s *Store) promised(ctx context.Context, l listed, founder raft.ServerID) bool {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	var out memberAnswer
 	req := memberRequest{ID: founder, Founding: s.cfg.founding()}
@@ -204,7 +204,7 @@ func (n *node) onlyFounded() bool { return n.raft.LastIndex() == 1 && len(n.serv
 // watchFounding has a founder whose cluster can't begin found another, or join the one that the others have founded without
 // it.
 func (s *Store) watchFounding(n *node) {
-	t := time.NewTicker(foundPatience)
+	t := time.NewTicker(s.cfg.timing.foundPatience)
 	defer t.Stop()
 	for {
 		select {

@@ -62,11 +62,11 @@ func (s *Store) join(n *node, addresses []string) {
 		if _, in := n.member(n.id); in {
 			return
 		}
-		next := joinPause
+		next := s.cfg.timing.join
 		if err := s.joinOnce(n, addresses); err != nil {
 			s.setReason(err.Error())
 		} else {
-			next = joinPatience
+			next = s.cfg.timing.joinPatience
 		}
 		t.Reset(next)
 	}
@@ -78,7 +78,7 @@ func (s *Store) joinOnce(n *node, addresses []string) error {
 		if a == s.cfg.Advertise {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
+		ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 		_, err := s.askThrough(ctx, peernet.Peer{Address: a}, opJoin, memberRequest{ID: n.id, Address: s.cfg.Advertise})
 		cancel()
 		if err != nil {
@@ -188,7 +188,7 @@ func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
 		return refuse("this node has just agreed to take %s in", agreed.with)
 	}
 	// A cluster that is electing a leader, or has just taken another node in, will answer in a moment.
-	ctx, cancel := context.WithTimeout(ctx, dryPatience)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.dry)
 	defer cancel()
 	for {
 		err := s.joinDry(ctx, addresses)
@@ -215,7 +215,7 @@ func (s *Store) joinDry(ctx context.Context, addresses []string) error {
 // settle waits until everything that was accepted before has been applied, so that no acknowledged session is overlooked.
 // A node that has just started leads nothing yet, not even itself.
 func (s *Store) settle(ctx context.Context, n *node) error {
-	ctx, cancel := context.WithTimeout(ctx, dryPatience)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.dry)
 	defer cancel()
 	for {
 		news := n.news()

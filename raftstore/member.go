@@ -164,7 +164,7 @@ func (s *Store) hello() hello {
 
 // greet asks a node, or whichever is at an address, who it is.
 func (s *Store) greet(ctx context.Context, to peernet.Peer) (h hello, err error) {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	err = s.peers.call(ctx, to, opHello, struct{}{}, &h)
 	if err == nil && (!validID(string(h.ID)) || to.ID != "" && to.ID != string(h.ID)) {
@@ -372,7 +372,7 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 
 // caughtUp waits a moment until a member has applied the log up to an index.
 func (s *Store) caughtUp(ctx context.Context, n *node, m raft.Server, index uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	t := time.NewTicker(retryPause)
 	defer t.Stop()

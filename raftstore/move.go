@@ -12,7 +12,7 @@ import (
 // tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which calls
 // it at the old one: then the other members know the leader. If no member knows one, there is none.
 func (s *Store) tellAddress() {
-	ctx, cancel := context.WithTimeout(s.ctx, changeTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 	defer cancel()
 	n := s.node.Load()
 	req := memberRequest{ID: n.id, Address: string(s.address())}
@@ -53,7 +53,7 @@ func (s *Store) showUp(ctx context.Context, req memberRequest) {
 			if at.Address == s.address() {
 				continue
 			}
-			ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+			ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 			var none memberAnswer
 			_ = s.peers.call(ctx, peernet.Peer{ID: string(m.ID), Address: string(at.Address)}, opMove, req, &none) // who does not lead only takes note
 			cancel()

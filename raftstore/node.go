@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,11 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	}
 	n.settled = &settledLog{LogCache: cached}
 	n.transport = n.newTransport(ask)
-	err = n.startRaft(memberFSM{fsm{n.state}, n.members, n.settled}, n.settled, snapshots)
+	var machine raft.BatchingFSM = memberFSM{fsm{n.state}, n.members, n.settled}
+	if cfg.hooks.machine != nil {
+		machine = cfg.hooks.machine(machine, n.state)
+	}
+	err = n.startRaft(machine, n.settled, snapshots)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
@@ -158,6 +163,9 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		return ok
 	})
 	n.raft.RegisterObserver(n.observer)
+	if cfg.hooks.started != nil {
+		cfg.hooks.started(n)
+	}
 	n.wg.Go(n.lead)
 	n.wg.Go(func() { n.watchClocks(ask.clock) })
 	n.wg.Go(n.observe)
@@ -171,12 +179,13 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 	go func() {
 		var err error
 		n.state, err = state.Open(filepath.Join(n.cfg.Dir, stateFile), state.Options{
-			Failed:  func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
-			Flushed: n.cfg.counters.flushed,
+			FlushInterval: n.cfg.timing.flush,
+			Failed:        func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
+			Flushed:       n.cfg.counters.flushed,
 		})
 		opened <- err
 	}()
-	files, err := openLog(n.cfg.Dir, n.cfg.RaftLog, n.cfg.Logger, snapshots.Newest)
+	files, err := n.cfg.hooks.openLog(n.cfg.Dir, n.cfg.RaftLog, n.cfg.Logger, snapshots.Newest)
 	switch stateErr := <-opened; {
 	case stateErr != nil && err == nil:
 		return errors.Join(stateErr, files.Close())
@@ -230,7 +239,7 @@ func (n *node) newTransport(ask questions) transport {
 	return peernet.NewTransport(n.id, raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  n.layer,
 		MaxPool: transportPool,
-		Timeout: transportTimeout,
+		Timeout: n.cfg.timing.transport,
 		Logger:  raftLogger(n.cfg.Logger),
 	}), peernet.Hooks{
 		Admit:   func(rpc raft.RPC) bool { return n.admits(rpc, ask.refused) },
@@ -255,7 +264,7 @@ func raftConfig(cfg Config, id raft.ServerID) *raft.Config {
 	c.HeartbeatTimeout = cfg.Heartbeat
 	c.ElectionTimeout = cfg.Heartbeat
 	c.LeaderLeaseTimeout = cfg.Lease
-	c.CommitTimeout = commitTimeout
+	c.CommitTimeout = cmp.Or(cfg.timing.commit, commitTimeout)
 	c.MaxAppendEntries = maxAppendEntries
 	c.NoSnapshotRestoreOnStart = true
 	c.ShutdownOnRemove = false    // the Store finds out, and says why

@@ -17,7 +17,7 @@ const (
 // trim takes a snapshot each time the log has grown by LogBytes, which costs a flush and a small file, and means that a
 // restart has no more than that to read of the log. With each the log is cut at its front, a piece at a time.
 func (n *node) trim(newest uint64) {
-	t := time.NewTicker(trimTick)
+	t := time.NewTicker(n.cfg.timing.trim)
 	defer t.Stop()
 	log := newTail(newest)
 	for {

@@ -1,0 +1,8 @@
+//go:build mutants
+
+package mutant
+
+var (
+	NoReadRound bool
+	NoResults   bool
+)
