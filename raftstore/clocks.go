@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// clockTick is how often a node asks the others what time it is, and how long their answers may take. Half of that is
-	// by how much an answer may be wrong.
+	// clockTick is how often a node asks the others what time it is, and how long their answers may take. An answer may be
+	// behind by that.
 	clockTick = time.Second
 	// clockSlack is how far the log's time may be behind the voters' clocks, or a node's clock differ from them, before
 	// something is done or said about it: more than an answer may be wrong.
@@ -109,7 +109,7 @@ func wrong(offsets []ClockOffset) string {
 func (n *node) watchClocks(ask func(context.Context, peernet.Peer) (clockAnswer, error)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	t := time.NewTicker(clockTick)
+	t := time.NewTicker(n.cfg.timing.clock)
 	defer t.Stop()
 	for {
 		n.askClocks(ctx, ask)
@@ -140,7 +140,7 @@ func (n *node) askClocks(ctx context.Context, ask func(context.Context, peernet.
 			continue
 		}
 		n.wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, clockTick)
+			ctx, cancel := context.WithTimeout(ctx, n.cfg.timing.clock)
 			defer cancel()
 			if a, err := ask(ctx, n.peer(s)); err == nil {
 				n.heardClock(s, a)
@@ -179,7 +179,7 @@ func (n *node) knowsTime(since time.Time) bool {
 	}
 	n.askClocksNow()
 	stamp, _ := n.state.Clock()
-	return stamp > 0 && time.Since(since) > clockPatience
+	return stamp > 0 && time.Since(since) > n.cfg.timing.clockPatience
 }
 
 // clockOffsets are the clocks of the members, by name; nil while too few of the voters' are known.

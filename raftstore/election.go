@@ -211,7 +211,7 @@ func (n *node) preVotes(ctx context.Context) bool {
 			answers <- m.ID
 		}()
 	}
-	late := time.NewTimer(preVotePatience)
+	late := time.NewTimer(n.cfg.timing.preVote)
 	defer late.Stop()
 	granted := []raft.ServerID{n.id}
 	for !majority(servers, granted...) {

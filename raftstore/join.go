@@ -184,7 +184,7 @@ func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
 	s.mu.Lock()
 	agreed := s.agreed
 	s.mu.Unlock()
-	if agreed.with != "" && time.Since(agreed.when) < agreementLife {
+	if agreed.with != "" && time.Since(agreed.when) < s.cfg.timing.agreement {
 		return refuse("this node has just agreed to take %s in", agreed.with)
 	}
 	// A cluster that is electing a leader, or has just taken another node in, will answer in a moment.

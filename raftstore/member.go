@@ -185,8 +185,11 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 	if !validID(string(req.ID)) {
 		return refuse("%q is not a node's ID", req.ID)
 	}
-	if _, in := n.member(req.ID); in {
-		return nil
+	if m, in := n.member(req.ID); in {
+		if string(m.Address) == req.Address || req.Dry {
+			return nil
+		}
+		return s.move(ctx, n, req) // it asks again, from another address
 	}
 	name := req.name()
 	for _, m := range n.servers() {

@@ -68,6 +68,13 @@ func (s *Store) sawMember(n *node, req memberRequest) {
 	}
 }
 
+// unreached takes note that a node can't be reached at an address, where it may have been seen.
+func (s *Store) unreached(p peernet.Peer) {
+	if n := s.node.Load(); n != nil && n.layer != nil {
+		n.layer.Unseen(p)
+	}
+}
+
 // answersAt refuses an address at which a server can't be reached.
 func (s *Store) answersAt(ctx context.Context, n *node, id raft.ServerID, address string) error {
 	if err := checkAddress(address); err != nil {

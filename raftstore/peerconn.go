@@ -26,7 +26,8 @@ var (
 // peers keeps one connection to each node that this one asks things.
 type peers struct {
 	network Network
-	ctx     context.Context // ends with close
+	failed  func(peernet.Peer) // nil, or told of each node that could not be reached; must not block
+	ctx     context.Context    // ends with close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 
@@ -158,6 +159,9 @@ func (p *peers) connect(to peernet.Peer, c *peerConn, a *attempt, lost *client.C
 	ctx, cancel := context.WithTimeout(p.ctx, peerDialTimeout)
 	nc, err := peernet.DialPeer(ctx, p.network, to)
 	cancel()
+	if err != nil && p.failed != nil {
+		p.failed(to)
+	}
 	c.opened(a, nc, err)
 	if lost != nil {
 		lost.Close()

@@ -177,13 +177,13 @@ func (p *peers) readIndex(ctx context.Context, leader peernet.Peer, question []b
 	return readIndex{binary.BigEndian.Uint64(body), binary.BigEndian.Uint64(body[8:])}, nil
 }
 
-// clock asks a node what time it is. The answer is taken for that of the middle of the round trip.
+// clock asks a node what time it is. The answer is taken for that of the moment at which it arrives: its clock says no less
+// by then, so that a slow answer takes no session's time away.
 func (p *peers) clock(ctx context.Context, to peernet.Peer) (clockAnswer, error) {
-	conn, err := p.get(ctx, to) // opening one is no part of the round trip
+	conn, err := p.get(ctx, to)
 	if err != nil {
 		return clockAnswer{}, err
 	}
-	asked := time.Now()
 	answer, err := conn.Do(ctx, opClock, nil)
 	if err != nil {
 		return clockAnswer{}, err
@@ -191,7 +191,7 @@ func (p *peers) clock(ctx context.Context, to peernet.Peer) (clockAnswer, error)
 	if len(answer) == 0 || answer[0] != byte(wire.OK) {
 		return clockAnswer{}, wire.ErrCorrupt
 	}
-	a, ok := parseClocks(answer[1:], asked.Add(time.Since(asked)/2))
+	a, ok := parseClocks(answer[1:], time.Now())
 	if !ok {
 		return clockAnswer{}, wire.ErrCorrupt
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/mutant"
 )
 
 // A server ID is NAME/INCARNATION, such as n1/3f9c0a51. It stands for one life of a disk: a node that starts with an empty
@@ -34,6 +36,8 @@ const incarnationSize = 4
 
 func newIncarnation() string {
 	var b [incarnationSize]byte
-	rand.Read(b[:])
+	if !mutant.OneLife {
+		rand.Read(b[:])
+	}
 	return hex.EncodeToString(b[:])
 }

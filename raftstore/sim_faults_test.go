@@ -36,6 +36,7 @@ var simFaults = map[string]fault{
 	"move":     (*sim).moveOne,
 	"ghost":    (*sim).ghost,
 	"swap":     (*sim).swap,
+	"clock":    (*sim).clock,
 	"mutual":   (*sim).mutual,
 }
 
@@ -72,6 +73,10 @@ func (s *sim) plan(kinds []string) {
 		s.planLone()
 	} else {
 		s.planCluster()
+	}
+	if slices.Contains(chosen, "restore") {
+		// A leader finds it out that knows how far the log of the node reached. There is no promise for any other.
+		chosen = []string{"restore"}
 	}
 	slices.Sort(chosen)
 	s.kinds = strings.Join(slices.Compact(slices.Clone(chosen)), " ")
@@ -142,6 +147,26 @@ func (s *sim) pick() *simNode {
 		return nil
 	}
 	return up[s.rng.IntN(len(up))]
+}
+
+// clock has the wall clock of one machine jump, by up to a day. It is the same one all the time: what another's clock said
+// some seconds ago still counts.
+func (s *sim) clock() {
+	n := s.pick()
+	for _, m := range s.nodes {
+		if m.skew.Load() != 0 {
+			n = m
+		}
+	}
+	if n == nil {
+		return
+	}
+	by := time.Duration(s.rng.Int64N(int64(24 * time.Hour)))
+	if s.rng.IntN(2) == 0 {
+		by = -by
+	}
+	s.say("the clock of %s is off by %s", n.name, by)
+	n.skew.Store(int64(by))
 }
 
 func (s *sim) killOne(power bool) {

@@ -92,10 +92,10 @@ func (s *sim) wipeOne() {
 	s.later(s.some()/4, func() { s.say("start %s", n.name); n.restart() })
 }
 
-// restoreOne puts back an older copy of a node's files.
+// restoreOne puts back an older copy of a follower's files.
 func (s *sim) restoreOne() {
 	n := s.pick()
-	if n == nil || n.gone.Load() {
+	if n == nil || n.gone.Load() || n == s.leader() {
 		return
 	}
 	s.say("copy the files of %s", n.name)
@@ -103,7 +103,7 @@ func (s *sim) restoreOne() {
 	n.backUp()
 	n.restart()
 	s.later(s.some(), func() {
-		if n.running() == nil || n.gone.Load() || !s.whole() {
+		if n.running() == nil || n.gone.Load() || !s.whole() || n == s.leader() {
 			return
 		}
 		s.say("restore %s from its copy", n.name)

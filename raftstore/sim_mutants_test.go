@@ -26,6 +26,9 @@ func TestSimMutants(t *testing.T) {
 	}{
 		{"no read round", &mutant.NoReadRound},
 		{"no deduplication", &mutant.NoResults},
+		{"votes by address", &mutant.VoteForPlaces},
+		{"one server ID for all lives of a name", &mutant.OneLife},
+		{"expiry by stamps only", &mutant.StampsOnly},
 	} {
 		*m.on = true
 		seed, fail, schedules, took := findOne(t, kinds)

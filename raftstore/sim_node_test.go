@@ -38,6 +38,10 @@ func simTiming() timing {
 		commit:        5 * time.Millisecond,
 		transport:     400 * time.Millisecond,
 		promotion:     500 * time.Millisecond,
+		agreement:     300 * time.Millisecond,
+		preVote:       50 * time.Millisecond,
+		clock:         100 * time.Millisecond,
+		clockPatience: 200 * time.Millisecond,
 		trim:          50 * time.Millisecond,
 		flush:         60 * time.Millisecond,
 	}
@@ -56,10 +60,11 @@ type simNode struct {
 	mu  sync.Mutex
 	run *process // nil: it is down
 
-	gone   atomic.Bool // it is not a member, or not any more, and not expected to answer
-	unused bool        // it never was
-	moved  bool        // Cluster is no use to it: it has another address, or joins
-	risky  bool        // its files are older than what it has promised: it may be refused
+	gone   atomic.Bool  // it is not a member, or not any more, and not expected to answer
+	unused bool         // it never was
+	skew   atomic.Int64 // of its wall clock
+	moved  bool         // Cluster is no use to it: it has another address, or joins
+	risky  bool         // its files are older than what it has promised: it may be refused
 }
 
 // A process is one run of a node.
@@ -101,6 +106,7 @@ func (n *simNode) start() error {
 		BatchBytes:  1 << 10,
 		LogBytes:    n.s.logBytes,
 		timing:      simTiming(),
+		wallClock:   func() time.Time { return time.Now().Add(time.Duration(n.skew.Load())) },
 	}
 	switch {
 	case n.cluster != nil && !n.moved:

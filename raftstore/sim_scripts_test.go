@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/raft"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
 // until waits for something, and holds up all that is planned meanwhile.
@@ -41,18 +41,10 @@ func (n *simNode) hasten() {
 		return
 	}
 	r := p.node.Load()
-	id, address := raft.ServerID(""), p.address()
-	for _, m := range r.servers() {
-		if p.isMe(m) {
-			id = m.ID
-		}
+	if t, ok := r.transport.(*peernet.Transport); ok && r.voter(r.id) {
+		t.HandedOver(r.raft.CurrentTerm() + 1)
+		_ = t.Campaign()
 	}
-	if id == "" {
-		return
-	}
-	req := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id),
-		Addr: r.transport.EncodePeer(id, address)}}
-	_ = r.transport.TimeoutNow(id, address, req, &raft.TimeoutNowResponse{})
 }
 
 // hastenOne is a transfer of leadership that the leader has begun, whatever has become of it.

@@ -75,6 +75,7 @@ func Open(cfg Config) (*Store, error) {
 		badPeers: ratelog.New(cfg.Logger),
 		ended:    make(chan struct{}),
 	}
+	s.peers.failed = s.unreached
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
 		s.Close()

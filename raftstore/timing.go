@@ -20,6 +20,10 @@ type timing struct {
 	transport     time.Duration // transportTimeout
 	trim          time.Duration // trimTick
 	promotion     time.Duration // promotionPatience
+	agreement     time.Duration // agreementLife
+	preVote       time.Duration // preVotePatience
+	clock         time.Duration // clockTick
+	clockPatience time.Duration // clockPatience
 	flush         time.Duration // of the state file; 0: what package state has
 }
 
@@ -41,5 +45,9 @@ func defaultTiming() timing {
 		transport:     transportTimeout,
 		trim:          trimTick,
 		promotion:     promotionPatience,
+		agreement:     agreementLife,
+		preVote:       preVotePatience,
+		clock:         clockTick,
+		clockPatience: clockPatience,
 	}
 }

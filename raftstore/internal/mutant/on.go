@@ -3,6 +3,9 @@
 package mutant
 
 var (
-	NoReadRound bool
-	NoResults   bool
+	NoReadRound   bool
+	NoResults     bool
+	VoteForPlaces bool
+	OneLife       bool
+	StampsOnly    bool
 )

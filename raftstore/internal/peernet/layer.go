@@ -121,6 +121,7 @@ func (l *Layer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, er
 		if c, err := dial(ctx, l.mux.network, other, begin); err == nil {
 			return c, nil
 		}
+		l.Unseen(Peer{peer.ID, other})
 	}
 	return dial(ctx, l.mux.network, peer.Address, begin)
 }
@@ -145,6 +146,15 @@ func (l *Layer) Seen(p Peer) {
 		l.seen = make(map[string]sighting)
 	}
 	l.seen[p.ID] = sighting{p.Address, time.Now()}
+}
+
+// Unseen notes that a node can't be reached where it was seen.
+func (l *Layer) Unseen(p Peer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen[p.ID].address == p.Address {
+		delete(l.seen, p.ID)
+	}
 }
 
 // LastSeen is where a node was seen of late.

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/mutant"
 )
 
 // A Transport is Raft's network transport, changed in these points:
@@ -88,10 +90,20 @@ func (t *Transport) Close() error {
 func (t *Transport) Consumer() <-chan raft.RPC { return t.inbox }
 
 // LocalAddr is this server's ID.
-func (t *Transport) LocalAddr() raft.ServerAddress { return raft.ServerAddress(t.id) }
+func (t *Transport) LocalAddr() raft.ServerAddress {
+	if mutant.VoteForPlaces {
+		return t.NetworkTransport.LocalAddr()
+	}
+	return raft.ServerAddress(t.id)
+}
 
 // EncodePeer is a server's ID.
-func (t *Transport) EncodePeer(id raft.ServerID, _ raft.ServerAddress) []byte { return []byte(id) }
+func (t *Transport) EncodePeer(id raft.ServerID, address raft.ServerAddress) []byte {
+	if mutant.VoteForPlaces {
+		return []byte(address)
+	}
+	return []byte(id)
+}
 
 // DecodePeer is the ID that EncodePeer gave.
 func (t *Transport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }

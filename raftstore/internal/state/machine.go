@@ -305,7 +305,7 @@ func (m *Machine) over(r ref) bool { return m.c.index.at(r).expiry <= m.c.stamp 
 
 // live gives the session with that id, or 0 when there is none that expires after now.
 func (m *Machine) live(id []byte, now uint64) ref {
-	if r := m.c.index.find(id); r != 0 && !m.over(r) && m.c.index.at(r).expiry > now {
+	if r := m.c.index.find(id); r != 0 && !m.over(r) && (m.c.index.at(r).expiry > now || mutant.StampsOnly) {
 		return r
 	}
 	return 0
