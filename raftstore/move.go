@@ -3,6 +3,7 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/hashicorp/raft"
 
@@ -40,25 +41,35 @@ func (s *Store) tellAddress() {
 	}
 }
 
-// showUp tells all members where this node is, so that they can elect a leader. They may be anywhere that any of them was:
-// each is looked for at all their addresses, and whoever else is there does not answer.
+// showUp looks for the other members, and tells those that it finds where this node is, so that they can elect a leader.
+// They may be anywhere that any of them was, or where the settings have them.
 func (s *Store) showUp(ctx context.Context, req memberRequest) {
 	n := s.node.Load()
-	servers := n.servers()
-	for _, m := range servers {
-		if m.ID == n.id {
+	for _, place := range s.places(n) {
+		h, err := s.greet(ctx, peernet.Peer{Address: place})
+		if _, in := n.member(h.ID); err != nil || !in || h.ID == n.id {
 			continue
 		}
-		for _, at := range servers {
-			if at.Address == s.address() {
-				continue
-			}
-			ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
-			var none memberAnswer
-			_ = s.peers.call(ctx, peernet.Peer{ID: string(m.ID), Address: string(at.Address)}, opMove, req, &none) // who does not lead only takes note
-			cancel()
+		there := peernet.Peer{ID: string(h.ID), Address: place}
+		n.layer.Seen(there)
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
+		var none memberAnswer
+		_ = s.peers.call(ctx, there, opMove, req, &none) // who does not lead only takes note
+		cancel()
+	}
+}
+
+// places are the addresses at which members may be, but for this node's own.
+func (s *Store) places(n *node) (list []string) {
+	for _, m := range n.servers() {
+		if m.Address != nowhere(m.ID) {
+			list = append(list, string(m.Address))
 		}
 	}
+	list = append(append(list, s.cfg.Join...), s.clusterAddresses()...)
+	list = slices.DeleteFunc(list, func(a string) bool { return a == string(s.address()) || checkAddress(a) != nil })
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // sawMember takes note of where another member says that it is.
