@@ -78,6 +78,9 @@ func (s *sim) plan(kinds []string) {
 		// A leader finds it out that knows how far the log of the node reached. There is no promise for any other.
 		chosen = []string{"restore"}
 	}
+	if slices.Contains(chosen, "clock") {
+		chosen = slices.DeleteFunc(chosen, func(k string) bool { return !slices.Contains(withClock, k) })
+	}
 	slices.Sort(chosen)
 	s.kinds = strings.Join(slices.Compact(slices.Clone(chosen)), " ")
 	s.say("%d nodes, faults of %s", len(s.nodes), s.kinds)
@@ -96,6 +99,10 @@ func (s *sim) plan(kinds []string) {
 
 // withMutual are the kinds of faults that go with nodes which join each other.
 var withMutual = []string{"mutual", "kill", "power", "cut", "oneway", "delay", "drop", "hang"}
+
+// withClock are the kinds of faults that go with a clock that is wrong. While all nodes are down nobody counts the time that
+// passes, and when two of three are up again, one of which is hours behind, nobody can.
+var withClock = []string{"clock", "cut", "oneway", "refuse", "delay", "drop", "transfer", "hasten", "lease", "hang", "suspend", "join"}
 
 // planCluster makes three or five nodes of a cluster, and two machines that may join it.
 func (s *sim) planCluster() {
