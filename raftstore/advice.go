@@ -11,9 +11,6 @@ import (
 
 // advise says what to do about files that are damaged, or of another version, after what is wrong with them.
 func (c Config) advise(err error) error {
-	if errors.Is(err, ErrFormat) {
-		return fmt.Errorf("%w; %s", err, c.startOver())
-	}
 	var d *damage
 	if errors.As(err, &d) || errors.Is(err, boltfile.ErrDamaged) || errors.Is(err, walfile.ErrDamaged) || errors.Is(err, state.ErrForeign) {
 		return fmt.Errorf("%w; %s", err, c.startOver())

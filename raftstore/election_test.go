@@ -89,3 +89,58 @@ func TestNoVoteWhileThereIsALeader(t *testing.T) {
 		t.Errorf("the term is %d, want %d", term, historyTerm)
 	}
 }
+
+// A vote is for a server, not for the address at which it was: another one that is there asks in vain for a vote of the same
+// term, whatever its log. The same server is given it again.
+func TestVotesAreKeptByID(t *testing.T) {
+	for _, kind := range []LogKind{LogBolt, LogWAL} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			h := &history{stamp: 1000}
+			h.members("n1", "n2", "n3")
+			h.command(adding(1, 1, "one"))
+			f := newFollower(t, h, kind)
+			f.append(1, h.last())
+			f.restart() // it knows of no leader then
+			if _, vote := f.candidate("n1", h.last()); !vote {
+				t.Fatal("n1 gets no vote")
+			}
+			f.leader = f.sender("n2")
+			if _, vote := f.candidate("n2", h.last()+5); vote {
+				t.Error("n2 gets a vote in the term in which n1 has it")
+			}
+			f.restart()
+			if _, vote := f.candidate("n2", h.last()+5); vote {
+				t.Error("n2 gets it when the voter was started again")
+			}
+			if got, err := f.files.Get([]byte("LastVoteCand")); err != nil || string(got) != string(server("n1")) {
+				t.Errorf("the vote is kept as %q, %v", got, err)
+			}
+			f.leader = f.sender("n1")
+			if _, vote := f.candidate("n1", h.last()); !vote {
+				t.Error("n1 does not get it again")
+			}
+		})
+	}
+}
+
+// Only the leader has this node take over.
+func TestWhoHandsOver(t *testing.T) {
+	h := &history{stamp: 1000}
+	h.members("n1", "n2", "n3")
+	f := newFollower(t, h, LogBolt)
+	f.append(1, h.last())
+	other := f.sender("n2")
+	header := f.header()
+	header.ID = []byte(server("n2"))
+	err := other.TimeoutNow(server("n3"), f.address(), &raft.TimeoutNowRequest{RPCHeader: header}, new(raft.TimeoutNowResponse))
+	if err == nil || f.raft.State() != raft.Follower {
+		t.Errorf("asked by another follower: %v, it is a %v", err, f.raft.State())
+	}
+	err = f.leader.TimeoutNow(server("n3"), f.address(), &raft.TimeoutNowRequest{RPCHeader: f.header()}, new(raft.TimeoutNowResponse))
+	if err != nil || f.raft.State() == raft.Follower {
+		t.Errorf("asked by the leader: %v, it is a %v", err, f.raft.State())
+	}
+	f.leader.Close() // which does not answer when it is asked for a vote
+	other.Close()
+}

@@ -7,11 +7,9 @@ import "errors"
 var (
 	// ErrInUse is returned by Open when another process has the data directory.
 	ErrInUse = errors.New("data directory is in use by another process")
-	// ErrForeign is returned by Open for a directory that does not fit: another node's, or files that don't belong
-	// together.
+	// ErrForeign is returned by Open for a directory that does not fit: another node's, of an earlier version, or files that
+	// don't belong together.
 	ErrForeign = errors.New("data directory does not fit")
-	// ErrFormat is returned by Open for a directory that an earlier version wrote and this one can't read.
-	ErrFormat = errors.New("data directory is of an earlier version")
 	// ErrLeft is what Err returns after Leave, and Open for a directory whose node has left.
 	ErrLeft = errors.New("this node has left its cluster")
 	// ErrRemoved is what Err returns when the cluster has removed this node, and Open for its directory from then on.

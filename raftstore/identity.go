@@ -104,7 +104,8 @@ func loadIdentity(dir, name string) (identity, error) {
 	err = json.Unmarshal(b, &id)
 	switch {
 	case err == nil && id.Format == 1:
-		return identity{}, fmt.Errorf("%w: %s is of an earlier version", ErrFormat, path)
+		return identity{}, fmt.Errorf("%w: %s is of an earlier version, whose nodes do not work together with this one: "+
+			"stop all nodes of the cluster, empty their directories, and start them, without the sessions that were there", ErrForeign, path)
 	case err != nil || id.Format != identityFormat || !validID(string(id.ID())) || !id.Phase.known():
 		return identity{}, fmt.Errorf("%w: %s is not readable as a node's identity", ErrForeign, path)
 	}

@@ -64,7 +64,7 @@ func (s *sim) fail(what, format string, args ...any) {
 			return
 		}
 	}
-	if line, _, more := strings.Cut(text, "\n"); more && !s.verbose {
+	if line, _, more := strings.Cut(text, "\n"); more && !s.verbose && os.Getenv("SIM_STORY") == "" {
 		text = line + " (replay the seed for the story)"
 	}
 	s.fails = append(s.fails, what+": "+text)

@@ -7,6 +7,7 @@ package raftstore
 //	SIM_SEED=7 make sim              one schedule, with what happens to the nodes and what they log
 //	SIM_FAULTS=kill,cut make sim     only these kinds of faults; with a - before it, all but that one
 //	SIM_PARALLEL=8, SIM_COUNT=100    how many run at the same time; how many in all
+//	SIM_STORY=1                      with each that fails, all calls on the id that broke a rule, or what the nodes say
 //
 // "go test" runs a hundred, without the kinds in simKnown. "make sim-mutants" shows that a missing safety mechanism is found.
 //

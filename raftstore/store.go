@@ -107,7 +107,7 @@ func (s *Store) open() (err error) {
 	}
 	s.id, err = loadIdentity(s.cfg.Dir, s.cfg.Name)
 	if err != nil {
-		return s.cfg.advise(err)
+		return err
 	}
 	switch s.id.Phase {
 	case phaseLeft:
