@@ -35,6 +35,9 @@ func status(ctx context.Context, c *call) error {
 	tw := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(tw, name+"\t"+format+"\n", args...) }
 	line("node", "%s", clean(s.Node))
+	if s.ID != "" {
+		line("id", "%s", clean(s.ID))
+	}
 	line("state", "%s", state(s))
 	if s.Reason != "" {
 		line("reason", "%s", clean(s.Reason))

@@ -9,7 +9,7 @@ import (
 )
 
 var aFollower = raftstore.Status{
-	Node: "n2", Address: "10.0.0.2:7001", Role: raftstore.RoleFollower, Voter: true,
+	Node: "n2", ID: "n2/3f9c0a51", Address: "10.0.0.2:7001", Role: raftstore.RoleFollower, Voter: true,
 	Leader: "n1", LeaderAt: "10.0.0.1:7001", Term: 7,
 	LastIndex: 120345, Commit: 120345, Applied: 120344, Flushed: 120100,
 	Sessions: 34567, Limit: 1000000, StateSize: 45 << 20, LogSize: 1234567, LogKind: "wal", Reads: "linearizable",
