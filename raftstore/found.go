@@ -59,10 +59,10 @@ func (s *Store) survey(ctx context.Context) (v survey) {
 		h, err := s.greet(ctx, peernet.Peer{Address: c.Address})
 		switch {
 		case err != nil:
+		case h.Phase != phaseNew && s.lists(h.name()): // members may have moved, to each other's addresses too
+			v.heard = append(v.heard, listed{Node{h.name(), c.Address}, h})
 		case h.name() != c.Name:
 			v.problems = append(v.problems, "the node at "+c.Address+" is called "+h.name()+", not "+c.Name+" as in -cluster")
-		case h.Phase != phaseNew:
-			v.heard = append(v.heard, listed{c, h})
 		case h.Founding != s.cfg.founding():
 			v.problems = append(v.problems, "the node "+c.Name+" at "+c.Address+" was started with another -cluster, which must be the same on all")
 		default:
@@ -71,6 +71,11 @@ func (s *Store) survey(ctx context.Context) (v survey) {
 		}
 	}
 	return v
+}
+
+// lists tells whether a node of that name is on the -cluster list.
+func (s *Store) lists(name string) bool {
+	return slices.ContainsFunc(s.cfg.Cluster, func(c Node) bool { return c.Name == name })
 }
 
 // found has a new node found its cluster with others, or join it if it was founded before.

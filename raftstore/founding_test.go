@@ -197,3 +197,28 @@ func TestJoinedWhileJoining(t *testing.T) {
 		})
 	}
 }
+
+// Members have exchanged addresses since the -cluster list was written. A node that lost its disk finds them with that list.
+func TestWipedNodeHasAnOldList(t *testing.T) {
+	t.Parallel()
+	c, nodes := listed(t, 3)
+	for _, n := range nodes {
+		n.Start()
+	}
+	c.Leader().Voters("n1", "n2", "n3")
+	add(t, nodes[0].Store, 1)
+	a, b, wiped := nodes[0], nodes[1], nodes[2]
+	for _, n := range nodes {
+		n.Stop()
+	}
+	list := wiped.Config.Cluster
+	exchange(a, b)
+	a.Start()
+	b.Start()
+	at(t, c)
+	wipe(t, wiped, a)
+	wiped.Config.Join, wiped.Config.Cluster = nil, list
+	wiped.Start()
+	c.Leader().Voters("n1", "n2", "n3")
+	found(t, wiped.Store, 1)
+}
