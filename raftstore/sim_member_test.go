@@ -73,6 +73,10 @@ func (n *simNode) enter() {
 
 // old starts a node that was removed with the files that it had then. It may find that out, and end.
 func (n *simNode) old() {
+	if n.disk.isHung() { // it would wait for that, and hold up the schedule
+		n.s.later(20*time.Millisecond, n.old)
+		return
+	}
 	if n.running() == nil {
 		if err := n.start(); err != nil && !errors.Is(err, ErrRemoved) && !errors.Is(err, ErrLeft) {
 			n.s.fail("start", "%v", err)
