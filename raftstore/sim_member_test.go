@@ -110,12 +110,29 @@ func (s *sim) restoreOne() {
 		if n.running() == nil || n.gone.Load() || !s.whole() || n == s.leader() {
 			return
 		}
+		l := s.leader()
+		if l == nil || l == n {
+			return
+		}
+		term := l.term()
 		s.say("restore %s from its copy", n.name)
 		n.kill(false)
 		n.restore()
 		s.forgot++
-		s.later(s.some()/4, n.restart)
+		n.restart()
+		s.until(time.Second, "it is removed", func() bool { n.mind(); return n.gone.Load() || !n.risky || l.term() != term })
+		// Who has been elected meanwhile, as on a busy machine, does not know how far the log of the node reached.
+		s.void = s.void || l.term() != term
 	})
+}
+
+// term is the one in which a node leads, 0 when it does not.
+func (n *simNode) term() uint64 {
+	p := n.running()
+	if p == nil {
+		return 0
+	}
+	return p.node.Load().serving.Load()
 }
 
 // removeOne takes a node out, up or down. Later it is started with its old files, or taken in again with none.

@@ -16,7 +16,7 @@ const mutantPatience = 3 * time.Minute
 
 // TestSimMutants takes each mechanism away in its turn, and has the simulation find that.
 func TestSimMutants(t *testing.T) {
-	kinds, err := simKinds(simKnown)
+	kinds, err := simKinds("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func findOne(t *testing.T, kinds []string) (seed uint64, fail string, schedules 
 		wg.Go(func() {
 			for !found.Load() && time.Since(began) < mutantPatience {
 				n := next.Add(1)
-				broken := runSim(t, n, kinds, simLateKnown, false, total)
+				broken := runSim(t, n, kinds, simLate, false, total)
 				if broken == "" {
 					continue
 				}

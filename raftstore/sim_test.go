@@ -9,7 +9,7 @@ package raftstore
 //	SIM_PARALLEL=8, SIM_COUNT=100    how many run at the same time; how many in all
 //	SIM_STORY=1                      with each that fails, all calls on the id that broke a rule, or what the nodes say
 //
-// "go test" runs a hundred, without the kinds in simKnown. "make sim-mutants" shows that a missing safety mechanism is found.
+// "go test" runs a hundred. "make sim-mutants" shows that a missing safety mechanism is found.
 //
 // A schedule is the faults with their times, and the calls of the clients: it follows from its seed. How goroutines are
 // interleaved does not, so that a seed may have to be replayed a few times: SIM_COUNT=20 with it.
@@ -47,14 +47,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// simKnown leaves out of "go test" the kinds of faults that find bugs which are known and not mended yet: restore finds that
-// an older copy of a directory is taken for the newest, hang that expired sessions are returned, move and swap that
-// a node which has moved may not be found again.
-const simKnown = "-restore,-hang,-move,-swap"
-
-// simLateKnown takes the place of simLate in "go test" as long as sessions end by the last stamp that was applied: on a busy
-// machine no entry is committed for as long as that.
-const simLateKnown = 2 * time.Second
+// simLateTest takes the place of simLate in "go test", where others' tests run beside: what is promised.
+const simLateTest = time.Second
 
 // A simCount counts schedules and what happened in them.
 type simCount struct {
@@ -85,7 +79,7 @@ func TestSim(t *testing.T) {
 	}
 	list, late := os.Getenv("SIM_FAULTS"), simLate
 	if list == "" && !one && long == 0 && os.Getenv("SIM_COUNT") == "" {
-		list, late = simKnown, simLateKnown
+		late = simLateTest
 	}
 	kinds, err := simKinds(list)
 	if err != nil {
