@@ -24,7 +24,9 @@ import (
 const (
 	// campaignStagger is how long each voter gives the one before it to be elected, and how long it waits before it tries
 	// again.
-	campaignStagger = 100 * time.Millisecond
+	campaignStagger = 50 * time.Millisecond
+	// leaderRedial is how long a node waits before it connects to the leader again after it could not.
+	leaderRedial = 20 * time.Millisecond
 	// preVotePatience is how long a round of pre-votes takes at most.
 	preVotePatience = 500 * time.Millisecond
 	// lookPatience is how long a voter takes at most to find out whether the leader is gone.
@@ -33,9 +35,11 @@ const (
 
 // follows is what a node knows of the health of the leader that it follows. The zero value is ready for use.
 type follows struct {
-	mu     sync.Mutex
-	gone   raft.ServerID // the leader whose process is gone, empty: none
-	hasten chan struct{} // closed when this node should ask for votes without waiting for its turn
+	mu       sync.Mutex
+	gone     raft.ServerID // the leader whose process is gone, empty: none
+	hasten   chan struct{} // has an element when this node should ask for votes without waiting for its turn
+	standing bool          // this node is asking for pre-votes, or about to be a candidate
+	promised time.Time     // when it last granted another one a pre-vote
 }
 
 // lost notes that a leader's process is gone.
@@ -63,22 +67,52 @@ func (f *follows) isGone(id raft.ServerID) bool {
 
 // hurry has this node ask for votes at once, if it waits for its turn: the one before it in turn has the shorter log.
 func (f *follows) hurry() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.hasten != nil {
-		close(f.hasten)
-		f.hasten = nil
+	select {
+	case f.turn() <- struct{}{}:
+	default:
 	}
 }
 
-// turn gives a channel that is closed by the next hurry.
-func (f *follows) turn() <-chan struct{} {
+// turn is where hurry is heard, also when it was said before.
+func (f *follows) turn() chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.hasten == nil {
-		f.hasten = make(chan struct{})
+		f.hasten = make(chan struct{}, 1)
 	}
 	return f.hasten
+}
+
+// stands notes that this node begins to ask for pre-votes, unless it has just granted another one its own: two that are
+// candidates at the same time get half of the votes each, and have to wait for another election.
+func (f *follows) stands(now time.Time, patience time.Duration) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.promised) < patience {
+		return false
+	}
+	f.standing = true
+	return true
+}
+
+// sits ends stands. It tells whether this node has granted nobody a pre-vote meanwhile.
+func (f *follows) sits(since time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.standing = false
+	return f.promised.Before(since)
+}
+
+// grants tells whether this node may grant a pre-vote to another one, and notes that it does. Of two that ask each other
+// at the same time, one does: the one that does not come first.
+func (f *follows) grants(first bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.standing && first {
+		return false
+	}
+	f.promised = time.Now()
+	return true
 }
 
 // refused tells whether the machine of a node refuses connections to it, so that its process is gone.
@@ -119,9 +153,9 @@ func (s *Store) watchLeader(n *node) {
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):
 			s.replaceLeader(ctx, n, leader)
-			wait(ctx, news, s.cfg.timing.join)
-		case err != nil:
-			wait(ctx, news, s.cfg.timing.join)
+			wait(ctx, news, s.cfg.timing.redial)
+		case err != nil: // what was reset may have been the last connection that a process took which is gone
+			wait(ctx, news, s.cfg.timing.redial)
 		default:
 			select {
 			case <-conn.Done():
@@ -177,7 +211,12 @@ func (s *Store) replaceLeader(ctx context.Context, n *node, lost peernet.Peer) {
 // stand makes this node a candidate if a majority would vote for it. One that is a candidate, or the leader, is left alone:
 // it would be elected once more.
 func (s *Store) stand(ctx context.Context, n *node) {
-	if n.raft.State() != raft.Follower || !n.preVotes(ctx) || n.raft.State() != raft.Follower {
+	began := time.Now()
+	if n.raft.State() != raft.Follower || !n.follows.stands(began, s.cfg.timing.stagger) {
+		return
+	}
+	granted := n.preVotes(ctx)
+	if free := n.follows.sits(began); !granted || !free || n.raft.State() != raft.Follower {
 		return
 	}
 	s.log.Info("a majority has no leader: asking for votes", "term", n.raft.CurrentTerm()+1)

@@ -139,7 +139,7 @@ func (n *node) answerPreVote(rpc raft.RPC, from raft.ServerID, req *raft.Request
 		n.follows.hurry() // this node has the longer log
 		return
 	}
-	resp.Granted = true
+	resp.Granted = n.follows.grants(n.id < from && !longer)
 }
 
 // hasLeader tells whether this node follows, or is, a leader other than a candidate. It looks whether the leader's process

@@ -35,6 +35,7 @@ func simTiming() timing {
 		round:         100 * time.Millisecond,
 		stagger:       10 * time.Millisecond,
 		look:          10 * time.Millisecond,
+		redial:        5 * time.Millisecond,
 		commit:        5 * time.Millisecond,
 		transport:     400 * time.Millisecond,
 		promotion:     500 * time.Millisecond,

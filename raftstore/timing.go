@@ -16,6 +16,7 @@ type timing struct {
 	round         time.Duration // roundPatience
 	stagger       time.Duration // campaignStagger
 	look          time.Duration // lookPatience
+	redial        time.Duration // leaderRedial
 	commit        time.Duration // commitTimeout
 	transport     time.Duration // transportTimeout
 	trim          time.Duration // trimTick
@@ -41,6 +42,7 @@ func defaultTiming() timing {
 		round:         roundPatience,
 		stagger:       campaignStagger,
 		look:          lookPatience,
+		redial:        leaderRedial,
 		commit:        commitTimeout,
 		transport:     transportTimeout,
 		trim:          trimTick,
