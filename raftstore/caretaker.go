@@ -49,6 +49,7 @@ func (s *Store) watchMembership() {
 			s.takeCare(n, &care)
 		} else {
 			care = promotions{}
+			s.forgive()
 		}
 		if _, ok := n.leader(); ok || n.leads() {
 			lastLeader = time.Now()
@@ -100,6 +101,7 @@ type promotions struct {
 	before uint64    // what the leader had applied a tick ago
 	last   uint64    // the log index of its last promotion
 	when   time.Time // of that
+	kept   string    // why a server that has forgotten something is not removed, as it was logged last
 }
 
 // promotionPatience is how long the next promotion waits for a voter that does not answer to have heard of the last one.
@@ -113,7 +115,7 @@ func (s *Store) takeCare(n *node, care *promotions) {
 	applied, _ := n.state.Applied()
 	before := care.before
 	care.before = applied
-	s.dropForgetful(n)
+	s.dropForgetful(n, care)
 	for _, m := range n.servers() {
 		if m.Suffrage == raft.Voter || before == 0 {
 			continue
@@ -177,8 +179,16 @@ func (s *Store) memberForgot(id raft.ServerID, acked, last uint64) {
 	s.log.Error("a member has forgotten what it had acknowledged, and counts as one that lost its disk", "node", nameOf(id), "id", id, "problem", s.forgot[id])
 }
 
+// forgive has a node that does not lead know nothing of what others have forgotten: the next leader has brought their logs
+// up to its own.
+func (s *Store) forgive() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgot = nil
+}
+
 // dropForgetful removes servers that have forgotten what they acknowledged, as if their disks had been lost.
-func (s *Store) dropForgetful(n *node) {
+func (s *Store) dropForgetful(n *node, care *promotions) {
 	s.mu.Lock()
 	var ids []raft.ServerID
 	for id := range s.forgot {
@@ -192,9 +202,11 @@ func (s *Store) dropForgetful(n *node) {
 		ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 		_, err := s.leaderDoes(ctx, opDrop, memberRequest{ID: id})
 		cancel()
-		if err != nil && !errors.Is(err, errRetry) {
-			s.log.Warn("a member that has forgotten what it had acknowledged is not removed", "node", nameOf(id), "error", err)
+		if err == nil || errors.Is(err, errRetry) || err.Error() == care.kept {
+			continue
 		}
+		care.kept = err.Error()
+		s.log.Warn("a member that has forgotten what it had acknowledged is not removed", "node", nameOf(id), "error", err)
 	}
 }
 

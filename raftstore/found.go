@@ -85,12 +85,8 @@ func (s *Store) found(n *node) {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
-		select {
-		case <-n.stop:
+		if !s.goesOn(n, t.C) {
 			return
-		case <-s.ended:
-			return
-		case <-t.C:
 		}
 		if len(n.servers()) > 0 { // the founder's entry has come
 			return
@@ -212,12 +208,8 @@ func (s *Store) watchFounding(n *node) {
 	t := time.NewTicker(s.cfg.timing.foundPatience)
 	defer t.Stop()
 	for {
-		select {
-		case <-n.stop:
+		if !s.goesOn(n, t.C) {
 			return
-		case <-s.ended:
-			return
-		case <-t.C:
 		}
 		if !n.onlyFounded() {
 			return

@@ -47,17 +47,24 @@ func (s *Store) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req
 	return out, err
 }
 
+// goesOn waits for a tick; false when the node, or the store, has ended before.
+func (s *Store) goesOn(n *node, tick <-chan time.Time) bool {
+	select {
+	case <-n.stop:
+	case <-s.ended:
+	case <-tick:
+		return true
+	}
+	return false
+}
+
 // join has a cluster take this empty node in, trying its members until one does.
 func (s *Store) join(n *node, addresses []string) {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
-		select {
-		case <-n.stop:
+		if !s.goesOn(n, t.C) {
 			return
-		case <-s.ended:
-			return
-		case <-t.C:
 		}
 		if _, in := n.member(n.id); in {
 			return
