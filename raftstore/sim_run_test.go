@@ -32,6 +32,7 @@ type sim struct {
 	moves    int           // to new addresses
 	quiet    bool          // without clients
 	void     bool          // what was done is more than the store promises to stand
+	patience time.Duration // until all answer, when nothing is wrong any more
 	late     time.Duration // for so long after its end a session may be returned
 	kinds    string        // of its faults
 	queue    []action
@@ -142,6 +143,10 @@ func runSim(t *testing.T, seed uint64, kinds []string, late time.Duration, verbo
 	}).Stop()
 	s := &sim{seed: seed, dir: dir, late: late, verbose: verbose, began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0)),
 		fabric: newFabric(seed), faults: map[string]int{}}
+	s.patience = simPatience
+	if late > simLate { // others' tests run beside
+		s.patience *= 5
+	}
 	s.watch = newWatch(s.fail)
 	s.history = newHistory(s)
 	s.plan(kinds)
@@ -199,7 +204,7 @@ func (s *sim) run() {
 		return
 	}
 	if !s.quiet { // what nodes register of themselves at first is in all state files
-		s.until(simPatience, "all vote", s.whole)
+		s.until(s.patience, "all vote", s.whole)
 		for _, n := range s.members() {
 			if p := n.running(); p != nil {
 				_ = p.node.Load().state.Flush()
@@ -242,7 +247,7 @@ func (s *sim) mend() {
 
 // settle waits until all nodes answer that are not gone, starting those that are down.
 func (s *sim) settle(when string) bool {
-	deadline := time.Now().Add(simPatience)
+	deadline := time.Now().Add(s.patience)
 	for {
 		var bad error
 		for _, n := range s.nodes {
@@ -266,7 +271,7 @@ func (s *sim) settle(when string) bool {
 			return true
 		}
 		if time.Now().After(deadline) {
-			s.fail("does not answer", "%s, after %s: %v%s", when, simPatience, bad, s.describe())
+			s.fail("does not answer", "%s, after %s: %v%s", when, s.patience, bad, s.describe())
 			return false
 		}
 		time.Sleep(5 * time.Millisecond)
