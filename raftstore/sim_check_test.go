@@ -49,6 +49,7 @@ func (o simOp) String() string {
 
 // bounds are what a checker lets pass.
 type bounds struct {
+	early  time.Duration // by so much a session may end before its end
 	late   time.Duration // for so long after its end a session may be returned
 	lost   bool          // a session may end at any time
 	undead bool          // a session may be returned at any time after its end
@@ -177,7 +178,7 @@ func (c *checker) there(at int, o simOp) bool {
 }
 
 func (c *checker) gone(at int, o simOp) bool {
-	return at < 0 || c.lost || o.ret == never || o.ret >= c.ops[at].call+c.ops[at].timeout-time.Millisecond
+	return at < 0 || c.lost || o.ret == never || o.ret >= c.ops[at].call+c.ops[at].timeout-c.early
 }
 
 // step is what is there after a call had its effect; false when it could not have had the one that it had. Of one whose
@@ -209,14 +210,14 @@ func (c *checker) step(at, i int) (int, bool) {
 }
 
 // verdict is what is wrong with the calls on one id, empty if nothing is.
-func verdict(ops []simOp, late time.Duration) string {
+func verdict(ops []simOp, early, late time.Duration) string {
 	ops = prepare(ops)
 	switch {
-	case linearizable(ops, bounds{late: late}):
+	case linearizable(ops, bounds{early: early, late: late}):
 		return ""
-	case linearizable(ops, bounds{undead: true}):
+	case linearizable(ops, bounds{early: early, undead: true}):
 		return "expired returned"
-	case linearizable(ops, bounds{late: late, lost: true}):
+	case linearizable(ops, bounds{early: early, late: late, lost: true}):
 		return "session lost"
 	}
 	return "not linearizable"

@@ -50,7 +50,7 @@ func TestSimVerdicts(t *testing.T) {
 		"an ADD before the end":       {[]simOp{op(add, 1, true, 0, 1), op(add, 2, true, 60, 61)}, "session lost"},
 		"two ADDs at once, one stays": {[]simOp{op(add, 1, true, 0, 5), op(add, 2, false, 1, 4), op(get, 1, true, 6, 7)}, ""},
 	} {
-		if got := verdict(c.ops, simLate); got != c.want {
+		if got := verdict(c.ops, time.Millisecond, simLate); got != c.want {
 			t.Errorf("%s: %q, want %q%s", name, got, c.want, story(c.ops))
 		}
 	}

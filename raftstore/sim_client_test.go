@@ -20,6 +20,7 @@ const (
 	simIDs     = 6 // in use at a time
 	simIDCalls = 40
 	simCall    = 150 * time.Millisecond // how long a client waits
+	simEarly   = 40 * time.Millisecond  // a session may end so long before its end: as much as a clock's answer takes, see peers.clock
 	simLate    = 100 * time.Millisecond // a session may be returned for so long after its end: a tenth of what is promised
 )
 
@@ -136,7 +137,7 @@ func (h *clientHistory) check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for id := range h.next {
-		if what := verdict(h.ops[id], h.s.late); what != "" {
+		if what := verdict(h.ops[id], h.s.early, h.s.late); what != "" {
 			h.s.fail(what, "session %d: %s", id, story(h.ops[id]))
 		}
 	}

@@ -33,6 +33,7 @@ type sim struct {
 	quiet    bool          // without clients
 	void     bool          // what was done is more than the store promises to stand
 	patience time.Duration // until all answer, when nothing is wrong any more
+	early    time.Duration // so long before its end a session may be gone
 	late     time.Duration // for so long after its end a session may be returned
 	kinds    string        // of its faults
 	queue    []action
@@ -143,9 +144,9 @@ func runSim(t *testing.T, seed uint64, kinds []string, late time.Duration, verbo
 	}).Stop()
 	s := &sim{seed: seed, dir: dir, late: late, verbose: verbose, began: time.Now(), rng: rand.New(rand.NewPCG(seed, 0)),
 		fabric: newFabric(seed), faults: map[string]int{}}
-	s.patience = simPatience
+	s.patience, s.early = simPatience, simEarly
 	if late > simLate { // others' tests run beside
-		s.patience *= 5
+		s.patience, s.early = 5*simPatience, 5*simEarly
 	}
 	s.watch = newWatch(s.fail)
 	s.history = newHistory(s)
