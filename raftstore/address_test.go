@@ -187,3 +187,33 @@ func TestAddressOfSomebodyElse(t *testing.T) {
 		}
 	}
 }
+
+// A node was down while another one was at its address, and all others have moved since. It comes back where it was: the
+// others look for it nowhere, and it knows none of their addresses to be theirs.
+func TestBackWhereNobodyLooks(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, 3)
+	add(t, c.Leader().Store, 1)
+	nodes := c.Running()
+	a, b, back := nodes[0], nodes[1], nodes[2]
+	first, second, third := a.Config.Peer, b.Config.Peer, back.Config.Peer
+	for _, n := range nodes {
+		n.Config.Cluster = nil
+	}
+	back.Stop()
+	b.Stop()
+	b.Config.Peer = third
+	b.Start()
+	at(t, c)
+	add(t, a.Store, 2)
+	a.Stop()
+	b.Stop()
+	a.Config.Peer, b.Config.Peer = second, first
+	a.Start()
+	b.Start()
+	at(t, c)
+	back.Start()
+	at(t, c)
+	found(t, back.Store, 2)
+	c.Agree()
+}

@@ -214,7 +214,12 @@ func (s *Store) dropForgetful(n *node, care *promotions) {
 func (s *Store) checkRemoved() {
 	ctx, cancel := context.WithTimeout(s.ctx, 2*s.cfg.timing.hello)
 	defer cancel()
-	out, err := s.askMembers(ctx, opMember, memberRequest{ID: s.identity().ID()})
+	id := s.identity().ID()
+	out, err := s.askMembers(ctx, opMember, memberRequest{ID: id})
+	if err != nil && !errors.Is(err, ErrRefused) {
+		// The others may have moved, or have taken this node's address for another's, and look for it nowhere.
+		s.showUp(s.ctx, memberRequest{ID: id, Address: string(s.address())})
+	}
 	if err == nil && out.Member && out.Address != string(s.address()) {
 		s.tellAddress() // nobody calls here, as long as the others have another one
 	}

@@ -177,3 +177,49 @@ func TestRestoredFromAnOlderCopy(t *testing.T) {
 		})
 	}
 }
+
+// A node that was taken in again has its cluster's log, and is no voter yet: it is joining, not a follower, and not ready.
+func TestNonvoterIsJoining(t *testing.T) {
+	t.Parallel()
+	l := newLinks()
+	c := testcluster.Start(t, 3, l.through)
+	leader, wiped := c.Leader(), c.Followers()[0]
+	add(t, leader.Store, 1)
+	wiped.Stop()
+	wipe(t, wiped, leader)
+	wiped.Start()
+	testcluster.Eventually(t, func() error {
+		if ms, err := leader.Members(ctxFor(t, 5*time.Second)); err != nil || !nonvoter(ms, wiped.Config.Name) {
+			return fmt.Errorf("it is no nonvoter: %v, %v", ms, err)
+		}
+		return nil
+	})
+	// A leader that can't greet it does not make it a voter.
+	l.sever(func(from, to string, kind byte) bool {
+		return kind == linkPeer && from == leader.Config.Name && to == wiped.Config.Name
+	})
+	testcluster.Eventually(t, func() error {
+		ms, err := wiped.Members(ctxFor(t, 5*time.Second))
+		if err == nil && !nonvoter(ms, wiped.Config.Name) && wiped.Status().Voter {
+			t.Skip("it was made a voter before it could be kept from that")
+		}
+		if err != nil || !nonvoter(ms, wiped.Config.Name) {
+			return fmt.Errorf("it does not know itself as a nonvoter: %v, %v", ms, err)
+		}
+		return nil
+	})
+	if st := wiped.Status(); st.Role != raftstore.RoleJoining {
+		t.Errorf("it says that it is a %s", st.Role)
+	}
+	l.sever(uncut)
+	leader.Voters("n1", "n2", "n3")
+}
+
+func nonvoter(ms []raftstore.Member, name string) bool {
+	for _, m := range ms {
+		if m.Name == name {
+			return !m.Voter
+		}
+	}
+	return false
+}

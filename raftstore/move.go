@@ -45,6 +45,9 @@ func (s *Store) tellAddress() {
 // They may be anywhere that any of them was, or where the settings have them.
 func (s *Store) showUp(ctx context.Context, req memberRequest) {
 	n := s.node.Load()
+	if n.layer == nil {
+		return
+	}
 	for _, place := range s.places(n) {
 		h, err := s.greet(ctx, peernet.Peer{Address: place})
 		if _, in := n.member(h.ID); err != nil || !in || h.ID == n.id {
