@@ -66,7 +66,7 @@ func (s *Store) noteMember(n *node) {
 	if p := s.identity().Phase; p != phaseNew && p != phaseAdmitted {
 		return
 	}
-	err := s.remember(func(id *identity) { id.Phase, id.Join = phaseMember, nil })
+	err := s.rememberOf(n, func(id *identity) { id.Phase, id.Join = phaseMember, nil })
 	if err != nil {
 		s.end(err)
 		return

@@ -71,7 +71,7 @@ func (s *Store) Promise(founder string) (bool, error) {
 // Found has a new node write the first entry of a cluster that others vote in.
 func (s *Store) Found(others ...string) error {
 	n := s.node.Load()
-	if err := s.promiseTo(n.id); err != nil {
+	if err := s.promiseTo(n, n.id); err != nil {
 		return err
 	}
 	c := raft.Configuration{Servers: []raft.Server{{ID: n.id, Address: s.address()}}}

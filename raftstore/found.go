@@ -136,10 +136,10 @@ func (s *Store) propose(n *node, v survey) (done bool, err error) {
 	for _, l := range v.fresh {
 		if l.Name < s.cfg.Name || l.Founder != "" && l.Founder != n.id {
 			// That node is the founder, or another one is already. Nothing has come of this node's own proposal.
-			return false, s.promiseTo("")
+			return false, s.promiseTo(n, "")
 		}
 	}
-	if err := s.promiseTo(n.id); err != nil {
+	if err := s.promiseTo(n, n.id); err != nil {
 		return false, err
 	}
 	c := raft.Configuration{Servers: []raft.Server{{ID: n.id, Address: s.address()}}}
@@ -161,11 +161,11 @@ func (s *Store) propose(n *node, v survey) (done bool, err error) {
 }
 
 // promiseTo notes to which founder this node has promised itself.
-func (s *Store) promiseTo(founder raft.ServerID) error {
+func (s *Store) promiseTo(n *node, founder raft.ServerID) error {
 	if s.identity().Founder == founder {
 		return nil
 	}
-	return s.remember(func(id *identity) { id.Founder = founder })
+	return s.rememberOf(n, func(id *identity) { id.Founder = founder })
 }
 
 // promised asks a new node to promise itself to a founder.
@@ -183,11 +183,12 @@ func (s *Store) promise(req memberRequest) (out memberAnswer, err error) {
 	if !validID(string(req.ID)) || req.Founding == "" || req.Founding != s.cfg.founding() {
 		return out, refuse("this node was started with another -cluster")
 	}
-	if s.frozen.Load() || len(s.node.Load().servers()) > 0 {
+	n := s.node.Load()
+	if s.frozen.Load() || len(n.servers()) > 0 {
 		return out, errRetry
 	}
 	granted := false
-	err = s.remember(func(id *identity) {
+	err = s.rememberOf(n, func(id *identity) {
 		if granted = id.Phase == phaseNew && (id.Founder == "" || id.Founder == req.ID); granted {
 			id.Founder = req.ID
 		}

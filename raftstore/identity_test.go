@@ -52,3 +52,23 @@ func TestIDIsOneLife(t *testing.T) {
 		}
 	}
 }
+
+// What a node has come to is not noted of the server that the store has become meanwhile: it would be missed its log.
+func TestMemberOfThePast(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir(), Name: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	n := s.node.Load()
+	if err := s.remember(func(id *identity) { *id = newIdentity(id.Name) }); err != nil {
+		t.Fatal(err)
+	}
+	s.noteMember(n)
+	if err := s.promiseTo(n, "n2/00000001"); err != nil {
+		t.Fatal(err)
+	}
+	if id := s.identity(); !id.fresh() {
+		t.Errorf("the new server is said to be %+v", id)
+	}
+}

@@ -92,7 +92,7 @@ func (s *Store) joinOnce(n *node, addresses []string) error {
 			errs = append(errs, err)
 			continue
 		}
-		err = s.remember(func(id *identity) {
+		err = s.rememberOf(n, func(id *identity) {
 			if id.Phase == phaseNew {
 				id.Phase = phaseAdmitted
 			}

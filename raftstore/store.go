@@ -268,6 +268,15 @@ func (s *Store) identity() identity {
 	return s.id
 }
 
+// rememberOf is remember of what a node has come to, unless this store has become another server meanwhile.
+func (s *Store) rememberOf(n *node, change func(*identity)) error {
+	return s.remember(func(id *identity) {
+		if id.ID() == n.id {
+			change(id)
+		}
+	})
+}
+
 // remember changes node.json. An error is ErrDisk: what the file says then is not known.
 func (s *Store) remember(change func(*identity)) error {
 	s.saving.Lock()
