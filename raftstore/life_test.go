@@ -139,7 +139,7 @@ func TestRestoredFromAnOlderCopy(t *testing.T) {
 			t.Parallel()
 			said := new(testlog.Buffer)
 			c := testcluster.Start(t, 3, func(cfg *raftstore.Config) {
-				cfg.RaftLog = kind
+				cfg.RaftLog, cfg.Heartbeat = kind, 20*time.Second // whoever is elected meanwhile does not know what was acknowledged
 				cfg.Logger = slog.New(slog.NewTextHandler(said, nil))
 			})
 			leader, restored := c.Leader(), c.Followers()[0]

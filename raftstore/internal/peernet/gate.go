@@ -17,12 +17,8 @@ func (t *Transport) gate(req *raft.AppendEntriesRequest) error {
 // AppendEntries sends entries, or a heartbeat, to another node and waits for its answer.
 func (t *Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if isHeartbeat(req) {
-		has := t.acked.of(id, req.Term)
-		err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp)
+		err := t.send(id, address, req, resp)
 		t.reach.heard(id, req.Term, err)
-		if err == nil && resp.Success && resp.LastLog < has && t.hooks.Forgot != nil {
-			t.hooks.Forgot(id, has, resp.LastLog)
-		}
 		return err
 	}
 	if over := t.reach.silence(id, req.Term); over != nil && t.hooks.Sends != nil {
@@ -30,11 +26,22 @@ func (t *Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, 
 		outlast(over, func() bool { return t.hooks.Sends(id, address, req.Term) })
 		return errSilent
 	}
-	if err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp); err != nil {
+	if err := t.send(id, address, req, resp); err != nil {
 		return err
 	}
 	t.answered(id, req, resp)
 	return t.gate(req)
+}
+
+// send sends a request and waits for the answer. A node says where its log ended before it took the request: in a term of
+// this leader's, never before what it has acknowledged.
+func (t *Transport) send(id raft.ServerID, address raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	has := t.acked.of(id, req.Term)
+	err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp)
+	if err == nil && resp.Term == req.Term && resp.LastLog < has && t.hooks.Forgot != nil {
+		t.hooks.Forgot(id, has, resp.LastLog)
+	}
+	return err
 }
 
 // answered takes note of what a node has acknowledged.
