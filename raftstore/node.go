@@ -59,6 +59,8 @@ type node struct {
 
 	// joined is set when this node is a voter by a configuration that it has applied, see hasJoined.
 	joined atomic.Bool
+	// known is the leader as it was found last, see leader.
+	known atomic.Pointer[knownLeader]
 	// follows is what this node knows of its leader's health.
 	follows follows
 	// serving is the last term in which this node has led and applied an entry of its own, see leads.
@@ -495,16 +497,33 @@ func (n *node) tell() {
 	n.mu.Unlock()
 }
 
-// leader is the leader, as far as this node knows; false when that is nobody else, or nobody knows where.
+// leader is the leader, as far as this node knows; false when that is nobody else, or nobody knows where. Each request that
+// goes to the leader asks, so that where it is found counts for some milliseconds: Raft copies its configuration for that.
 func (n *node) leader() (peernet.Peer, bool) {
 	_, id := n.raft.LeaderWithID()
 	if id == "" || id == n.id {
 		return peernet.Peer{}, false
 	}
+	now := time.Now()
+	if k := n.known.Load(); k != nil && k.peer.ID == string(id) && now.Sub(k.when) < knownLife {
+		return k.peer, true
+	}
 	m, ok := n.member(id)
 	p := n.peer(raft.Server{ID: id, Address: m.Address})
-	return p, ok || p.Address != ""
+	if ok = ok || p.Address != ""; ok {
+		n.known.Store(&knownLeader{p, now})
+	}
+	return p, ok
 }
+
+// A knownLeader is where the leader was found, and when.
+type knownLeader struct {
+	peer peernet.Peer
+	when time.Time
+}
+
+// knownLife is far less than anything that depends on the leader's address takes.
+const knownLife = 10 * time.Millisecond
 
 // peer is how another member is reached: where it was seen of late, or where the configuration has it.
 func (n *node) peer(s raft.Server) peernet.Peer {
