@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/distcache/distcache/raftstore/internal/boltlog"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
@@ -15,11 +16,6 @@ type Compacted struct {
 	StateAfter  int64 `json:"state_bytes_after"`
 	LogBefore   int64 `json:"log_bytes_before"`
 	LogAfter    int64 `json:"log_bytes_after"`
-}
-
-// A shrinker is a log whose files don't get smaller by themselves.
-type shrinker interface {
-	Compact(ctx context.Context) (before, after int64, err error)
 }
 
 // Compact gives back the room that sessions took which are there no more: it rewrites the state file, trims the log to
@@ -43,16 +39,14 @@ func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 	if c.StateBefore, c.StateAfter, err = n.state.Compact(ctx); err != nil {
 		return c, asBusy(err)
 	}
-	c.LogBefore = logSize(s.cfg.Dir, s.cfg.RaftLog)
+	c.LogBefore = raftlog.Size(s.cfg.Dir, s.cfg.RaftLog)
 	if err := n.trimNow(ctx); err != nil {
 		return c, fmt.Errorf("trim the log: %w", err)
 	}
-	if log, ok := n.files.logFiles.(shrinker); ok {
-		if _, _, err := log.Compact(ctx); err != nil {
-			return c, asBusy(fmt.Errorf("compact the log: %w", err))
-		}
+	if err := n.logs.Compact(ctx); err != nil {
+		return c, asBusy(fmt.Errorf("compact the log: %w", err))
 	}
-	c.LogAfter = logSize(s.cfg.Dir, s.cfg.RaftLog)
+	c.LogAfter = raftlog.Size(s.cfg.Dir, s.cfg.RaftLog)
 	return c, nil
 }
 

@@ -127,9 +127,6 @@ func (c Config) withDefaults() Config {
 	if c.timing == (timing{}) {
 		c.timing = defaultTiming()
 	}
-	if c.hooks.openLog == nil {
-		c.hooks.openLog = openLog
-	}
 	c.counters = newCounters()
 	if c.wallClock == nil {
 		c.wallClock = time.Now

@@ -113,7 +113,7 @@ func TestVotesAreKeptByID(t *testing.T) {
 			if _, vote := f.candidate("n2", h.last()+5); vote {
 				t.Error("n2 gets it when the voter was started again")
 			}
-			if got, err := f.files.Get([]byte("LastVoteCand")); err != nil || string(got) != string(server("n1")) {
+			if got, err := f.logs.Get([]byte("LastVoteCand")); err != nil || string(got) != string(server("n1")) {
 				t.Errorf("the vote is kept as %q, %v", got, err)
 			}
 			f.leader = f.sender("n1")

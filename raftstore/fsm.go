@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/snapstore"
 	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
@@ -88,3 +89,16 @@ func (s fsmSnapshot) Persist(sink raft.SnapshotSink) error {
 
 // Release has nothing to give back.
 func (fsmSnapshot) Release() {}
+
+// A memberFSM is the state machine as Raft has it. A snapshot brings another configuration with it, and the log has
+// to follow on it.
+type memberFSM struct {
+	fsm
+	log *raftlog.Log
+}
+
+// Restore replaces the state by a snapshot that another node sent.
+func (f memberFSM) Restore(r io.ReadCloser) error {
+	f.log.VotersUnknown()
+	return f.restore(r, f.log.Settle)
+}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distcache/distcache/raftstore/internal/files"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
 // The files in the data directory, besides those of the log.
@@ -117,7 +118,7 @@ func loadIdentity(dir, name string) (identity, error) {
 
 // checkEmpty refuses a directory without node.json that has other files of a node.
 func checkEmpty(dir string) error {
-	for _, name := range append(logNames(), stateFile) {
+	for _, name := range append(raftlog.Names(), stateFile) {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return fmt.Errorf("%w: %s has %s but no %s: put that file back, or empty the directory, so that the node starts anew or joins its cluster",
 				ErrForeign, dir, name, identityFile)

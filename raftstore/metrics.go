@@ -126,6 +126,11 @@ func (c *counters) batched(operations, bytes int, took time.Duration) {
 	c.batchNanos.add(int64(took))
 }
 
+func (c *counters) wrote(bytes int, took time.Duration) {
+	c.logNanos.add(int64(took))
+	c.logBytes.Add(uint64(bytes))
+}
+
 func (c *counters) flushed(took time.Duration, sessions, deletes int) {
 	c.flushNanos.add(int64(took))
 	c.flushSessions.Add(uint64(sessions))

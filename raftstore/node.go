@@ -14,8 +14,9 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/distcache/distcache/raftstore/internal/parallel"
+	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/snapstore"
 	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
@@ -27,7 +28,6 @@ import (
 const (
 	maxAppendEntries = 512
 	commitTimeout    = 25 * time.Millisecond
-	logCacheEntries  = 128
 	transportPool    = 3
 	transportTimeout = 10 * time.Second
 	closeBound       = 10 * time.Second
@@ -43,11 +43,7 @@ type node struct {
 	id        raft.ServerID
 	log       *slog.Logger
 	raft      *raft.Raft
-	logs      *watchedLog
-	late      *parallel.Log // over logs
-	members   *memberLog    // over late
-	settled   *settledLog   // over a cache over members
-	files     *summedLog    // of the log
+	logs      *raftlog.Log
 	state     *state.Machine
 	batcher   *batcher
 	clock     logClock
@@ -57,6 +53,7 @@ type node struct {
 	layer     *peernet.Layer // nil without a peer port
 	transport transport
 
+	started atomic.Bool // Raft has read the log
 	// joined is set when this node is a voter by a configuration that it has applied, see hasJoined.
 	joined atomic.Bool
 	// known is the leader as it was found last, see leader.
@@ -98,10 +95,12 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 		}
 	}()
 
-	if err := checkLog(cfg, id); err != nil {
-		return nil, cfg.adviseForeign(err)
+	if !id.fresh() { // before an empty log is made
+		if err := raftlog.CheckThere(cfg.Dir, cfg.RaftLog); err != nil {
+			return nil, cfg.adviseForeign(err)
+		}
 	}
-	there, err := exists(filepath.Join(cfg.Dir, stateFile))
+	there, err := files.Exists(filepath.Join(cfg.Dir, stateFile))
 	if err != nil {
 		return nil, fmt.Errorf("state file: %w", err)
 	}
@@ -113,42 +112,33 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	if err := n.openFiles(snapshots, fail); err != nil {
 		return nil, err
 	}
-	undo = append(undo, func() { n.closeState(!there) }, func() { n.files.Close() })
+	undo = append(undo, func() { n.closeState(!there) }, func() { n.logs.Close() })
 
-	if err := recoverState(n.state, n.files, snapshots); err != nil {
+	if err := recoverState(n.state, n.logs, snapshots); err != nil {
 		return nil, err
 	}
-	if err := checkFiles(n.state, n.files, cfg.RaftLog, snapshots, id); err != nil {
+	if err := checkFiles(n.state, n.logs, cfg.RaftLog, snapshots, id); err != nil {
 		return nil, cfg.adviseForeign(err)
 	}
-	if err := claimLog(n.files, cfg.RaftLog, id); err != nil {
+	if err := n.logs.Claim(id.fresh()); err != nil {
 		return nil, cfg.adviseForeign(err)
 	}
 
-	n.logs = watchLog(n.files, cfg, fail)
-	undo = append(undo, n.logs.close)
-	n.late = parallel.New(n.logs, n.mayBeLate)
-	undo = append(undo, func() { n.late.Close() })
-	n.members = &memberLog{Log: n.late, self: n.id}
-	cached, err := raft.NewLogCache(logCacheEntries, n.members)
-	if err != nil {
-		return nil, err
-	}
-	n.settled = &settledLog{LogCache: cached}
 	n.transport = n.newTransport(ask)
-	var machine raft.BatchingFSM = memberFSM{fsm{n.state}, n.members, n.settled}
+	var machine raft.BatchingFSM = memberFSM{fsm{n.state}, n.logs}
 	if cfg.hooks.machine != nil {
 		machine = cfg.hooks.machine(machine, n.state)
 	}
-	err = n.startRaft(machine, n.settled, snapshots)
+	err = n.startRaft(machine, n.logs, snapshots)
 	if err != nil {
 		if c, ok := n.transport.(io.Closer); ok {
 			c.Close()
 		}
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
-	n.members.lone.Store(n.members.onlyVoter(n.servers())) // which nobody changes yet: other nodes' Raft is let in later
-	n.logs.started.Store(true)
+	n.logs.Follow(n.servers()) // which nobody changes yet: other nodes' Raft is let in later
+	n.started.Store(true)
+	n.logs.Started(n.mayBeUnsynced)
 	if t, ok := n.transport.(*peernet.Transport); ok {
 		t.Start()
 	}
@@ -187,16 +177,26 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 		})
 		opened <- err
 	}()
-	files, err := n.cfg.hooks.openLog(n.cfg.Dir, n.cfg.RaftLog, n.cfg.Logger, snapshots.Newest)
+	logs, err := raftlog.Open(raftlog.Options{
+		Dir:         n.cfg.Dir,
+		Kind:        n.cfg.RaftLog,
+		Self:        n.id,
+		Logger:      raftLogger(n.cfg.Logger),
+		DiskTimeout: n.cfg.DiskTimeout,
+		Covered:     snapshots.Newest,
+		Fail:        fail,
+		Wrote:       n.cfg.counters.wrote,
+		OpenFiles:   n.cfg.hooks.logFiles,
+	})
 	switch stateErr := <-opened; {
 	case stateErr != nil && err == nil:
-		return errors.Join(stateErr, files.Close())
+		return errors.Join(stateErr, logs.Close())
 	case stateErr != nil:
 		return stateErr
 	case err != nil:
 		return errors.Join(err, n.state.Close())
 	}
-	n.files = files
+	n.logs = logs
 	return nil
 }
 
@@ -204,19 +204,19 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 func (n *node) startRaft(m raft.FSM, log raft.LogStore, snapshots raft.SnapshotStore) (err error) {
 	defer func() {
 		p := recover()
-		if cause := n.logs.why(); cause != nil {
+		if cause := n.logs.Broken(); cause != nil {
 			err = cause
 		} else if p != nil {
 			panic(p)
 		}
 	}()
-	n.raft, err = raft.NewRaft(raftConfig(n.cfg, n.id), m, log, votes{n.logs, n.late}, snapshots, n.transport)
+	n.raft, err = raft.NewRaft(raftConfig(n.cfg, n.id), m, log, n.logs, snapshots, n.transport)
 	return err
 }
 
-// mayBeLate tells whether entries may come to this node's disk later than to those of others: see package parallel.
-func (n *node) mayBeLate() bool {
-	if !n.logs.started.Load() || n.raft.State() != raft.Leader {
+// mayBeUnsynced tells whether entries may come to this node's disk later than to those of others: see package raftlog.
+func (n *node) mayBeUnsynced() bool {
+	if n.raft.State() != raft.Leader {
 		return false
 	}
 	voters := 0
@@ -245,7 +245,7 @@ func (n *node) newTransport(ask questions) transport {
 		Logger:  raftLogger(n.cfg.Logger),
 	}), peernet.Hooks{
 		Admit:   func(rpc raft.RPC) bool { return n.admits(rpc, ask.refused) },
-		Durable: n.late.Wait,
+		Durable: n.logs.WaitDurable,
 		Sends:   n.sends,
 		Forgot:  ask.forgot,
 	})
@@ -253,7 +253,7 @@ func (n *node) newTransport(ask questions) transport {
 
 // sends tells whether this node leads in a term and has a member at an address.
 func (n *node) sends(id raft.ServerID, address raft.ServerAddress, term uint64) bool {
-	if !n.logs.started.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
+	if !n.started.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
 		return false
 	}
 	m, ok := n.member(id)
@@ -277,7 +277,7 @@ func raftConfig(cfg Config, id raft.ServerID) *raft.Config {
 }
 
 // recoverState finishes what a crash interrupted between receiving a snapshot and noting that it was installed.
-func recoverState(m *state.Machine, log logFiles, snapshots *snapstore.Store) error {
+func recoverState(m *state.Machine, log *raftlog.Log, snapshots *snapstore.Store) error {
 	applied, _ := m.Applied()
 	if file := snapshots.Pending(); file != "" && snapshots.Newest() > applied {
 		if err := m.Install(file); err != nil {
@@ -289,7 +289,7 @@ func recoverState(m *state.Machine, log logFiles, snapshots *snapstore.Store) er
 		return nil // checkFiles says what is wrong
 	}
 	if index, term, ok := snapshots.Unfinished(); ok {
-		if _, err := settle(log, index, term); err != nil {
+		if err := log.Settle(index, term); err != nil {
 			return fmt.Errorf("raft log: %w", err)
 		}
 	}
@@ -301,18 +301,18 @@ func recoverState(m *state.Machine, log logFiles, snapshots *snapstore.Store) er
 
 // checkFiles refuses to run on files that don't belong together: a member must have its votes, and log and state must
 // meet.
-func checkFiles(m *state.Machine, log logFiles, kind LogKind, snapshots *snapstore.Store, id identity) error {
+func checkFiles(m *state.Machine, log *raftlog.Log, kind LogKind, snapshots *snapstore.Store, id identity) error {
 	snapshot := snapshots.Newest()
 	has, err := raft.HasExistingState(log, log, snapshots)
 	if err != nil {
 		return fmt.Errorf("raft log: %w", err)
 	}
-	term, err := number(log, "CurrentTerm")
+	term, err := raftlog.Number(log, "CurrentTerm")
 	if err != nil {
 		return fmt.Errorf("raft log: %w", err)
 	}
 	if id.Phase == phaseMember && (!has || term == 0) {
-		return votesLost(kind)
+		return raftlog.VotesLost(kind)
 	}
 	first, err := log.FirstIndex()
 	if err != nil {
@@ -324,13 +324,13 @@ func checkFiles(m *state.Machine, log logFiles, kind LogKind, snapshots *snapsto
 	}
 	applied, _ := m.Applied()
 	if first > applied+1 {
-		return fmt.Errorf("%w: %s ends at log entry %d, and %s begins at %d", ErrForeign, stateFile, applied, kind.file(), first)
+		return fmt.Errorf("%w: %s ends at log entry %d, and %s begins at %d", ErrForeign, stateFile, applied, kind.File(), first)
 	}
 	if snapshot > applied {
 		return fmt.Errorf("%w: %s ends at log entry %d, before the newest snapshot, %d", ErrForeign, stateFile, applied, snapshot)
 	}
 	if applied > max(last, snapshots.Ahead()) {
-		return fmt.Errorf("%w: %s holds log entry %d, and %s ends at %d", ErrForeign, stateFile, applied, kind.file(), last)
+		return fmt.Errorf("%w: %s holds log entry %d, and %s ends at %d", ErrForeign, stateFile, applied, kind.File(), last)
 	}
 	return nil
 }
@@ -346,9 +346,7 @@ func (n *node) close() error {
 		}
 		n.silence()
 		n.wg.Wait()
-		err = errors.Join(err, n.late.Close())
-		n.logs.close()
-		err = errors.Join(err, n.state.Close(), n.files.Close())
+		err = errors.Join(err, n.logs.Close(), n.state.Close())
 	})
 	return err
 }
@@ -571,7 +569,7 @@ func (n *node) hasJoined() bool {
 	if n.joined.Load() {
 		return true
 	}
-	if applied, _ := n.state.Applied(); !n.voter(n.id) || applied < n.members.configured.Load() {
+	if applied, _ := n.state.Applied(); !n.voter(n.id) || applied < n.logs.Configured() {
 		return false
 	}
 	n.joined.Store(true)

@@ -65,7 +65,7 @@ func question() []byte {
 func hold(s *Store) (asked <-chan struct{}, let chan<- struct{}) {
 	a, l := make(chan struct{}, 100), make(chan struct{})
 	n := s.node.Load()
-	n.members.lone.Store(false)
+	n.logs.VotersUnknown()
 	n.reads = newRounds(func(context.Context) (readIndex, error) {
 		a <- struct{}{}
 		<-l

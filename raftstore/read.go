@@ -175,7 +175,7 @@ func (n *node) confirm(ctx context.Context) error {
 }
 
 // alone tells whether this node is the only voter: then nobody else can have been elected.
-func (n *node) alone() bool { return n.members.lone.Load() }
+func (n *node) alone() bool { return n.logs.SoleVoter() }
 
 // stillLeads makes sure that this node is still the leader.
 //

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
 // leading starts three voters in memory, with a nonvoter that is not there, and gives the leader as a node that serves.
@@ -42,7 +44,7 @@ func leading(t *testing.T) *node {
 		t.Cleanup(func() { r.Shutdown().Error() })
 		go func() {
 			if <-r.LeaderCh() {
-				leads <- &node{cfg: cfg, id: c.Servers[i].ID, raft: r, members: &memberLog{}, stop: make(chan struct{})}
+				leads <- &node{cfg: cfg, id: c.Servers[i].ID, raft: r, logs: new(raftlog.Log), stop: make(chan struct{})}
 			}
 		}()
 	}

@@ -59,7 +59,7 @@ func (n *node) admits(rpc raft.RPC, refused func(peernet.Peer) bool) bool {
 	case *raft.InstallSnapshotRequest:
 		if t, ok := n.transport.(*peernet.Transport); ok && n.leadsUs(from, req.Term) {
 			n.follows.heard(from)
-			go n.settled.install(t, rpc, req) // ends with the request, or the transport
+			go n.install(t, rpc, req) // ends with the request, or the transport
 			return false
 		}
 	case *raft.RequestVoteRequest:

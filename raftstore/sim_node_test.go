@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
@@ -121,9 +121,7 @@ func (n *simNode) start() error {
 	}
 	watches := map[*state.Machine]*nodeWatch{}
 	cfg.hooks = hooks{
-		openLog: func(dir string, kind LogKind, log *slog.Logger, covered func() uint64) (*summedLog, error) {
-			return n.disk.open(p.life, dir, kind, log, covered)
-		},
+		logFiles: func(path string, _ raftlog.Options) (raftlog.Files, error) { return n.disk.open(p.life, path) },
 		machine: func(f raft.BatchingFSM, m *state.Machine) raft.BatchingFSM {
 			p.mu.Lock()
 			defer p.mu.Unlock()

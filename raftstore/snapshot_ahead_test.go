@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/snapstore"
 )
 
@@ -148,7 +149,7 @@ func TestFollowerWithContentAhead(t *testing.T) {
 
 // eachLog runs a test for each kind of log.
 func eachLog(t *testing.T, f func(*testing.T, LogKind)) {
-	for _, kind := range logKinds {
+	for _, kind := range raftlog.Kinds {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			f(t, kind)

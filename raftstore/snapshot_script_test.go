@@ -16,6 +16,7 @@ import (
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
@@ -131,6 +132,7 @@ type follower struct {
 	h      *history
 	dir    string
 	kind   LogKind
+	files  raftlog.Files // of the log
 	leader *peernet.Transport
 	mux    *peernet.Mux
 	*node
@@ -174,6 +176,10 @@ func (f *follower) listen(name string) (*peernet.Mux, *peernet.Layer) {
 // open opens the node. It asks for no votes by itself.
 func (f *follower) open(p phase) (n *node, err error) {
 	cfg := Config{Dir: f.dir, Name: "n3", RaftLog: f.kind, Heartbeat: time.Hour}.withDefaults()
+	cfg.hooks.logFiles = func(path string, opts raftlog.Options) (_ raftlog.Files, err error) {
+		f.files, err = raftlog.OpenFiles(path, opts)
+		return f.files, err
+	}
 	mux, layer := f.listen(cfg.Name)
 	n, err = openNode(cfg, identity{Name: cfg.Name, Incarnation: "00000001", Phase: p}, layer, questions{clock: nobody}, func(err error) { f.t.Error("the node has failed:", err) })
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
 // A Role is what a node is doing in its cluster.
@@ -91,10 +92,10 @@ func (s *Store) Status() Status {
 	if s.mux != nil {
 		st.Address = s.cfg.Advertise
 	}
-	st.LogFirst, _ = n.files.FirstIndex()
+	st.LogFirst, _ = n.logs.FirstIndex()
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()
-	st.LogSize = logSize(s.cfg.Dir, s.cfg.RaftLog)
+	st.LogSize = raftlog.Size(s.cfg.Dir, s.cfg.RaftLog)
 	_, leader := n.raft.LeaderWithID()
 	st.Leader, st.LeaderAt = nameOf(leader), s.leaderAt(n, leader)
 	self, in := n.member(n.id)

@@ -16,6 +16,7 @@ import (
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
 // A Store is one node: a [server.Store] that is durable, and replicated when it is a member of a cluster. Any number of
@@ -302,7 +303,7 @@ func (s *Store) newLife(join []string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range append(logNames(), stateFile, snapshotDir) {
+	for _, name := range append(raftlog.Names(), stateFile, snapshotDir) {
 		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
 			return fmt.Errorf("%w: discard the node's state: %w", ErrDisk, err)
 		}

@@ -28,7 +28,7 @@ func (n *node) trim(newest uint64) {
 		case <-t.C:
 		case asked = <-n.trimAsked:
 		}
-		last, grown := n.raft.LastIndex(), n.logs.bytes.Load()
+		last, grown := n.raft.LastIndex(), n.logs.Grown()
 		if asked == nil && !log.due(last, grown, n.cfg.LogBytes) {
 			continue
 		}
@@ -36,7 +36,7 @@ func (n *node) trim(newest uint64) {
 		keep := max(n.cfg.LogBytes, size)
 		behind := log.keep(last, grown, keep)
 		if asked != nil {
-			behind = n.behind(last, keep)
+			behind = n.logs.Behind(last, keep)
 		}
 		err := n.snapshot(last - behind)
 		if err == nil {
@@ -81,24 +81,6 @@ func (n *node) snapshot(entries uint64) error {
 		return nil
 	}
 	return err
-}
-
-// behind gives the entry behind which there are so many bytes of log, 0 when there are fewer, or when an entry can't be
-// read: that is no reason here to end the node, as it is when Raft asks for one.
-func (n *node) behind(last uint64, bytes int64) uint64 {
-	if n.late.Wait(last) != nil {
-		return 0
-	}
-	for i := last; i > 0; i-- {
-		var e raft.Log
-		if n.files.GetLog(i, &e) != nil {
-			break
-		}
-		if bytes -= int64(len(e.Data)); bytes <= 0 {
-			return i - 1
-		}
-	}
-	return 0
 }
 
 // A tail knows how many bytes of log there are behind some of its entries, the oldest first.

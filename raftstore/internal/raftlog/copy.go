@@ -1,19 +1,16 @@
-package raftstore
+package raftlog
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"path/filepath"
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 	"github.com/distcache/distcache/raftstore/internal/files"
-	"github.com/distcache/distcache/raftstore/internal/snapstore"
 	"github.com/distcache/distcache/raftstore/internal/walfile"
 )
 
@@ -103,22 +100,21 @@ func (c *conversion) verify(ctx context.Context) (err error) {
 }
 
 // open opens the log and its copy, which done closes.
-func (c *conversion) open() (src, dst *summedLog, done func() error, err error) {
-	none := func() uint64 { return 0 }
-	src, err = openLogFile(c.path(c.From, ""), c.From, slog.New(slog.DiscardHandler), none)
+func (c *conversion) open() (src, dst *disk, done func() error, err error) {
+	src, err = openDisk(c.path(c.From, ""), Options{Kind: c.From})
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	dst, err = openLogFile(c.path(c.To, newSuffix), c.To, slog.New(slog.DiscardHandler), none)
+	dst, err = openDisk(c.path(c.To, newSuffix), Options{Kind: c.To})
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, src.Close())
 	}
 	return src, dst, func() error { return errors.Join(src.Close(), dst.Close()) }, nil
 }
 
-// findEntries finds what is to be copied: the entries up to the last without a gap. A bbolt log has one after a snapshot
-// was received, and what is before it counts no more.
-func (c *conversion) findEntries(ctx context.Context, src logFiles) error {
+// findEntries finds what is to be copied: the entries up to the last without a gap. A bbolt log has one after a
+// snapshot was received, and what is before it counts no more.
+func (c *conversion) findEntries(ctx context.Context, src *disk) error {
 	first, err := src.FirstIndex()
 	if err != nil {
 		return err
@@ -142,12 +138,13 @@ func (c *conversion) findEntries(ctx context.Context, src logFiles) error {
 		begin--
 	}
 	if begin > first {
-		snapshots, err := snapstore.Open(filepath.Join(c.dir, snapshotDir), nil)
+		newest, err := c.newest()
 		if err != nil {
-			return fmt.Errorf("snapshots: %w", err)
+			return err
 		}
-		if newest := snapshots.Newest(); newest < begin-1 {
-			return fmt.Errorf("%w: there is no entry %d, and the newest snapshot has what was before %d", boltfile.ErrDamaged, begin-1, newest+1)
+		if newest < begin-1 {
+			return fmt.Errorf("%w: there is no entry %d, and the newest snapshot has what was before %d",
+				boltfile.ErrDamaged, begin-1, newest+1)
 		}
 	}
 	c.First, c.Last, c.Entries = begin, last, last-begin+1
@@ -160,10 +157,12 @@ type vote struct {
 	number bool
 }
 
-var votesKept = []vote{{"CurrentTerm", true}, {"LastVoteTerm", true}, {"LastVoteCand", false}, {string(ownerKey), false}}
+var votesKept = []vote{
+	{"CurrentTerm", true}, {"LastVoteTerm", true}, {"LastVoteCand", false}, {string(ownerKey), false},
+}
 
 // copyVotes copies what is there beside the log, all of it.
-func (c *conversion) copyVotes(src, dst logFiles, there map[string]bool) (err error) {
+func (c *conversion) copyVotes(src, dst *disk, there map[string]bool) (err error) {
 	for _, v := range votesKept {
 		if !there[v.name] {
 			continue
@@ -176,11 +175,11 @@ func (c *conversion) copyVotes(src, dst logFiles, there map[string]bool) (err er
 	for name := range there {
 		return fmt.Errorf("the log has a value %q, which this version does not know how to convert", name)
 	}
-	c.Term, err = number(src, "CurrentTerm")
+	c.Term, err = Number(src, "CurrentTerm")
 	return err
 }
 
-func (v vote) copy(src, dst logFiles) error {
+func (v vote) copy(src, dst *disk) error {
 	if v.number {
 		n, err := src.GetUint64([]byte(v.name))
 		if err != nil {
@@ -195,10 +194,10 @@ func (v vote) copy(src, dst logFiles) error {
 	return dst.Set([]byte(v.name), b)
 }
 
-func (v vote) same(src, dst logFiles) (bool, error) {
+func (v vote) same(src, dst *disk) (bool, error) {
 	if v.number {
-		a, err := number(src, v.name)
-		b, err2 := number(dst, v.name)
+		a, err := Number(src, v.name)
+		b, err2 := Number(dst, v.name)
 		return a == b, errors.Join(err, err2)
 	}
 	a, err := src.Get([]byte(v.name))
@@ -206,8 +205,8 @@ func (v vote) same(src, dst logFiles) (bool, error) {
 	return bytes.Equal(a, b), errors.Join(unlessMissing(err), unlessMissing(err2))
 }
 
-// number reads a number kept beside the log, 0 when it isn't there.
-func number(f raft.StableStore, name string) (uint64, error) {
+// Number reads a number kept beside the log, 0 when it isn't there.
+func Number(f raft.StableStore, name string) (uint64, error) {
 	n, err := f.GetUint64([]byte(name))
 	return n, unlessMissing(err)
 }
@@ -223,7 +222,7 @@ func unlessMissing(err error) error {
 func (c *conversion) keys() (map[string]bool, error) {
 	var keys []string
 	var err error
-	if c.From == LogWAL {
+	if c.From == WAL {
 		keys, err = walfile.Keys(c.path(c.From, ""))
 	} else {
 		keys, err = boltfile.Keys(c.path(c.From, ""), "conf")

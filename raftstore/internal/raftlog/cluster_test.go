@@ -1,4 +1,4 @@
-package parallel_test
+package raftlog
 
 import (
 	"io"
@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/distcache/distcache/raftstore/internal/parallel"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
@@ -33,7 +32,7 @@ func (m *member) campaign(t *testing.T) {
 
 // A slowDisk is a log whose writes wait while it hangs.
 type slowDisk struct {
-	*raft.InmemStore
+	memoryLog
 	hanging sync.RWMutex
 }
 
@@ -50,7 +49,7 @@ func (d *slowDisk) StoreLog(e *raft.Log) error { return d.StoreLogs([]*raft.Log{
 func (d *slowDisk) StoreLogs(es []*raft.Log) error {
 	d.hanging.RLock()
 	defer d.hanging.RUnlock()
-	return d.InmemStore.StoreLogs(es)
+	return d.memoryLog.StoreLogs(es)
 }
 
 // listener is Raft's stream layer on a TCP port.
@@ -94,30 +93,28 @@ func newMember(t *testing.T, id raft.ServerID) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &member{id: id, address: raft.ServerAddress(l.Addr().String()), disk: &slowDisk{InmemStore: raft.NewInmemStore()}}
+	m := &member{id: id, address: raft.ServerAddress(l.Addr().String()), disk: &slowDisk{memoryLog: newMemoryLog()}}
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = id
 	cfg.LogOutput = io.Discard
 	// Nobody stands for election but the first, which is told to, and it leads for good, however slow the machine is.
 	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = time.Hour, time.Hour, time.Hour
-	started := make(chan struct{})
-	log := parallel.New(m.disk, func() bool {
-		<-started
-		return m.raft.State() == raft.Leader && len(m.raft.GetConfiguration().Configuration().Servers) >= 2
-	})
-	m.send = peernet.NewTransport(id, raft.NewNetworkTransport(listener{l}, 2, 5*time.Second, io.Discard), peernet.Hooks{Durable: log.Wait})
-	m.raft, err = raft.NewRaft(cfg, nothing{}, log, m.disk, raft.NewInmemSnapshotStore(), m.send)
+	log := over(t, m.disk, Options{Self: id})
+	network := raft.NewNetworkTransport(listener{l}, 2, 5*time.Second, io.Discard)
+	m.send = peernet.NewTransport(id, network, peernet.Hooks{Durable: log.WaitDurable})
+	m.raft, err = raft.NewRaft(cfg, nothing{}, log, log, raft.NewInmemSnapshotStore(), m.send)
 	if err != nil {
 		t.Fatal(err)
 	}
+	log.Started(func() bool {
+		return m.raft.State() == raft.Leader && len(m.raft.GetConfiguration().Configuration().Servers) >= 2
+	})
 	m.send.Start()
-	close(started)
 	t.Cleanup(func() {
 		if err := m.raft.Shutdown().Error(); err != nil {
 			t.Error(err)
 		}
 		m.send.Close()
-		log.Close()
 	})
 	return m
 }
@@ -138,9 +135,9 @@ func (m *member) last() uint64 {
 	return last
 }
 
-// TestLeaderIsLate: while the leader's disk hangs the others get the entries, and nothing is committed by them and a copy
-// of the leader's that is not there.
-func TestLeaderIsLate(t *testing.T) {
+// TestUnsyncedLeader: while the leader's disk hangs the others get the entries, and nothing is committed by them and
+// a copy of the leader's that is not there.
+func TestUnsyncedLeader(t *testing.T) {
 	for _, n := range []int{2, 3, 5} {
 		members := start(t, n)
 		leader := members[0]
@@ -153,7 +150,8 @@ func TestLeaderIsLate(t *testing.T) {
 				futures = append(futures, leader.raft.Apply([]byte("x"), 0))
 			}
 			want := before + 3
-			// Those that Raft sends to one request after the other get the next entries only when the first are on its own disk.
+			// Those that Raft sends to one request after the other get the next entries only when the first are on its
+			// own disk.
 			eventually(t, "the others have the first of the entries", func() bool {
 				for _, m := range members[1:] {
 					if m.last() <= before {
@@ -182,8 +180,8 @@ func TestLeaderIsLate(t *testing.T) {
 	}
 }
 
-// TestOthersAreLate: the leader's copy alone commits nothing.
-func TestOthersAreLate(t *testing.T) {
+// TestUnsyncedOthers: the leader's copy alone commits nothing.
+func TestUnsyncedOthers(t *testing.T) {
 	members := start(t, 3)
 	leader := members[0]
 	resume := []func(){members[1].disk.hang(t), members[2].disk.hang(t)}
@@ -200,8 +198,9 @@ func TestOthersAreLate(t *testing.T) {
 	}
 }
 
-// TestLastVoterIsNotLate: what the leader of two had not on disk when it becomes the only voter is not committed by that.
-func TestLastVoterIsNotLate(t *testing.T) {
+// TestLastVoterSyncs: what the leader of two had not on disk when it becomes the only voter is not committed by
+// that.
+func TestLastVoterSyncs(t *testing.T) {
 	members := start(t, 2)
 	leader := members[0]
 	resume := leader.disk.hang(t)

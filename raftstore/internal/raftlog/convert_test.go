@@ -1,11 +1,10 @@
-package raftstore
+package raftlog
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,29 +14,25 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
-	"github.com/distcache/distcache/raftstore/internal/snapstore"
+	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
-var quiet = slog.New(slog.DiscardHandler)
-
-func covers(index uint64) func() uint64 { return func() uint64 { return index } }
+// covers is the newest snapshot.
+func covers(index uint64) func() (uint64, error) { return func() (uint64, error) { return index, nil } }
 
 // few and many are numbers of entries; many are more than are copied at once.
 const few, many = 20, 1000
 
 // aLog makes a data directory with a log of n entries from first on, at term 9.
-func aLog(t *testing.T, kind LogKind, first, n uint64) string {
+func aLog(t *testing.T, kind Kind, first, n uint64) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := (identity{Format: identityFormat, Name: "n", Incarnation: "00000001", Phase: phaseMember}).save(dir); err != nil {
-		t.Fatal(err)
-	}
-	f, err := openLog(dir, kind, quiet, covers(0))
+	f, err := Open(Options{Dir: dir, Kind: kind})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	entries(t, f, first, first+n-1)
+	storeEntries(t, f, first, first+n-1)
 	for _, err := range []error{
 		f.SetUint64([]byte("CurrentTerm"), 9),
 		f.SetUint64([]byte("LastVoteTerm"), 8),
@@ -50,7 +45,7 @@ func aLog(t *testing.T, kind LogKind, first, n uint64) string {
 	return dir
 }
 
-func entries(t *testing.T, f logFiles, first, last uint64) {
+func storeEntries(t *testing.T, f *Log, first, last uint64) {
 	t.Helper()
 	var es []*raft.Log
 	for i := first; i <= last; i++ {
@@ -65,15 +60,15 @@ func entries(t *testing.T, f logFiles, first, last uint64) {
 }
 
 // hasLog makes sure that the directory has the log that aLog made, of that kind, with nothing left over.
-func hasLog(t *testing.T, dir string, kind LogKind, first, n uint64) {
+func hasLog(t *testing.T, dir string, kind Kind, first, n uint64) {
 	t.Helper()
-	f, err := openLog(dir, kind, quiet, covers(0))
+	f, err := Open(Options{Dir: dir, Kind: kind})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for _, name := range logNames() {
-		if there, err := exists(filepath.Join(dir, name)); err != nil || there != (name == kind.file()) {
+	for _, name := range Names() {
+		if there, err := files.Exists(filepath.Join(dir, name)); err != nil || there != (name == kind.File()) {
 			t.Errorf("%s is there: %v, %v", name, there, err)
 		}
 	}
@@ -100,18 +95,19 @@ func hasLog(t *testing.T, dir string, kind LogKind, first, n uint64) {
 	}
 }
 
-func TestConvertLog(t *testing.T) {
-	dir := aLog(t, LogBolt, 17, many)
-	for _, to := range []LogKind{LogWAL, LogWAL, LogBolt, LogBolt, LogWAL} {
-		before, err := exists(filepath.Join(dir, to.file()))
+func TestConvert(t *testing.T) {
+	dir := aLog(t, Bolt, 17, many)
+	for _, to := range []Kind{WAL, WAL, Bolt, Bolt, WAL} {
+		before, err := files.Exists(filepath.Join(dir, to.File()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := ConvertLog(t.Context(), dir, to)
+		c, err := Convert(t.Context(), dir, to, covers(0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Done == before || c.Done && (c.First != 17 || c.Last != 1016 || c.Entries != 1000 || c.Term != 9 || c.Bytes == 0) {
+		if c.Done == before || c.Done && (c.First != 17 || c.Last != 1016 || c.Entries != 1000 ||
+			c.Term != 9 || c.Bytes == 0) {
 			t.Errorf("to %s: %+v", to, c)
 		}
 		hasLog(t, dir, to, 17, many)
@@ -120,16 +116,13 @@ func TestConvertLog(t *testing.T) {
 
 func TestConvertEmptyLog(t *testing.T) {
 	dir := t.TempDir()
-	if err := (identity{}).save(dir); err != nil {
-		t.Fatal(err)
-	}
-	f, err := openLog(dir, LogWAL, quiet, covers(0))
+	f, err := Open(Options{Dir: dir, Kind: WAL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
-	for _, to := range []LogKind{LogBolt, LogWAL} {
-		if c, err := ConvertLog(t.Context(), dir, to); err != nil || !c.Done || c.Entries != 0 {
+	for _, to := range []Kind{Bolt, WAL} {
+		if c, err := Convert(t.Context(), dir, to, covers(0)); err != nil || !c.Done || c.Entries != 0 {
 			t.Errorf("to %s: %+v, %v", to, c, err)
 		}
 	}
@@ -154,7 +147,7 @@ func TestConvertInterrupted(t *testing.T) {
 		}
 	}
 	const all = 6
-	for _, to := range logKinds {
+	for _, to := range Kinds {
 		for done := range all + 1 {
 			for _, within := range []bool{false, true} { // the step that follows has begun
 				t.Run(fmt.Sprintf("to %s, %d steps, %v", to, done, within), func(t *testing.T) {
@@ -191,7 +184,7 @@ func TestConvertInterrupted(t *testing.T) {
 
 // continueWith does what is next after an interrupted conversion, after which the log is of the old kind or, if it was
 // past the point, of the new one.
-func continueWith(t *testing.T, dir, next string, to LogKind, past bool) {
+func continueWith(t *testing.T, dir, next string, to Kind, past bool) {
 	t.Helper()
 	kind := to.other()
 	if past {
@@ -200,10 +193,10 @@ func continueWith(t *testing.T, dir, next string, to LogKind, past bool) {
 	var err error
 	switch next {
 	case "again":
-		_, err = ConvertLog(t.Context(), dir, to)
+		_, err = Convert(t.Context(), dir, to, covers(0))
 		kind = to
 	case "back":
-		_, err = ConvertLog(t.Context(), dir, to.other())
+		_, err = Convert(t.Context(), dir, to.other(), covers(0))
 		kind = to.other()
 	default:
 		start := to
@@ -211,10 +204,11 @@ func continueWith(t *testing.T, dir, next string, to LogKind, past bool) {
 			start = to.other()
 		}
 		if start != kind {
-			if f, err := openLog(dir, start, quiet, covers(0)); err == nil {
+			if f, err := Open(Options{Dir: dir, Kind: start}); err == nil {
 				f.Close()
 				t.Fatalf("%s: it is taken for %s", next, start)
-			} else if !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "convert-log -data "+dir+" -to "+start.String()) {
+			} else if want := "convert-log -data " + dir + " -to " + start.String(); !errors.Is(err, ErrForeign) ||
+				!strings.Contains(err.Error(), want) {
 				t.Fatalf("%s: %v", next, err)
 			}
 		}
@@ -228,39 +222,28 @@ func continueWith(t *testing.T, dir, next string, to LogKind, past bool) {
 func TestConvertIsRefused(t *testing.T) {
 	refused := func(what, dir string, want error, text string) {
 		t.Helper()
-		if _, err := ConvertLog(t.Context(), dir, LogWAL); err == nil || want != nil && !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
+		_, err := Convert(t.Context(), dir, WAL, covers(0))
+		if err == nil || want != nil && !errors.Is(err, want) || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	missing := filepath.Join(t.TempDir(), "missing")
-	refused("no directory", missing, ErrForeign, "it has no node.json")
-	if there, err := exists(missing); there || err != nil {
-		t.Error("it was made")
-	}
-	dir := aLog(t, LogBolt, 1, few)
+	dir := aLog(t, Bolt, 1, few)
 	if err := os.Rename(filepath.Join(dir, "raft.db"), filepath.Join(dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
 	refused("no log", dir, ErrForeign, "has no raft log")
 
-	dir = aLog(t, LogBolt, 1, few)
-	lock, err := lockDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused("a node runs", dir, ErrInUse, dir)
-	lock.Close()
-
+	dir = aLog(t, Bolt, 1, few)
 	if err := os.Mkdir(filepath.Join(dir, "wal"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	refused("two logs", dir, ErrForeign, "two raft logs, raft.db and wal")
-	if f, err := openLog(dir, LogWAL, quiet, covers(0)); !errors.Is(err, ErrForeign) {
+	if f, err := Open(Options{Dir: dir, Kind: WAL}); !errors.Is(err, ErrForeign) {
 		t.Errorf("two logs: %v, %v", f, err)
 	}
 
-	dir = aLog(t, LogBolt, 1, few)
-	f, err := openLog(dir, LogBolt, quiet, covers(0))
+	dir = aLog(t, Bolt, 1, few)
+	f, err := Open(Options{Dir: dir, Kind: Bolt})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,47 +255,35 @@ func TestConvertIsRefused(t *testing.T) {
 
 // A conversion that is given up leaves the log as it was.
 func TestConvertGivenUp(t *testing.T) {
-	dir := aLog(t, LogBolt, 5, few)
+	dir := aLog(t, Bolt, 5, few)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := ConvertLog(ctx, dir, LogWAL); !errors.Is(err, context.Canceled) {
+	if _, err := Convert(ctx, dir, WAL, covers(0)); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	hasLog(t, dir, LogBolt, 5, few)
+	hasLog(t, dir, Bolt, 5, few)
 	if err := os.Truncate(filepath.Join(dir, "raft.db"), 10000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ConvertLog(t.Context(), dir, LogWAL); !errors.Is(err, boltfile.ErrDamaged) {
+	if _, err := Convert(t.Context(), dir, WAL, covers(0)); !errors.Is(err, boltfile.ErrDamaged) {
 		t.Fatal(err)
 	}
-	if there, err := exists(filepath.Join(dir, "wal"+newSuffix)); there || err != nil {
+	if there, err := files.Exists(filepath.Join(dir, "wal"+newSuffix)); there || err != nil {
 		t.Errorf("a copy is left over: %v", err)
 	}
 }
 
 // After a received snapshot a bbolt log has a gap; only what follows it counts, if the snapshot has the rest.
-func TestConvertLogWithGap(t *testing.T) {
+func TestConvertWithGap(t *testing.T) {
 	for _, newest := range []uint64{98, 99, 120} {
-		dir := aLog(t, LogBolt, 100, few)
-		f, err := openLog(dir, LogBolt, quiet, covers(0))
+		dir := aLog(t, Bolt, 100, few)
+		f, err := Open(Options{Dir: dir, Kind: Bolt})
 		if err != nil {
 			t.Fatal(err)
 		}
-		entries(t, f, 10, 20)
+		storeEntries(t, f, 10, 20)
 		f.Close()
-		snapshots, err := snapstore.Open(filepath.Join(dir, snapshotDir), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sink, err := snapshots.Create(1, newest, 1, raft.Configuration{}, 1, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sink.(*snapstore.Sink).Own()
-		if err := sink.Close(); err != nil {
-			t.Fatal(err)
-		}
-		c, err := ConvertLog(t.Context(), dir, LogWAL)
+		c, err := Convert(t.Context(), dir, WAL, covers(newest))
 		if newest < 99 {
 			if !errors.Is(err, boltfile.ErrDamaged) {
 				t.Errorf("snapshot %d: %v", newest, err)
@@ -322,7 +293,7 @@ func TestConvertLogWithGap(t *testing.T) {
 		if err != nil || c.First != 100 || c.Last != 99+few || c.Entries != few {
 			t.Fatalf("snapshot %d: %+v, %v", newest, c, err)
 		}
-		hasLog(t, dir, LogWAL, 100, few)
+		hasLog(t, dir, WAL, 100, few)
 	}
 }
 
@@ -331,29 +302,29 @@ func TestConvertKeepsOwner(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
-	dir := aLog(t, LogBolt, 5, few)
+	dir := aLog(t, Bolt, 5, few)
 	if err := os.Chown(filepath.Join(dir, "raft.db"), 65534, 65533); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ConvertLog(t.Context(), dir, LogWAL); err != nil {
+	if _, err := Convert(t.Context(), dir, WAL, covers(0)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ConvertLog(t.Context(), dir, LogBolt); err != nil {
+	if _, err := Convert(t.Context(), dir, Bolt, covers(0)); err != nil {
 		t.Fatal(err)
 	}
-	c := conversion{Conversion: Conversion{From: LogBolt, To: LogWAL}, dir: dir}
+	c := conversion{Conversion: Conversion{From: Bolt, To: WAL}, dir: dir}
 	if uid, gid, err := c.owner(); uid != 65534 || gid != 65533 || err != nil {
 		t.Errorf("owned by %d:%d, %v", uid, gid, err)
 	}
 }
 
-func TestParseLogKind(t *testing.T) {
-	for _, k := range logKinds {
-		if got, err := ParseLogKind(k.String()); got != k || err != nil {
+func TestParseKind(t *testing.T) {
+	for _, k := range Kinds {
+		if got, err := ParseKind(k.String()); got != k || err != nil {
 			t.Errorf("%s: %v, %v", k, got, err)
 		}
 	}
-	if _, err := ParseLogKind("boltdb"); err == nil || !strings.Contains(err.Error(), "bolt or wal") {
+	if _, err := ParseKind("boltdb"); err == nil || !strings.Contains(err.Error(), "bolt or wal") {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package raftstore
+package raftlog
 
 import (
 	"context"
@@ -26,10 +26,10 @@ const (
 	oldSuffix = ".old"
 )
 
-// A Conversion is what ConvertLog has found and done.
+// A Conversion is what Convert has found and done.
 type Conversion struct {
-	From    LogKind
-	To      LogKind
+	From    Kind
+	To      Kind
 	Done    bool   // false: the log was of that kind already
 	Entries uint64 // copied
 	First   uint64 // index of the first one, 0 when there is none
@@ -38,21 +38,12 @@ type Conversion struct {
 	Term    uint64 // the node's current one
 }
 
-// ConvertLog makes the log in the data directory of a node that does not run one of the given kind. It may be
-// interrupted at any moment, by a crash too: the log is then one or the other, whole, and ConvertLog or Open clears away
-// what is left. Errors are ErrInUse while the node runs, ErrForeign when there is no log, or two, and those of the files.
-func ConvertLog(ctx context.Context, dir string, to LogKind) (Conversion, error) {
-	c := conversion{Conversion: Conversion{From: to.other(), To: to}, dir: dir}
-	if ok, err := exists(filepath.Join(dir, identityFile)); err != nil {
-		return c.Conversion, err
-	} else if !ok {
-		return c.Conversion, fmt.Errorf("%w: %s is no node's: it has no %s", ErrForeign, dir, identityFile)
-	}
-	lock, err := lockDir(dir)
-	if err != nil {
-		return c.Conversion, err
-	}
-	defer lock.Close()
+// Convert makes the log in the data directory of a node that does not run one of the given kind. It may be
+// interrupted at any moment, by a crash too: the log is then one or the other, whole, and Convert or Open clears
+// away what is left. newest gives the index of the newest snapshot. Errors are ErrForeign when there is no log, or
+// there are two, and those of the files.
+func Convert(ctx context.Context, dir string, to Kind, newest func() (uint64, error)) (Conversion, error) {
+	c := conversion{Conversion: Conversion{From: to.other(), To: to}, dir: dir, newest: newest}
 	if err := finishConversion(dir); err != nil {
 		return c.Conversion, err
 	}
@@ -61,7 +52,7 @@ func ConvertLog(ctx context.Context, dir string, to LogKind) (Conversion, error)
 	}
 	for _, step := range c.steps(ctx) {
 		if err := step(); err != nil {
-			if ok, _ := exists(c.path(c.From, "")); ok {
+			if ok, _ := files.Exists(c.path(c.From, "")); ok {
 				err = errors.Join(err, os.RemoveAll(c.path(to, newSuffix)))
 			}
 			return c.Conversion, fmt.Errorf("convert the raft log: %w", err)
@@ -74,20 +65,21 @@ func ConvertLog(ctx context.Context, dir string, to LogKind) (Conversion, error)
 // A conversion is one under way.
 type conversion struct {
 	Conversion
-	dir string
+	dir    string
+	newest func() (uint64, error) // the index of the newest snapshot
 }
 
-func (c *conversion) path(k LogKind, suffix string) string {
-	return filepath.Join(c.dir, k.file()+suffix)
+func (c *conversion) path(k Kind, suffix string) string {
+	return filepath.Join(c.dir, k.File()+suffix)
 }
 
 // needed tells whether the log is of the kind wanted already.
 func (c *conversion) needed() (there bool, err error) {
-	from, err := exists(c.path(c.From, ""))
+	from, err := files.Exists(c.path(c.From, ""))
 	if err != nil {
 		return false, err
 	}
-	to, err := exists(c.path(c.To, ""))
+	to, err := files.Exists(c.path(c.To, ""))
 	switch {
 	case err != nil:
 		return false, err
@@ -99,8 +91,8 @@ func (c *conversion) needed() (there bool, err error) {
 	return to, nil
 }
 
-// steps are what is to be done. Each leaves the directory in a state from which finishConversion comes to one of the two
-// logs.
+// steps are what is to be done. Each leaves the directory in a state from which finishConversion comes to one of
+// the two logs.
 func (c *conversion) steps(ctx context.Context) []func() error {
 	return []func() error{
 		func() error { return c.copy(ctx) },
@@ -112,9 +104,9 @@ func (c *conversion) steps(ctx context.Context) []func() error {
 	}
 }
 
-// finishConversion brings to its end, or undoes, what an interruption of ConvertLog left.
+// finishConversion brings to its end, or undoes, what an interruption of Convert left.
 func finishConversion(dir string) error {
-	for _, from := range logKinds {
+	for _, from := range Kinds {
 		c := conversion{Conversion: Conversion{From: from, To: from.other()}, dir: dir}
 		if err := c.finish(); err != nil {
 			return err
@@ -124,14 +116,14 @@ func finishConversion(dir string) error {
 }
 
 func (c *conversion) finish() error {
-	old, err := exists(c.path(c.From, oldSuffix))
+	old, err := files.Exists(c.path(c.From, oldSuffix))
 	if err != nil {
 		return err
 	}
 	if !old {
 		return c.remove(c.path(c.To, newSuffix))
 	}
-	to, err := exists(c.path(c.To, ""))
+	to, err := files.Exists(c.path(c.To, ""))
 	if err != nil {
 		return err
 	}
@@ -139,7 +131,7 @@ func (c *conversion) finish() error {
 		err := c.rename(c.path(c.To, newSuffix), c.path(c.To, ""))
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%w: %s has %s, which was converted, but not what it was converted to",
-				ErrForeign, c.dir, c.From.file()+oldSuffix)
+				ErrForeign, c.dir, c.From.File()+oldSuffix)
 		}
 		if err != nil {
 			return err
@@ -156,7 +148,7 @@ func (c *conversion) rename(from, to string) error {
 }
 
 func (c *conversion) remove(path string) error {
-	if ok, err := exists(path); err != nil || !ok {
+	if ok, err := files.Exists(path); err != nil || !ok {
 		return err
 	}
 	if err := os.RemoveAll(path); err != nil {

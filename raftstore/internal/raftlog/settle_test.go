@@ -1,4 +1,4 @@
-package raftstore
+package raftlog
 
 import (
 	"testing"
@@ -28,7 +28,7 @@ func TestSettle(t *testing.T) {
 		"a gap that a later one left": {[]span{{1, 3}, {8, 9}}, 5, 3, false, []span{{8, 9}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log := memoryLog{InmemStore: raft.NewInmemStore()}
+			log := over(t, newMemoryLog(), Options{})
 			has := func(spans []span) (list map[uint64]bool) {
 				list = make(map[uint64]bool)
 				for _, s := range spans {
@@ -46,9 +46,9 @@ func TestSettle(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			conflict, err := settle(log, c.index, c.term)
-			if err != nil || conflict != c.conflict {
-				t.Errorf("a conflict: %v, %v, want %v", conflict, err, c.conflict)
+			err := log.Settle(c.index, c.term)
+			if err != nil || log.Stale() != c.conflict {
+				t.Errorf("a conflict: %v, %v, want %v", log.Stale(), err, c.conflict)
 			}
 			for index := uint64(1); index < 12; index++ {
 				if got, want := log.GetLog(index, new(raft.Log)) == nil, has(c.want)[index]; got != want {

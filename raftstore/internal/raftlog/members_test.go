@@ -1,21 +1,15 @@
-package raftstore
+package raftlog
 
 import (
 	"errors"
-	"io"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
-
-	"github.com/distcache/distcache/raftstore/internal/parallel"
-	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
 // failingLog fails to store when told to, and shows who was the only voter while it stored.
 type failingLog struct {
-	raft.LogStore
+	memoryLog
 	err     error
 	storing func()
 }
@@ -25,7 +19,7 @@ func (l *failingLog) StoreLogs(es []*raft.Log) error {
 	if l.err != nil {
 		return l.err
 	}
-	return l.LogStore.StoreLogs(es)
+	return l.memoryLog.StoreLogs(es)
 }
 
 func votersEntry(names ...raft.ServerID) []byte {
@@ -37,12 +31,10 @@ func votersEntry(names ...raft.ServerID) []byte {
 }
 
 func TestOnlyVoter(t *testing.T) {
-	disk := &failingLog{LogStore: raft.NewInmemStore()}
-	late := parallel.New(disk, func() bool { return false })
-	defer late.Close()
-	l := &memberLog{Log: late, self: "n1"}
+	disk := &failingLog{memoryLog: newMemoryLog()}
+	l := over(t, disk, Options{Self: "n1"})
 	var meanwhile bool
-	disk.storing = func() { meanwhile = l.lone.Load() }
+	disk.storing = func() { meanwhile = l.SoleVoter() }
 	index := uint64(0)
 	store := func(wantMeanwhile, want bool, configurations ...[]byte) {
 		t.Helper()
@@ -57,8 +49,9 @@ func TestOnlyVoter(t *testing.T) {
 		if err == nil {
 			index += uint64(len(es))
 		}
-		if got := l.lone.Load(); meanwhile != wantMeanwhile || got != want {
-			t.Errorf("the only voter: %v while the entries were stored, %v afterwards; want %v, %v", meanwhile, got, wantMeanwhile, want)
+		if got := l.SoleVoter(); meanwhile != wantMeanwhile || got != want {
+			t.Errorf("the only voter: %v while the entries were stored, %v afterwards; want %v, %v",
+				meanwhile, got, wantMeanwhile, want)
 		}
 	}
 	nonvoter := raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{
@@ -81,24 +74,21 @@ func TestOnlyVoter(t *testing.T) {
 	disk.err = nil
 	store(false, true, votersEntry("n1"))
 
-	if err := l.DeleteRange(1, 2); err != nil || !l.lone.Load() {
-		t.Errorf("after the front of the log went: %v, %v, want true", err, l.lone.Load())
+	if err := l.DeleteRange(1, 2); err != nil || !l.SoleVoter() {
+		t.Errorf("after the front of the log went: %v, %v, want true", err, l.SoleVoter())
 	}
-	if err := l.DeleteRange(index-1, index); err != nil || l.lone.Load() {
-		t.Errorf("after the end of the log went: %v, %v, want false", err, l.lone.Load())
+	if err := l.DeleteRange(index-1, index); err != nil || l.SoleVoter() {
+		t.Errorf("after the end of the log went: %v, %v, want false", err, l.SoleVoter())
 	}
 
-	l.lone.Store(true)
-	m, err := state.Open(filepath.Join(t.TempDir(), stateFile), state.Options{})
-	if err != nil {
-		t.Fatal(err)
+	l.Follow([]raft.Server{{ID: "n1"}})
+	if !l.SoleVoter() {
+		t.Error("not the only voter in a configuration that has no other")
 	}
-	defer m.Close()
-	f := memberFSM{fsm: fsm{m}, log: l}
-	if err := f.Restore(io.NopCloser(strings.NewReader("no state file"))); err == nil {
-		t.Error("what is no state file was restored")
-	}
-	if l.lone.Load() {
+	if l.VotersUnknown(); l.SoleVoter() {
 		t.Error("still the only voter after a snapshot came")
+	}
+	if l.Configured() != index {
+		t.Errorf("the newest configuration is at %d, not %d", l.Configured(), index)
 	}
 }

@@ -1,4 +1,4 @@
-package raftstore
+package raftlog
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -17,6 +18,23 @@ type memoryLog struct {
 	*raft.InmemStore
 	io.Closer
 	values map[string][]byte
+}
+
+func newMemoryLog() memoryLog {
+	return memoryLog{InmemStore: raft.NewInmemStore(), Closer: io.NopCloser(nil), values: map[string][]byte{}}
+}
+
+// over opens a log over files.
+func over(t *testing.T, f Files, opts Options) *Log {
+	t.Helper()
+	opts.OpenFiles = func(string, Options) (Files, error) { return f, nil }
+	opts.Dir = t.TempDir()
+	l, err := Open(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
 }
 
 func (m memoryLog) Set(key, value []byte) error {
@@ -34,21 +52,23 @@ func (m memoryLog) Get(key []byte) ([]byte, error) {
 // Whatever a disk changes in an entry, its place and kind too, is found out when the entry is read.
 func TestChangedLogEntryIsFound(t *testing.T) {
 	for name, e := range map[string]raft.Log{
-		"command":       {Index: 7, Term: 3, Type: raft.LogCommand, Data: []byte("operations")},
-		"configuration": {Index: 7, Term: 3, Type: raft.LogConfiguration, Data: []byte("servers"), Extensions: []byte("more")},
-		"no-op":         {Index: 7, Term: 3, Type: raft.LogNoop},
+		"command": {Index: 7, Term: 3, Type: raft.LogCommand, Data: []byte("operations")},
+		"configuration": {
+			Index: 7, Term: 3, Type: raft.LogConfiguration, Data: []byte("servers"), Extensions: []byte("more")},
+		"no-op": {Index: 7, Term: 3, Type: raft.LogNoop},
 	} {
-		m := memoryLog{InmemStore: raft.NewInmemStore()}
-		l := &summedLog{logFiles: m}
+		m := newMemoryLog()
+		l := over(t, m, Options{}).disk
 		before := e
-		if err := l.StoreLog(&e); err != nil {
+		if err := l.StoreLogs([]*raft.Log{&e}); err != nil {
 			t.Fatal(err)
 		}
 		if e.Type != before.Type || !bytes.Equal(e.Extensions, before.Extensions) || !bytes.Equal(e.Data, before.Data) {
 			t.Errorf("%s: storing it has changed it to %+v", name, e)
 		}
 		var got, stored raft.Log
-		if err := l.GetLog(7, &got); err != nil || got.Term != 3 || got.Type != e.Type || !bytes.Equal(got.Data, e.Data) || !bytes.Equal(got.Extensions, e.Extensions) {
+		if err := l.GetLog(7, &got); err != nil || got.Term != 3 || got.Type != e.Type ||
+			!bytes.Equal(got.Data, e.Data) || !bytes.Equal(got.Extensions, e.Extensions) {
 			t.Errorf("%s: read as %+v, %v", name, got, err)
 		}
 		if err := m.GetLog(7, &stored); err != nil {
@@ -83,7 +103,7 @@ func TestChangedLogEntryIsFound(t *testing.T) {
 
 // An entry in another's place is not that one.
 func TestLogEntryInAnothersPlaceIsFound(t *testing.T) {
-	l := &summedLog{logFiles: misplaced{memoryLog{InmemStore: raft.NewInmemStore()}}}
+	l := over(t, misplaced{newMemoryLog()}, Options{}).disk
 	if err := l.StoreLogs([]*raft.Log{{Index: 1, Term: 1}, {Index: 2, Term: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +119,8 @@ func (m misplaced) GetLog(index uint64, e *raft.Log) error { return m.memoryLog.
 
 // A vote that the disk has changed is none.
 func TestChangedVoteIsFound(t *testing.T) {
-	m := memoryLog{InmemStore: raft.NewInmemStore(), values: map[string][]byte{}}
-	l := &summedLog{logFiles: m}
+	m := newMemoryLog()
+	l := over(t, m, Options{})
 	term, candidate := []byte("CurrentTerm"), []byte("LastVoteCand")
 	if _, err := l.GetUint64(term); !errors.Is(err, raftboltdb.ErrKeyNotFound) || errors.Is(err, ErrDisk) {
 		t.Errorf("a term that isn't there: %v", err)
@@ -142,31 +162,81 @@ type brokenLog struct {
 	err error
 }
 
-func (b brokenLog) FirstIndex() (uint64, error)      { return 0, b.err }
-func (b brokenLog) LastIndex() (uint64, error)       { return 0, b.err }
-func (b brokenLog) GetLog(uint64, *raft.Log) error   { return b.err }
-func (b brokenLog) Get([]byte) ([]byte, error)       { return nil, b.err }
-func (b brokenLog) GetUint64([]byte) (uint64, error) { return 0, b.err }
+func (b brokenLog) FirstIndex() (uint64, error)    { return 0, b.err }
+func (b brokenLog) LastIndex() (uint64, error)     { return 0, b.err }
+func (b brokenLog) GetLog(uint64, *raft.Log) error { return b.err }
+func (b brokenLog) Get([]byte) ([]byte, error)     { return nil, b.err }
 
 // Whatever can't be read of the log is the disk's fault, and said with the file's name; what isn't there is none.
 func TestUnreadableLogIsTheDisks(t *testing.T) {
-	reads := map[string]func(l *summedLog) error{
-		"FirstIndex": func(l *summedLog) error { _, err := l.FirstIndex(); return err },
-		"LastIndex":  func(l *summedLog) error { _, err := l.LastIndex(); return err },
-		"GetLog":     func(l *summedLog) error { return l.GetLog(1, new(raft.Log)) },
-		"Get":        func(l *summedLog) error { _, err := l.Get([]byte("LastVoteCand")); return err },
-		"GetUint64":  func(l *summedLog) error { _, err := l.GetUint64([]byte("CurrentTerm")); return err },
+	reads := map[string]func(d *disk) error{
+		"FirstIndex": func(d *disk) error { _, err := d.FirstIndex(); return err },
+		"LastIndex":  func(d *disk) error { _, err := d.LastIndex(); return err },
+		"GetLog":     func(d *disk) error { return d.GetLog(1, new(raft.Log)) },
+		"Get":        func(d *disk) error { _, err := d.Get([]byte("LastVoteCand")); return err },
+		"GetUint64":  func(d *disk) error { _, err := d.GetUint64([]byte("CurrentTerm")); return err },
 	}
 	for name, read := range reads {
 		cause := errors.New("msgpack decode error")
-		err := read(&summedLog{brokenLog{err: cause}, "/data/raft.db"})
+		err := read(&disk{files: brokenLog{err: cause}, path: "/data/raft.db", fail: func(error) {}})
 		if !errors.Is(err, ErrDisk) || !errors.Is(err, cause) || !strings.Contains(err.Error(), "/data/raft.db") {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, missing := range []error{raft.ErrLogNotFound, raftboltdb.ErrKeyNotFound} {
-			if err := read(&summedLog{brokenLog{err: missing}, "/data/raft.db"}); err != missing {
+			if err := read(&disk{files: brokenLog{err: missing}}); err != missing {
 				t.Errorf("%s: %v, where nothing is there: %v", name, err, missing)
 			}
 		}
+	}
+}
+
+// An entry is read into one that was used before, whose bytes somebody else still has.
+func TestReadLeavesOthersAlone(t *testing.T) {
+	for _, kind := range Kinds {
+		l, err := Open(Options{Dir: t.TempDir(), Kind: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if err := l.StoreLog(&raft.Log{Index: 1, Data: []byte("new")}); err != nil {
+			t.Fatal(err)
+		}
+		others := []byte("others")
+		e := raft.Log{Index: 2, Data: others, Extensions: others}
+		if err := l.disk.GetLog(3, &e); !errors.Is(err, raft.ErrLogNotFound) || e.Index != 2 {
+			t.Error(e.Index, err)
+		}
+		if err := l.disk.GetLog(1, &e); err != nil || string(e.Data) != "new" || len(e.Extensions) > 0 {
+			t.Errorf("%q, %q, %v", e.Data, e.Extensions, err)
+		}
+		if string(others) != "others" {
+			t.Errorf("they are now %q", others)
+		}
+	}
+}
+
+// unwritable is a log to which no vote can be written.
+type unwritable struct{ memoryLog }
+
+func (unwritable) Set([]byte, []byte) error { return syscall.EIO }
+
+// A vote that can't be written is none, and Raft, which would panic, does not go on; but its goroutine ends, which
+// closing the node waits for.
+func TestVoteOnABrokenDisk(t *testing.T) {
+	failed := make(chan error, 1)
+	l := over(t, unwritable{newMemoryLog()}, Options{Fail: func(err error) { failed <- err }})
+	l.Started(func() bool { return false })
+	ended := make(chan bool)
+	go func() {
+		back := false
+		defer func() { ended <- back }()
+		_ = l.SetUint64([]byte("CurrentTerm"), 2)
+		back = true
+	}()
+	if <-ended {
+		t.Error("Raft goes on")
+	}
+	if why := <-failed; !errors.Is(why, ErrDisk) || !errors.Is(why, syscall.EIO) || l.Broken() != why {
+		t.Errorf("the node is told %v", why)
 	}
 }

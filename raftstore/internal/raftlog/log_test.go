@@ -1,4 +1,4 @@
-package parallel
+package raftlog
 
 import (
 	"errors"
@@ -9,26 +9,26 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// A disk is a log in memory whose writes can be held up, and fail.
-type disk struct {
-	*raft.InmemStore
+// A slowLog is a log in memory whose writes can be held up, and fail.
+type slowLog struct {
+	memoryLog
 	mu     sync.Mutex
 	turn   chan struct{} // held by whoever writes: full while the disk hangs
 	err    error
 	writes int
 }
 
-func newDisk() *disk { return &disk{InmemStore: raft.NewInmemStore(), turn: make(chan struct{}, 1)} }
+func newSlowLog() *slowLog { return &slowLog{memoryLog: newMemoryLog(), turn: make(chan struct{}, 1)} }
 
 // hang has writes wait until the returned function is called.
-func (d *disk) hang() (resume func()) {
+func (d *slowLog) hang() (resume func()) {
 	d.turn <- struct{}{}
 	return sync.OnceFunc(func() { <-d.turn })
 }
 
-func (d *disk) StoreLog(e *raft.Log) error { return d.StoreLogs([]*raft.Log{e}) }
+func (d *slowLog) StoreLog(e *raft.Log) error { return d.StoreLogs([]*raft.Log{e}) }
 
-func (d *disk) StoreLogs(es []*raft.Log) error {
+func (d *slowLog) StoreLogs(es []*raft.Log) error {
 	d.turn <- struct{}{}
 	defer func() { <-d.turn }()
 	d.mu.Lock()
@@ -37,10 +37,10 @@ func (d *disk) StoreLogs(es []*raft.Log) error {
 	if d.err != nil {
 		return d.err
 	}
-	return d.InmemStore.StoreLogs(es)
+	return d.memoryLog.StoreLogs(es)
 }
 
-func (d *disk) has(index uint64) bool {
+func (d *slowLog) has(index uint64) bool {
 	var e raft.Log
 	return d.GetLog(index, &e) == nil
 }
@@ -48,10 +48,10 @@ func (d *disk) has(index uint64) bool {
 func always() bool { return true }
 func never() bool  { return false }
 
-func newLog(t *testing.T, d *disk, mayBeLate func() bool) *Log {
+func started(t *testing.T, d *slowLog, mayBeUnsynced func() bool) *Log {
 	t.Helper()
-	l := New(d, mayBeLate)
-	t.Cleanup(func() { l.Close() })
+	l := over(t, d, Options{})
+	l.Started(mayBeUnsynced)
 	return l
 }
 
@@ -81,28 +81,32 @@ func holds(t *testing.T, l *Log, from, to uint64) {
 	}
 }
 
-// TestReadersOwnWhatTheyGet: a Log is decoded into again, and its bytes overwritten.
+// TestReadersOwnWhatTheyGet: a raft.Log is read into again. The bytes of the entry that was read before are others'
+// too.
 func TestReadersOwnWhatTheyGet(t *testing.T) {
-	d := newDisk()
-	l := newLog(t, d, always)
+	d := newSlowLog()
+	l := started(t, d, always)
+	if err := errors.Join(l.StoreLogs(entries(1, 1)), l.drain()); err != nil {
+		t.Fatal(err)
+	}
+	l.newest = nil
 	resume := d.hang()
 	defer resume()
-	if err := l.StoreLogs(entries(1, 2)); err != nil {
+	if err := l.StoreLogs(entries(2, 3)); err != nil {
 		t.Fatal(err)
 	}
 	var e raft.Log
-	for i := uint64(1); i <= 2; i++ {
+	for _, i := range []uint64{2, 1, 3, 1} {
 		if err := l.GetLog(i, &e); err != nil {
 			t.Fatal(err)
 		}
-		copy(e.Data, "overwritten")
 	}
-	holds(t, l, 1, 2)
+	holds(t, l, 1, 3)
 }
 
-func TestLateEntries(t *testing.T) {
-	d := newDisk()
-	l := newLog(t, d, always)
+func TestUnsyncedEntries(t *testing.T) {
+	d := newSlowLog()
+	l := started(t, d, always)
 	resume := d.hang()
 	for i := uint64(1); i <= 5; i++ {
 		if err := l.StoreLogs(entries(2*i-1, 2*i)); err != nil {
@@ -114,12 +118,12 @@ func TestLateEntries(t *testing.T) {
 		t.Fatal("the disk does not hang")
 	}
 	waited := make(chan error, 1)
-	go func() { waited <- l.Wait(4) }()
+	go func() { waited <- l.WaitDurable(4) }()
 	resume()
 	if err := <-waited; err != nil || !d.has(4) {
 		t.Errorf("waited for entry 4, and it is on disk: %v, %v", d.has(4), err)
 	}
-	if err := l.Drain(); err != nil || !d.has(10) {
+	if err := l.drain(); err != nil || !d.has(10) {
 		t.Errorf("drained, and the last is on disk: %v, %v", d.has(10), err)
 	}
 	holds(t, l, 1, 10)
@@ -129,41 +133,44 @@ func TestLateEntries(t *testing.T) {
 	}
 }
 
-// TestNotLate: without leave to be late, and when the membership changes, all is on disk when it is stored.
-func TestNotLate(t *testing.T) {
-	d := newDisk()
-	if err := newLog(t, d, never).StoreLogs(entries(1, 3)); err != nil || !d.has(3) {
-		t.Errorf("stored without leave to be late: on disk %v, %v", d.has(3), err)
+// TestSyncedEntries: while entries may not be unsynced, and when the membership changes, all is on disk when it is
+// stored.
+func TestSyncedEntries(t *testing.T) {
+	d := newSlowLog()
+	if err := started(t, d, never).StoreLogs(entries(1, 3)); err != nil || !d.has(3) {
+		t.Errorf("stored while entries may not be unsynced: on disk %v, %v", d.has(3), err)
 	}
 
-	d = newDisk()
-	l := newLog(t, d, always)
+	d = newSlowLog()
+	l := started(t, d, always)
 	resume := d.hang()
 	if err := l.StoreLogs(entries(1, 3)); err != nil {
 		t.Fatal(err)
 	}
 	stored := make(chan error, 1)
 	go func() {
-		stored <- l.StoreLog(&raft.Log{Index: 4, Type: raft.LogConfiguration, Data: []byte("entry 4")})
+		stored <- l.StoreLog(&raft.Log{Index: 4, Type: raft.LogConfiguration, Data: votersEntry("n1")})
 	}()
 	resume()
 	if err := <-stored; err != nil || !d.has(3) || !d.has(4) {
 		t.Errorf("a change of the membership is stored: on disk %v, and what was before it %v, %v", d.has(4), d.has(3), err)
 	}
-	holds(t, l, 1, 4)
+	if last, err := l.LastIndex(); err != nil || last != 4 {
+		t.Errorf("the log ends at %d, %v", last, err)
+	}
 }
 
 func TestDeleteRange(t *testing.T) {
-	d := newDisk()
-	l := newLog(t, d, always)
-	if err := errors.Join(l.StoreLogs(entries(1, 10)), l.Drain()); err != nil {
+	d := newSlowLog()
+	l := started(t, d, always)
+	if err := errors.Join(l.StoreLogs(entries(1, 10)), l.drain()); err != nil {
 		t.Fatal(err)
 	}
 	resume := d.hang()
 	if err := l.StoreLogs(entries(11, 20)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.DeleteRange(1, 5); err != nil { // it does not wait for those that are late
+	if err := l.DeleteRange(1, 5); err != nil { // it does not wait for those that are unsynced
 		t.Fatal(err)
 	}
 	holds(t, l, 6, 20)
@@ -174,27 +181,27 @@ func TestDeleteRange(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, l, 6, 14)
-	if err := errors.Join(l.StoreLogs(entries(15, 16)), l.Drain()); err != nil {
+	if err := errors.Join(l.StoreLogs(entries(15, 16)), l.drain()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, l, 6, 16)
 }
 
 func TestFailedWrite(t *testing.T) {
-	d := newDisk()
+	d := newSlowLog()
 	d.err = errors.New("no space left")
-	l := newLog(t, d, always)
+	l := started(t, d, always)
 	if err := l.StoreLogs(entries(1, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Wait(1); !errors.Is(err, d.err) {
+	if err := l.WaitDurable(1); !errors.Is(err, d.err) {
 		t.Errorf("waiting for what could not be written: %v", err)
 	}
 	for name, err := range map[string]error{
 		"store":       l.StoreLogs(entries(2, 2)),
-		"drain":       l.Drain(),
+		"drain":       l.drain(),
 		"delete":      l.DeleteRange(1, 1),
-		"other entry": l.Wait(0),
+		"other entry": l.WaitDurable(0),
 	} {
 		if !errors.Is(err, d.err) {
 			t.Errorf("%s after that: %v", name, err)
@@ -202,16 +209,16 @@ func TestFailedWrite(t *testing.T) {
 	}
 }
 
-// TestClose writes what is late, and ends waits that have no end else.
+// TestClose writes what is unsynced, and ends waits that have no end else.
 func TestClose(t *testing.T) {
-	d := newDisk()
-	l := newLog(t, d, always)
+	d := newSlowLog()
+	l := started(t, d, always)
 	resume := d.hang()
 	if err := l.StoreLogs(entries(1, 3)); err != nil {
 		t.Fatal(err)
 	}
 	waited, closed := make(chan error, 1), make(chan error, 1)
-	go func() { waited <- l.Wait(3) }()
+	go func() { waited <- l.WaitDurable(3) }()
 	go func() { closed <- l.Close() }()
 	if err := <-waited; !errors.Is(err, ErrClosed) {
 		t.Errorf("a wait when the log is closed: %v", err)
@@ -223,15 +230,15 @@ func TestClose(t *testing.T) {
 	l.Close()
 }
 
-func TestBoundOfLateEntries(t *testing.T) {
-	d := newDisk()
-	l := newLog(t, d, always)
+func TestBoundOfUnsyncedEntries(t *testing.T) {
+	d := newSlowLog()
+	l := started(t, d, always)
 	resume := d.hang()
-	if err := l.StoreLogs(entries(1, maxLate)); err != nil {
+	if err := l.StoreLogs(entries(1, maxUnsynced)); err != nil {
 		t.Fatal(err)
 	}
 	stored := make(chan error, 1)
-	go func() { stored <- l.StoreLogs(entries(maxLate+1, maxLate+1)) }()
+	go func() { stored <- l.StoreLogs(entries(maxUnsynced+1, maxUnsynced+1)) }()
 	resume()
 	if err := <-stored; err != nil || !d.has(1) {
 		t.Errorf("stored beyond the bound: others on disk %v, %v", d.has(1), err)
