@@ -47,12 +47,13 @@ type Status struct {
 	Applied   uint64 `json:"applied_index"` // of the state machine
 	Flushed   uint64 `json:"flushed_index"` // what the state file holds
 	Sessions  int    `json:"sessions"`
-	Limit     uint64 `json:"sessions_limit"`   // 0: none
-	StateSize int64  `json:"state_bytes"`      // of the state file
-	LogKind   string `json:"log_kind"`         // bolt or wal
-	LogSize   int64  `json:"log_bytes"`        // of the log's files
-	Reads     string `json:"reads"`            // linearizable, leader or local
-	Clocks    string `json:"clocks,omitempty"` // which nodes' clocks are more than a second off the median of the voters'
+	Limit     uint64 `json:"sessions_limit"`           // 0: none
+	StateSize int64  `json:"state_bytes"`              // of the state file
+	LogKind   string `json:"log_kind"`                 // bolt or wal
+	LogSize   int64  `json:"log_bytes"`                // of the log's files
+	LogFree   int64  `json:"log_bytes_free,omitempty"` // of LogSize: given back when the node next starts
+	Reads     string `json:"reads"`                    // linearizable, leader or local
+	Clocks    string `json:"clocks,omitempty"`         // which nodes' clocks are more than a second off the median of the voters'
 }
 
 // A Member is one node of the cluster as the answering node sees it.
@@ -96,6 +97,7 @@ func (s *Store) Status() Status {
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()
 	st.LogSize = raftlog.Size(s.cfg.Dir, s.cfg.RaftLog)
+	st.LogFree = n.logs.Free()
 	_, leader := n.raft.LeaderWithID()
 	st.Leader, st.LeaderAt = nameOf(leader), s.leaderAt(n, leader)
 	self, in := n.member(n.id)

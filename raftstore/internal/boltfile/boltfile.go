@@ -98,31 +98,39 @@ type Visit func(bucket, key, value []byte) error
 // over: bbolt looks for free pages when it opens a file, in a goroutine that Guard does not reach. On the way it shows
 // what is there to visit, if that is not nil. An empty file passes: bbolt fills it.
 func Check(path string, visit Visit) error {
+	_, _, err := Measure(path, visit)
+	return err
+}
+
+// Measure is Check, and tells how many bytes of pages the file has, and how many of them are in use. The others are free
+// for what is stored next.
+func Measure(path string, visit Visit) (size, used int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	defer f.Close()
 	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if fi.Size() == 0 {
-		return nil
+	if err != nil || fi.Size() == 0 {
+		return 0, 0, err
 	}
 	m, err := newestMeta(f)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return 0, 0, fmt.Errorf("%s: %w", path, err)
 	}
-	if need := int64(m.pages) * int64(m.pageSize); fi.Size() < need {
-		return fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), need)
+	size = int64(m.pages) * int64(m.pageSize)
+	if fi.Size() < size {
+		return 0, 0, fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), size)
 	}
-	return Guard(path, func() error {
-		if err := checkTree(f, m, visit); err != nil {
+	err = Guard(path, func() error {
+		pages, err := checkTree(f, m, visit)
+		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
+		used = pages * int64(m.pageSize)
 		return nil
 	})
+	return size, used, err
 }
 
 // newestMeta reads the two meta records and returns the valid one of the last transaction.

@@ -37,23 +37,31 @@ type walker struct {
 	bucket []byte // whose pages are being looked at
 }
 
-// checkTree walks the tree below a meta record. The file is as long as the record says.
-func checkTree(f *os.File, m meta, visit Visit) error {
+// checkTree walks the tree below a meta record, and counts the pages in use. The file is as long as the record says.
+func checkTree(f *os.File, m meta, visit Visit) (used int64, err error) {
 	if visit == nil {
 		visit = func(_, _, _ []byte) error { return nil }
 	}
 	w := walker{page: uint64(m.pageSize), n: m.pages, seen: make([]bool, m.pages), visit: visit}
-	var err error
 	w.file, err = unix.Mmap(int(f.Fd()), 0, int(m.pages)*int(m.pageSize), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return fmt.Errorf("map the file: %w", err)
+		return 0, fmt.Errorf("map the file: %w", err)
 	}
 	defer func() { _ = unix.Munmap(w.file) }()
 	populate(w.file)
 	if err := w.freelist(m.freelist); err != nil {
-		return err
+		return 0, err
 	}
-	return w.walk(m.root, nil, nil)
+	if err := w.walk(m.root, nil, nil); err != nil {
+		return 0, err
+	}
+	used = 2 // the meta pages
+	for _, seen := range w.seen {
+		if seen {
+			used++
+		}
+	}
+	return used, nil
 }
 
 func damaged(page uint64, format string, args ...any) error {

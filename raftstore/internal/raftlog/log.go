@@ -66,6 +66,14 @@ func (l *Log) Broken() error { return l.disk.why() }
 // since.
 func (l *Log) Grown() int64 { return l.grown.Load() }
 
+// Free is how many bytes of the files are free, and given back when the log is opened the next time.
+func (l *Log) Free() int64 {
+	if f, ok := l.disk.files.(interface{ Free() int64 }); ok {
+		return f.Free()
+	}
+	return 0
+}
+
 // Close writes what is unsynced, and closes the files. It may be called twice.
 func (l *Log) Close() error {
 	l.mu.Lock()

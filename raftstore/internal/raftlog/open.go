@@ -1,7 +1,6 @@
 package raftlog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +37,8 @@ type Options struct {
 	Wrote func(bytes int, took time.Duration) // is told of each write, and the bytes of its entries; default: nobody is
 
 	OpenFiles func(path string, opts Options) (Files, error) // default: OpenFiles
+
+	compact bool // a bolt file that is more than half free. Not while it is converted, which may be done by root.
 }
 
 // Files are an open log without what this package adds to it. Entries are stored in order. Set and Get keep values; a
@@ -56,6 +57,7 @@ func Open(opts Options) (*Log, error) {
 	if err != nil {
 		return nil, wrapped(err)
 	}
+	opts.compact = true
 	d, err := openDisk(filepath.Join(opts.Dir, opts.Kind.File()), opts)
 	if err == nil && !own {
 		if err = files.SyncDir(opts.Dir); err != nil {
@@ -111,14 +113,5 @@ func OpenFiles(path string, opts Options) (Files, error) {
 	if opts.Kind == WAL {
 		return walfile.Open(path, walfile.Options{Logger: opts.Logger, Covered: opts.Covered})
 	}
-	return boltlog.Open(path)
-}
-
-// Compact makes the file of a bolt log as small as what is in it.
-func (l *Log) Compact(ctx context.Context) error {
-	if b, ok := l.disk.files.(*boltlog.Log); ok {
-		_, _, err := b.Compact(ctx)
-		return err
-	}
-	return nil
+	return boltlog.Open(path, boltlog.Options{Logger: opts.Logger, Compact: opts.compact})
 }
