@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
@@ -18,13 +17,13 @@ type Compacted struct {
 	LogFree     int64 `json:"log_bytes_free,omitempty"` // of LogAfter: given back when the node next starts
 }
 
-// Compact gives back the room that sessions took which are there no more: it rewrites the state file, and trims the log to
-// what is kept for other nodes. The node serves meanwhile. The state file is copied beside the old one, so there must be
-// room for what is left. It takes a minute or more for each million of sessions. The file of a LogBolt keeps its size
-// until the node next starts.
+// Compact gives back the room that sessions took which are there no more: it rewrites the state file, and trims the
+// log to what is kept for other nodes. The node serves meanwhile. The state file is copied beside the old one, so
+// there must be room for what is left. It takes a minute or more for each million of sessions. The file of a
+// LogBolt keeps its size until the node next starts.
 //
-// One Compact runs at a time, and not beside Join and Leave: ErrRefused. Others are ErrBusy, ErrClosed when the store has
-// ended, that of ctx, and those of the files. An error leaves files that are whole.
+// One Compact runs at a time, and not beside Join and Leave: ErrRefused. Others are ErrBusy, ErrClosed when the
+// store has ended, that of ctx, and those of the files. An error leaves files that are whole.
 func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 	if err := s.claim(doesCompact); err != nil {
 		return c, err
@@ -40,12 +39,11 @@ func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 	if c.StateBefore, c.StateAfter, err = n.state.Compact(ctx); err != nil {
 		return c, asBusy(err)
 	}
-	c.LogBefore = raftlog.Size(s.cfg.Dir, s.cfg.RaftLog)
+	c.LogBefore, _ = n.logs.Size()
 	if err := n.trimNow(ctx); err != nil {
 		return c, fmt.Errorf("trim the log: %w", err)
 	}
-	c.LogAfter = raftlog.Size(s.cfg.Dir, s.cfg.RaftLog)
-	c.LogFree = n.logs.Free()
+	c.LogAfter, c.LogFree = n.logs.Size()
 	return c, nil
 }
 

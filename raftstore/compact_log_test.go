@@ -7,7 +7,8 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// The file of a bolt log keeps its size while the node serves. It is smaller after the next start, if most of it is free.
+// The file of a bolt log keeps its size while the node serves. It is smaller after the next start, if most of it is
+// free.
 func TestLogIsCompactedAtTheStart(t *testing.T) {
 	t.Parallel()
 	cfg := raftstore.Config{Dir: t.TempDir(), Name: "n1"}
@@ -37,7 +38,8 @@ func TestLogIsCompactedAtTheStart(t *testing.T) {
 	}
 	defer s.Close()
 	if st := s.Status(); full.LogFree != done.LogFree || st.LogFree != 0 || st.LogSize >= full.LogSize {
-		t.Errorf("a log of %d bytes, %d of them free, has become one of %d, %d free", full.LogSize, full.LogFree, st.LogSize, st.LogFree)
+		t.Errorf("a log of %d bytes, %d of them free, has become one of %d, %d free",
+			full.LogSize, full.LogFree, st.LogSize, st.LogFree)
 	}
 	if b, err := s.Get(ctx, id(199)); err != nil || len(b) != 30<<10 {
 		t.Errorf("%d bytes, %v", len(b), err)

@@ -307,7 +307,7 @@ func checkFiles(m *state.Machine, log *raftlog.Log, kind LogKind, snapshots *sna
 	if err != nil {
 		return fmt.Errorf("raft log: %w", err)
 	}
-	term, err := raftlog.Number(log, "CurrentTerm")
+	term, err := log.Term()
 	if err != nil {
 		return fmt.Errorf("raft log: %w", err)
 	}

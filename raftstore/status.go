@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
-	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
 // A Role is what a node is doing in its cluster.
@@ -96,8 +95,7 @@ func (s *Store) Status() Status {
 	st.LogFirst, _ = n.logs.FirstIndex()
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()
-	st.LogSize = raftlog.Size(s.cfg.Dir, s.cfg.RaftLog)
-	st.LogFree = n.logs.Free()
+	st.LogSize, st.LogFree = n.logs.Size()
 	_, leader := n.raft.LeaderWithID()
 	st.Leader, st.LeaderAt = nameOf(leader), s.leaderAt(n, leader)
 	self, in := n.member(n.id)

@@ -8,9 +8,11 @@ import (
 )
 
 func TestCompact(t *testing.T) {
-	node := &fakeNode{compacted: raftstore.Compacted{StateBefore: 1 << 30, StateAfter: 20 << 10, LogBefore: 1200 << 20, LogAfter: 80 << 20}}
+	node := &fakeNode{compacted: raftstore.Compacted{
+		StateBefore: 1 << 30, StateAfter: 20 << 10, LogBefore: 1200 << 20, LogAfter: 80 << 20}}
 	serve(t, node)
-	if got := says(t, "compact"); got != "state   1.0 GiB -> 20.0 KiB\nlog     1.2 GiB -> 80.0 MiB\n" || node.asked != "compact" {
+	got := says(t, "compact")
+	if got != "state   1.0 GiB -> 20.0 KiB\nlog     1.2 GiB -> 80.0 MiB\n" || node.asked != "compact" {
 		t.Errorf("said %q, asked to %s", got, node.asked)
 	}
 	node.compacted.LogAfter, node.compacted.LogFree = node.compacted.LogBefore, 1120<<20

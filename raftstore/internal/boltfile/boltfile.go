@@ -89,9 +89,10 @@ func Guard(path string, f func() error) (err error) {
 	return f()
 }
 
-// A Visit is given each key and value of a file, and the bucket that they are in, in the order of the keys. A bucket comes
-// before what is in it, as a key with the value nil, in the bucket nil; what a bucket within a bucket holds is given as
-// the outer one's. The slices are the file's own, and good until Visit returns. An error ends the Check.
+// A Visit is given each key and value of a file, and the bucket that they are in, in the order of the keys. A
+// bucket comes before what is in it, as a key with the value nil, in the bucket nil; what a bucket within a bucket
+// holds is given as the outer one's. The slices are the file's own, and good until Visit returns. An error ends the
+// Check.
 type Visit func(bucket, key, value []byte) error
 
 // Check holds the whole file against the rules of its format, so that bbolt meets nothing in it that it would panic
@@ -102,8 +103,8 @@ func Check(path string, visit Visit) error {
 	return err
 }
 
-// Measure is Check, and tells how many bytes of pages the file has, and how many of them are in use. The others are free
-// for what is stored next.
+// Measure is Check, and tells how many bytes of pages the file has, and how many of them are in use. The others are
+// free for what is stored next.
 func Measure(path string, visit Visit) (size, used int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {

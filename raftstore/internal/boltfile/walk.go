@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The layout of the other pages. A page has a header of id (u64), flags, count (u16 each) and overflow (u32), the number
-// of pages that follow it and belong to it, then count elements of 16 bytes, then what these point to, by offsets from
-// their own beginning. All integers are in the machine's order.
+// The layout of the other pages. A page has a header of id (u64), flags, count (u16 each) and overflow (u32), the
+// number of pages that follow it and belong to it, then count elements of 16 bytes, then what these point to, by
+// offsets from their own beginning. All integers are in the machine's order.
 //
 //	branch element   offset, key length (u32 each), page (u64)
 //	leaf element     flags, offset, key length, value length (u32 each); flag 1: the value is a bucket

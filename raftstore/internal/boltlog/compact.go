@@ -42,9 +42,10 @@ func (l *Log) Free() int64 {
 	return freeIn(size, size-int64(l.Stats().FreeAlloc))
 }
 
-// compact puts a copy of a file, without what is free in it, in the file's place. The copy is synced before that, so that a
-// crash leaves one of the two, which hold the same; Open removes what is left of the copy. A copy that can't be made is
-// only logged, and the file stays as it is. The error is one after which nobody knows which of the two a crash would leave.
+// compact puts a copy of a file, without what is free in it, in the file's place. The copy is synced before that,
+// so that a crash leaves one of the two, which hold the same; Open removes what is left of the copy. A copy that
+// can't be made is only logged, and the file stays as it is. The error is one after which nobody knows which of the
+// two a crash would leave.
 func compact(path string, log hclog.Logger) error {
 	if log == nil {
 		log = hclog.NewNullLogger()

@@ -140,7 +140,8 @@ func TestNoRoom(t *testing.T) {
 		if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_FSIZE, &old)); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(said.String(), "could not be made smaller") || !strings.Contains(said.String(), unix.EFBIG.Error()) {
+		if !strings.Contains(said.String(), "could not be made smaller") ||
+			!strings.Contains(said.String(), unix.EFBIG.Error()) {
 			t.Errorf("room for %d bytes: it said %q", room, said.String())
 		}
 		nothingLeft(t, path)

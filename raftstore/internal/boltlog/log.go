@@ -1,7 +1,7 @@
 // Package boltlog keeps the Raft log and the votes in one bbolt file, through hashicorp/raft-boltdb.
 //
-// bbolt's file never gets smaller: the room of what has been deleted is used for what is stored later. Open makes a file
-// smaller that is more than half free.
+// bbolt's file never gets smaller: the room of what has been deleted is used for what is stored later. Open makes a
+// file smaller that is more than half free.
 package boltlog
 
 import (
@@ -97,8 +97,9 @@ func foreign(format string, args ...any) error {
 // trimEntries are deleted in one write.
 const trimEntries = 64
 
-// DeleteRange deletes the entries from first to last, as far as they are there. Those at the front go some at a time, so
-// that what is to be stored need not wait for all; a crash leaves a log that begins later. At the end it could leave a gap.
+// DeleteRange deletes the entries from first to last, as far as they are there. Those at the front go some at a
+// time, so that what is to be stored need not wait for all; a crash leaves a log that begins later. At the end it
+// could leave a gap.
 func (l *Log) DeleteRange(first, last uint64) error {
 	end, err := l.LastIndex()
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 	"github.com/distcache/distcache/raftstore/internal/files"
@@ -22,7 +22,7 @@ const (
 
 // copy makes the copy, synced.
 func (c *conversion) copy(ctx context.Context) (err error) {
-	there, err := c.keys()
+	keys, err := c.keys()
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (c *conversion) copy(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done(), files.SyncDir(c.dir)) }()
-	if err := c.copyVotes(src, dst, there); err != nil {
+	if err := c.copyValues(src, dst, keys); err != nil {
 		return err
 	}
 	if err := c.findEntries(ctx, src); err != nil {
@@ -78,9 +78,9 @@ func (c *conversion) verify(ctx context.Context) (err error) {
 	if first != c.First || last != c.Last {
 		return fmt.Errorf("the copy has entries %d to %d, not %d to %d", first, last, c.First, c.Last)
 	}
-	for _, v := range votesKept {
-		if same, err := v.same(src, dst); err != nil || !same {
-			return errors.Join(fmt.Errorf("the copy has another %s", v.name), err)
+	for _, key := range valuesKept {
+		if same, err := sameValue(src, dst, key); err != nil || !same {
+			return errors.Join(fmt.Errorf("the copy has another %s", key), err)
 		}
 	}
 	for i := first; c.Entries > 0 && i <= last; i++ {
@@ -151,85 +151,38 @@ func (c *conversion) findEntries(ctx context.Context, src *disk) error {
 	return nil
 }
 
-// A vote is one of the values that Raft keeps beside the log. The kinds of log write numbers differently.
-type vote struct {
-	name   string
-	number bool
-}
+// valuesKept are what may be kept beside the entries: Raft's term and vote, and whose log it is.
+var valuesKept = []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand", string(ownerKey)}
 
-var votesKept = []vote{
-	{"CurrentTerm", true}, {"LastVoteTerm", true}, {"LastVoteCand", false}, {string(ownerKey), false},
-}
-
-// copyVotes copies what is there beside the log, all of it.
-func (c *conversion) copyVotes(src, dst *disk, there map[string]bool) (err error) {
-	for _, v := range votesKept {
-		if !there[v.name] {
-			continue
+// copyValues copies what there is beside the entries, all of it.
+func (c *conversion) copyValues(src, dst *disk, keys []string) (err error) {
+	for _, key := range keys {
+		if !slices.Contains(valuesKept, key) {
+			return fmt.Errorf("the log has a value %q, which this version does not know how to convert", key)
 		}
-		delete(there, v.name)
-		if err := v.copy(src, dst); err != nil {
-			return fmt.Errorf("%s: %w", v.name, err)
+		v, err := src.Get([]byte(key))
+		if err == nil {
+			err = dst.Set([]byte(key), v)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
-	for name := range there {
-		return fmt.Errorf("the log has a value %q, which this version does not know how to convert", name)
-	}
-	c.Term, err = Number(src, "CurrentTerm")
+	c.Term, err = src.term()
 	return err
 }
 
-func (v vote) copy(src, dst *disk) error {
-	if v.number {
-		n, err := src.GetUint64([]byte(v.name))
-		if err != nil {
-			return err
-		}
-		return dst.SetUint64([]byte(v.name), n)
-	}
-	b, err := src.Get([]byte(v.name))
-	if err != nil {
-		return err
-	}
-	return dst.Set([]byte(v.name), b)
-}
-
-func (v vote) same(src, dst *disk) (bool, error) {
-	if v.number {
-		a, err := Number(src, v.name)
-		b, err2 := Number(dst, v.name)
-		return a == b, errors.Join(err, err2)
-	}
-	a, err := src.Get([]byte(v.name))
-	b, err2 := dst.Get([]byte(v.name))
+// sameValue tells whether two logs keep the same under a key.
+func sameValue(src, dst *disk, key string) (bool, error) {
+	a, err := src.Get([]byte(key))
+	b, err2 := dst.Get([]byte(key))
 	return bytes.Equal(a, b), errors.Join(unlessMissing(err), unlessMissing(err2))
 }
 
-// Number reads a number kept beside the log, 0 when it isn't there.
-func Number(f raft.StableStore, name string) (uint64, error) {
-	n, err := f.GetUint64([]byte(name))
-	return n, unlessMissing(err)
-}
-
-func unlessMissing(err error) error {
-	if errors.Is(err, raftboltdb.ErrKeyNotFound) {
-		return nil
-	}
-	return err
-}
-
-// keys are the names of what is kept beside the log, which is not open.
-func (c *conversion) keys() (map[string]bool, error) {
-	var keys []string
-	var err error
+// keys are the names of what is kept beside the entries of the log, which is not open.
+func (c *conversion) keys() ([]string, error) {
 	if c.From == WAL {
-		keys, err = walfile.Keys(c.path(c.From, ""))
-	} else {
-		keys, err = boltfile.Keys(c.path(c.From, ""), "conf")
+		return walfile.Keys(c.path(c.From, ""))
 	}
-	there := make(map[string]bool)
-	for _, k := range keys {
-		there[k] = true
-	}
-	return there, err
+	return boltfile.Keys(c.path(c.From, ""), "conf")
 }

@@ -133,7 +133,7 @@ func (d *disk) endRaft() {
 
 // unreadable makes ErrDamaged of what the library says of a read, unless that is nil or means that nothing is there.
 func (d *disk) unreadable(err error, what string, args ...any) error {
-	if err == nil || errors.Is(err, raft.ErrLogNotFound) || errors.Is(err, raftboltdb.ErrKeyNotFound) {
+	if unlessMissing(err) == nil || errors.Is(err, raft.ErrLogNotFound) {
 		return err
 	}
 	return fmt.Errorf("%w: %s: %s can't be read: %w", ErrDamaged, d.path, fmt.Sprintf(what, args...), err)
@@ -227,6 +227,19 @@ func (d *disk) Get(key []byte) ([]byte, error) {
 // SetUint64 stores a number and syncs it.
 func (d *disk) SetUint64(key []byte, value uint64) error {
 	return d.Set(key, binary.BigEndian.AppendUint64(nil, value))
+}
+
+// term is the node's, 0 when none was stored.
+func (d *disk) term() (uint64, error) {
+	n, err := d.GetUint64([]byte("CurrentTerm"))
+	return n, unlessMissing(err)
+}
+
+func unlessMissing(err error) error {
+	if errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return nil
+	}
+	return err
 }
 
 // GetUint64 reads a number.

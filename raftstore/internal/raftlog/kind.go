@@ -1,10 +1,6 @@
 package raftlog
 
-import (
-	"fmt"
-	"io/fs"
-	"path/filepath"
-)
+import "fmt"
 
 // A Kind says in what kind of files a node keeps its Raft log and its votes. Nodes of one cluster may differ in it.
 type Kind int
@@ -53,18 +49,4 @@ func Names() (names []string) {
 		names = append(names, k.File(), k.File()+newSuffix, k.File()+oldSuffix)
 	}
 	return names
-}
-
-// Size is the size of the log's file or files.
-func Size(dir string, kind Kind) (size int64) {
-	_ = filepath.WalkDir(filepath.Join(dir, kind.File()), func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil // one that has just been deleted
-		}
-		if fi, err := d.Info(); err == nil && fi.Mode().IsRegular() {
-			size += fi.Size()
-		}
-		return nil
-	})
-	return size
 }

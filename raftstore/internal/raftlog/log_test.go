@@ -3,6 +3,7 @@ package raftlog
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -242,5 +243,75 @@ func TestBoundOfUnsyncedEntries(t *testing.T) {
 	resume()
 	if err := <-stored; err != nil || !d.has(1) {
 		t.Errorf("stored beyond the bound: others on disk %v, %v", d.has(1), err)
+	}
+}
+
+// TestNewestEntries makes up what Raft may do to a log, and holds what is read of it against a log that does not keep
+// anything in memory.
+func TestNewestEntries(t *testing.T) {
+	for seed := range uint64(4) {
+		r := rand.New(rand.NewPCG(seed, seed))
+		want, term := newMemoryLog(), uint64(0)
+		l := over(t, newMemoryLog(), Options{})
+		l.Started(func() bool { return r.IntN(4) > 0 })
+		for range 200 {
+			first, _ := want.FirstIndex()
+			last, _ := want.LastIndex()
+			term++
+			switch k := r.IntN(10); {
+			case k == 0 && last > first: // what a snapshot replaces
+				to := first + r.Uint64N(last-first)
+				for want.GetLog(to+1, new(raft.Log)) != nil {
+					to++ // raft.InmemStore would begin in a gap
+				}
+				if err := errors.Join(want.DeleteRange(first, to), l.DeleteRange(first, to)); err != nil {
+					t.Fatal(err)
+				}
+			case k == 1 && last > first: // what another leader has not
+				from := last - r.Uint64N(min(last-first, 20))
+				if err := errors.Join(want.DeleteRange(from, last), l.DeleteRange(from, last)); err != nil {
+					t.Fatal(err)
+				}
+			case k == 2 && last > first+20: // which Raft does not do
+				if err := errors.Join(want.DeleteRange(last-10, last-5), l.DeleteRange(last-10, last-5)); err != nil {
+					t.Fatal(err)
+				}
+			case k == 3 && last > 0: // a snapshot was received
+				last += 1 + r.Uint64N(200)
+				fallthrough
+			default:
+				var es []*raft.Log
+				for i := range 1 + r.Uint64N(50) {
+					es = append(es, &raft.Log{Index: last + 1 + i, Term: term})
+				}
+				if err := errors.Join(want.StoreLogs(es), l.StoreLogs(es)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sameEntries(t, l, want)
+		}
+	}
+}
+
+func sameEntries(t *testing.T, l *Log, want memoryLog) {
+	t.Helper()
+	a, _ := want.FirstIndex()
+	b, _ := want.LastIndex()
+	first, err := l.FirstIndex()
+	last, err2 := l.LastIndex()
+	if err := errors.Join(err, err2); err != nil || first != a || last != b {
+		t.Fatalf("the log has %d to %d, not %d to %d (%v)", first, last, a, b, err)
+	}
+	for i := max(first, 1) - 1; i <= last+1; i++ {
+		var got, e raft.Log
+		err, err2 := l.GetLog(i, &got), want.GetLog(i, &e)
+		if err != err2 || got.Index != e.Index || got.Term != e.Term {
+			t.Fatalf("entry %d is of term %d, not %d (%v, %v)", i, got.Term, e.Term, err, err2)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.newest); n > max(keptEntries, l.behind) {
+		t.Fatalf("%d entries are in memory, %d of them unsynced", n, l.behind)
 	}
 }
