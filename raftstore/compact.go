@@ -40,7 +40,7 @@ func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 		return c, asBusy(err)
 	}
 	c.LogBefore, _ = n.logs.Size()
-	if err := n.trimNow(ctx); err != nil {
+	if err := n.raft.TrimNow(ctx); err != nil {
 		return c, fmt.Errorf("trim the log: %w", err)
 	}
 	c.LogAfter, c.LogFree = n.logs.Size()

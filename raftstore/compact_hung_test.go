@@ -2,6 +2,8 @@ package raftstore
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -34,13 +36,19 @@ func TestCloseEndsCompactOnHungDisk(t *testing.T) {
 	go s.Add(ctx, []byte("id"), []byte("data"), time.Hour)
 	<-disk.Reached()
 
-	before := n.raft.ReloadableConfig().TrailingLogs
+	before, err := os.Stat(filepath.Join(cfg.Dir, stateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
 	compacted := make(chan error, 1)
 	go func() {
 		_, err := s.Compact(ctx)
 		compacted <- err
 	}()
-	eventually("Compact does not come to the log", func() bool { return n.raft.ReloadableConfig().TrailingLogs != before })
+	eventually("Compact does not come to the log", func() bool {
+		now, err := os.Stat(filepath.Join(cfg.Dir, stateFile))
+		return err == nil && !os.SameFile(before, now) // the state file is done
+	})
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
 	select {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -172,7 +174,7 @@ func (c Config) validate() error {
 	if c.Dir == "" {
 		return bad("Dir", "a data directory is needed")
 	}
-	if !nodeName.MatchString(c.Name) {
+	if !serverid.ValidName(c.Name) {
 		return bad("Name", "a node's name is 1 to 64 letters, digits, '.', '_' and '-', not %q", c.Name)
 	}
 	if err := c.validateNumbers(bad); err != nil {
@@ -210,7 +212,7 @@ const (
 	minTimeout     = 5 * time.Millisecond
 	minDiskTimeout = 10 * time.Millisecond
 	maxBatchBytes  = 16 << 20
-	maxInFlight    = maxAppendEntries / 2
+	maxInFlight    = raftnode.MaxEntries / 2
 )
 
 func (c Config) validateNumbers(bad func(string, string, ...any) error) error {

@@ -62,4 +62,4 @@ func (s *Store) Serving(term uint64) { s.node.Load().serving.Store(term) }
 func (s *Store) Leads() bool { return s.node.Load().leads() }
 
 // KeepOfLog takes a snapshot and keeps so many entries of the log.
-func (s *Store) KeepOfLog(entries uint64) error { return s.node.Load().snapshot(entries) }
+func (s *Store) KeepOfLog(entries uint64) error { return s.node.Load().raft.Snapshot(entries) }

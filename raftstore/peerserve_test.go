@@ -34,7 +34,7 @@ func alone(t *testing.T, change ...func(*Config)) *Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	for n := s.node.Load(); !n.leads(); {
-		<-n.news()
+		<-n.raft.LeaderChanged()
 	}
 	return s
 }
@@ -181,7 +181,6 @@ func TestReadOfNoID(t *testing.T) {
 func TestOthersReadsAreConfirmed(t *testing.T) {
 	down := func(context.Context) (uint64, error) { return 0, errors.New("down") }
 	_, n := rounding(t, down, down)
-	stated(t, n)
 	for _, mode := range []ReadMode{ReadLinearizable, ReadLeader, ReadLocal} {
 		n.cfg.Reads = mode
 		if _, err := n.readIndex(context.Background()); err != errRetry {

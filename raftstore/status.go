@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A Role is what a node is doing in its cluster.
@@ -81,7 +81,7 @@ func (s *Store) Status() Status {
 		Role:      RoleFollower,
 		Reason:    reason,
 		Doing:     s.underWay(),
-		Term:      n.raft.CurrentTerm(),
+		Term:      n.raft.Term(),
 		LastIndex: n.raft.LastIndex(),
 		Commit:    n.raft.CommitIndex(),
 		Sessions:  n.state.Len(),
@@ -96,12 +96,12 @@ func (s *Store) Status() Status {
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()
 	st.LogSize, st.LogFree = n.logs.Size()
-	_, leader := n.raft.LeaderWithID()
-	st.Leader, st.LeaderAt = nameOf(leader), s.leaderAt(n, leader)
-	self, in := n.member(n.id)
+	leader := n.raft.LeaderID()
+	st.Leader, st.LeaderAt = leader.Name(), s.leaderAt(n, leader)
+	self, in := n.raft.Member(n.id)
 	st.ID = string(n.id)
 	st.Clocks = wrong(n.clockOffsets())
-	st.Voter = in && self.Suffrage == raft.Voter
+	st.Voter = in && self.Voter
 	switch {
 	case ended != nil:
 		st.Role, st.Reason = RoleStopped, ended.Error()
@@ -110,25 +110,25 @@ func (s *Store) Status() Status {
 		}
 	case !in:
 		st.Role = RoleJoining
-	case !n.hasJoined() && n.raft.State() != raft.Leader:
+	case !n.hasJoined() && n.raft.Role() != raftnode.Leader:
 		st.Role = RoleJoining
 		if st.Reason == "" {
 			st.Reason = "it is catching up with its cluster, and does not vote yet"
 		}
-	case n.raft.State() == raft.Leader:
+	case n.raft.Role() == raftnode.Leader:
 		st.Role = RoleLeader
-	case n.raft.State() == raft.Candidate, leader == "":
+	case n.raft.Role() == raftnode.Candidate, leader == "":
 		st.Role = RoleCandidate
 	}
 	return st
 }
 
 // leaderAt is the leader's peer address, empty when nobody knows it.
-func (s *Store) leaderAt(n *node, leader raft.ServerID) string {
+func (s *Store) leaderAt(n *node, leader serverid.ID) string {
 	if leader == n.id {
 		return string(s.address())
 	}
-	p, _ := n.leader()
+	p, _ := n.raft.Leader()
 	return p.Address
 }
 
@@ -139,17 +139,17 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 		return nil, err
 	}
 	n := s.node.Load()
-	servers := n.servers()
+	servers := n.raft.Members()
 	members := make([]Member, len(servers))
 	var wg sync.WaitGroup
 	for i, m := range servers {
-		members[i] = Member{Name: nameOf(m.ID), Address: string(m.Address), Voter: m.Suffrage == raft.Voter}
+		members[i] = Member{Name: m.ID.Name(), Address: m.Address, Voter: m.Voter}
 		if m.ID == n.id {
 			members[i].fill(s.Status())
 			continue
 		}
 		wg.Go(func() {
-			h, err := s.greet(ctx, n.peer(m))
+			h, err := s.greet(ctx, n.raft.Peer(m))
 			if err != nil {
 				members[i].Role, members[i].Error = RoleUnreachable, s.unreachable(ctx, m, err).Error()
 				return
@@ -175,12 +175,12 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 }
 
 // unreachable says why a member does not answer: another node may be at its address.
-func (s *Store) unreachable(ctx context.Context, m raft.Server, err error) error {
-	h, other := s.greet(ctx, peernet.Peer{Address: string(m.Address)})
+func (s *Store) unreachable(ctx context.Context, m raftnode.Member, err error) error {
+	h, other := s.greet(ctx, peernet.Peer{Address: m.Address})
 	switch {
 	case other != nil || h.ID == m.ID:
 		return err
-	case h.name() == nameOf(m.ID):
+	case h.name() == m.ID.Name():
 		return errors.New("a node of that name answers there, with another directory: it is not this member")
 	}
 	return fmt.Errorf("another node, %s, answers there", h.name())

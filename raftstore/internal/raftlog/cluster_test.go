@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A member is a node of a Raft cluster with a log on a disk that can hang.
@@ -99,7 +100,7 @@ func newMember(t *testing.T, id raft.ServerID) *member {
 	cfg.LogOutput = io.Discard
 	// Nobody stands for election but the first, which is told to, and it leads for good, however slow the machine is.
 	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = time.Hour, time.Hour, time.Hour
-	log := over(t, m.disk, Options{Self: id})
+	log := over(t, m.disk, Options{Self: serverid.ID(id)})
 	network := raft.NewNetworkTransport(listener{l}, 2, 5*time.Second, io.Discard)
 	m.send = peernet.NewTransport(id, network, peernet.Hooks{Durable: log.WaitDurable})
 	m.raft, err = raft.NewRaft(cfg, nothing{}, log, log, raft.NewInmemSnapshotStore(), m.send)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
@@ -15,6 +16,15 @@ import (
 
 	"github.com/distcache/distcache/raftstore/internal/sum"
 )
+
+// Files are an open log without what this package adds to it. Entries are stored in order. Set and Get keep values; a
+// value that isn't there is nil, or raftboltdb.ErrKeyNotFound.
+type Files interface {
+	raft.LogStore
+	Set(key, value []byte) error
+	Get(key []byte) ([]byte, error)
+	io.Closer
+}
 
 // A disk adds a CRC-32C to each log entry, behind its extensions, and to each of the values kept beside the log:
 // neither library notices, in an entry that it is asked for, what the disk has changed. What can't be read, or is

@@ -1,6 +1,8 @@
 package raftlog
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // A Kind says in what kind of files a node keeps its Raft log and its votes. Nodes of one cluster may differ in it.
 type Kind int

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/boltlog"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // ErrClosed is returned by calls that wait when the log is closed.
@@ -33,7 +34,7 @@ type Log struct {
 	done    chan struct{} // closed when the goroutine that writes has ended
 
 	kind       Kind
-	self       raft.ServerID
+	self       serverid.ID
 	soleVoter  atomic.Bool              // see SoleVoter
 	configured atomic.Uint64            // see Configured
 	stale      atomic.Bool              // see Stale

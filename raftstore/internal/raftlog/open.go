@@ -3,15 +3,14 @@ package raftlog
 import (
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/boltlog"
 	"github.com/distcache/distcache/raftstore/internal/files"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/raftstore/internal/walfile"
 )
 
@@ -28,7 +27,7 @@ var (
 type Options struct {
 	Dir         string
 	Kind        Kind
-	Self        raft.ServerID // whose log it is
+	Self        serverid.ID   // whose log it is
 	Logger      hclog.Logger  // default: none
 	DiskTimeout time.Duration // the longest a write may take before Fail is called; 0: any time
 	Covered     func() uint64 // the index up to which a snapshot replaces the log; default: none
@@ -39,15 +38,6 @@ type Options struct {
 	OpenFiles func(path string, opts Options) (Files, error) // default: OpenFiles
 
 	compact bool // a bolt file that is more than half free. Not while it is converted, which may be done by root.
-}
-
-// Files are an open log without what this package adds to it. Entries are stored in order. Set and Get keep values; a
-// value that isn't there is nil, or raftboltdb.ErrKeyNotFound.
-type Files interface {
-	raft.LogStore
-	Set(key, value []byte) error
-	Get(key []byte) ([]byte, error)
-	io.Closer
 }
 
 // Open opens the log in a data directory, or makes one. It finishes an interrupted Convert. Errors are ErrForeign when

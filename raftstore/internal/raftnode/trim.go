@@ -1,12 +1,9 @@
-package raftstore
+package raftnode
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 const (
@@ -16,8 +13,8 @@ const (
 
 // trim takes a snapshot each time the log has grown by LogBytes, which costs a flush and a small file, and means that a
 // restart has no more than that to read of the log. With each the log is cut at its front, a piece at a time.
-func (n *node) trim(newest uint64) {
-	t := time.NewTicker(n.cfg.timing.trim)
+func (n *Node) trim(newest uint64) {
+	t := time.NewTicker(n.opts.Timing.Trim)
 	defer t.Stop()
 	log := newTail(newest)
 	for {
@@ -29,16 +26,16 @@ func (n *node) trim(newest uint64) {
 		case asked = <-n.trimAsked:
 		}
 		last, grown := n.raft.LastIndex(), n.logs.Grown()
-		if asked == nil && !log.due(last, grown, n.cfg.LogBytes) {
+		if asked == nil && !log.due(last, grown, n.opts.LogBytes) {
 			continue
 		}
-		_, size := n.state.Flushed()
-		keep := max(n.cfg.LogBytes, size)
+		_, size := n.opts.Machine.Flushed()
+		keep := max(n.opts.LogBytes, size)
 		behind := log.keep(last, grown, keep)
 		if asked != nil {
 			behind = n.logs.Behind(last, keep)
 		}
-		err := n.snapshot(last - behind)
+		err := n.Snapshot(last - behind)
 		if err == nil {
 			log.note(last, grown)
 		}
@@ -50,14 +47,14 @@ func (n *node) trim(newest uint64) {
 	}
 }
 
-// trimNow cuts the log back to what is to be kept of it. Unlike trim on its own it reads the log, to be exact. When ctx ends
+// TrimNow cuts the log back to what is to be kept of it. Unlike trim on its own it reads the log, to be exact. When ctx ends
 // it doesn't wait: Raft does, for a disk that hangs.
-func (n *node) trimNow(ctx context.Context) error {
+func (n *Node) TrimNow(ctx context.Context) error {
 	done := make(chan error, 1)
 	select {
 	case n.trimAsked <- done:
 	case <-n.stop:
-		return ErrClosed
+		return ErrStopped
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -67,20 +64,6 @@ func (n *node) trimNow(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// snapshot takes a snapshot and keeps so many entries of the log.
-func (n *node) snapshot(entries uint64) error {
-	c := n.raft.ReloadableConfig()
-	c.TrailingLogs = max(entries, 1)
-	if err := n.raft.ReloadConfig(c); err != nil {
-		return err
-	}
-	err := n.raft.Snapshot().Error()
-	if errors.Is(err, raft.ErrNothingNewToSnapshot) || errors.Is(err, raft.ErrRaftShutdown) {
-		return nil
-	}
-	return err
 }
 
 // A tail knows how many bytes of log there are behind some of its entries, the oldest first.

@@ -1,13 +1,15 @@
-package raftstore
+package raftnode
 
 import (
+	"context"
 	"errors"
 	"io"
-	"strconv"
+	"time"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // From whom Raft takes requests
@@ -41,10 +43,10 @@ var (
 )
 
 // admits tells whether Raft is to have a request of another node. Otherwise it is answered here.
-func (n *node) admits(rpc raft.RPC, refused func(peernet.Peer) bool) bool {
-	var from raft.ServerID
+func (n *Node) admits(rpc raft.RPC) bool {
+	var from serverid.ID
 	if header, ok := rpc.Command.(raft.WithRPCHeader); ok {
-		from = raft.ServerID(header.GetRPCHeader().ID)
+		from = serverid.ID(header.GetRPCHeader().ID)
 	}
 	if from == "" || from == n.id {
 		turnDown(rpc, errSender)
@@ -53,22 +55,22 @@ func (n *node) admits(rpc raft.RPC, refused func(peernet.Peer) bool) bool {
 	switch req := rpc.Command.(type) {
 	case *raft.AppendEntriesRequest:
 		if n.leadsUs(from, req.Term) {
-			n.follows.heard(from)
+			n.health.heard(from)
 			return true
 		}
 	case *raft.InstallSnapshotRequest:
 		if t, ok := n.transport.(*peernet.Transport); ok && n.leadsUs(from, req.Term) {
-			n.follows.heard(from)
+			n.health.heard(from)
 			go n.install(t, rpc, req) // ends with the request, or the transport
 			return false
 		}
 	case *raft.RequestVoteRequest:
 		return n.admitsVote(rpc, from, req)
 	case *raft.RequestPreVoteRequest:
-		go n.answerPreVote(rpc, from, req, refused)
+		go n.answerPreVote(rpc, from, req)
 		return false
 	case *raft.TimeoutNowRequest:
-		if _, leader := n.raft.LeaderWithID(); leader != from {
+		if n.LeaderID() != from {
 			turnDown(rpc, errHandOver)
 			return false
 		}
@@ -94,14 +96,14 @@ func turnDown(rpc raft.RPC, err error) {
 }
 
 // leadsUs tells whether a server may be this one's leader in a term.
-func (n *node) leadsUs(id raft.ServerID, term uint64) bool {
-	if _, in := n.member(id); in {
+func (n *Node) leadsUs(id serverid.ID, term uint64) bool {
+	if _, in := n.Member(id); in {
 		return true
 	}
-	if _, leader := n.raft.LeaderWithID(); leader == id && term == n.raft.CurrentTerm() {
+	if n.LeaderID() == id && term == n.raft.CurrentTerm() {
 		return true
 	}
-	_, last := n.lastEntry()
+	_, last := n.LastEntry()
 	return term > last
 }
 
@@ -109,9 +111,9 @@ func (n *node) leadsUs(id raft.ServerID, term uint64) bool {
 //
 // Raft refuses whoever asks while it knows a leader, until a heartbeat timeout, but for a leadership transfer. A leader that
 // this node knows to be gone counts as none.
-func (n *node) admitsVote(rpc raft.RPC, from raft.ServerID, req *raft.RequestVoteRequest) bool {
+func (n *Node) admitsVote(rpc raft.RPC, from serverid.ID, req *raft.RequestVoteRequest) bool {
 	switch {
-	case n.voter(from):
+	case n.Voter(from):
 	case n.longer(req.LastLogIndex, req.LastLogTerm):
 		req.ID = nil // Raft looks for no candidate without an ID in its configuration
 		req.LeadershipTransfer = false
@@ -119,7 +121,7 @@ func (n *node) admitsVote(rpc raft.RPC, from raft.ServerID, req *raft.RequestVot
 		rpc.Respond(&raft.RequestVoteResponse{RPCHeader: n.header(), Term: n.raft.CurrentTerm()}, nil)
 		return false
 	}
-	if _, leader := n.raft.LeaderWithID(); n.follows.isGone(leader) {
+	if n.health.isGone(n.LeaderID()) {
 		req.LeadershipTransfer = true
 	}
 	return true
@@ -127,67 +129,92 @@ func (n *node) admitsVote(rpc raft.RPC, from raft.ServerID, req *raft.RequestVot
 
 // answerPreVote tells a candidate whether it would get this node's vote. This node's own pre-votes and Raft's are answered
 // here, by the same rules as votes.
-func (n *node) answerPreVote(rpc raft.RPC, from raft.ServerID, req *raft.RequestPreVoteRequest, refused func(peernet.Peer) bool) {
+func (n *Node) answerPreVote(rpc raft.RPC, from serverid.ID, req *raft.RequestPreVoteRequest) {
 	resp := &raft.RequestPreVoteResponse{RPCHeader: n.header(), Term: n.raft.CurrentTerm()}
 	defer func() { rpc.Respond(resp, nil) }()
 	longer := n.longer(req.LastLogIndex, req.LastLogTerm)
-	if req.Term < resp.Term || !n.voter(from) && !longer || n.hasLeader(from, refused) {
+	if req.Term < resp.Term || !n.Voter(from) && !longer || n.hasLeader(from) {
 		return
 	}
 	resp.Term = req.Term
-	if index, term := n.lastEntry(); !longer && (req.LastLogIndex != index || req.LastLogTerm != term) {
-		n.follows.hurry() // this node has the longer log
+	if index, term := n.LastEntry(); !longer && (req.LastLogIndex != index || req.LastLogTerm != term) {
+		n.health.hurry() // this node has the longer log
 		return
 	}
-	resp.Granted = n.follows.grants(n.id < from && !longer)
+	resp.Granted = n.health.grants(n.id < from && !longer)
 }
 
 // hasLeader tells whether this node follows, or is, a leader other than a candidate. It looks whether the leader's process
 // is gone, as it would find out by itself in a moment.
-func (n *node) hasLeader(candidate raft.ServerID, refused func(peernet.Peer) bool) bool {
-	_, leader := n.raft.LeaderWithID()
+func (n *Node) hasLeader(candidate serverid.ID) bool {
+	leader := n.LeaderID()
 	switch {
 	case leader == "" || leader == candidate:
 		return false
 	case leader == n.id:
 		return true
-	case n.follows.isGone(leader):
+	case n.health.isGone(leader):
 		return false
 	}
-	if p, ok := n.leader(); ok && p.ID == string(leader) && refused != nil && refused(p) {
-		n.follows.lost(leader)
+	if p, ok := n.Leader(); ok && p.ID == leader && n.refused(p) {
+		n.health.lost(leader)
 		return false
 	}
 	return true
 }
 
 // header is what this node's answers begin with.
-func (n *node) header() raft.RPCHeader {
+func (n *Node) header() raft.RPCHeader {
 	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.id), Addr: []byte(n.id)}
 }
 
-// voter tells whether a server votes by the newest configuration in this node's log.
-func (n *node) voter(id raft.ServerID) bool {
-	m, in := n.member(id)
-	return in && m.Suffrage == raft.Voter
-}
-
 // longer tells whether a log that ends with an entry is longer than this node's.
-func (n *node) longer(index, term uint64) bool {
-	ownIndex, ownTerm := n.lastEntry()
+func (n *Node) longer(index, term uint64) bool {
+	ownIndex, ownTerm := n.LastEntry()
 	return term > ownTerm || term == ownTerm && index > ownIndex
 }
 
-// lastEntry is the index and term of the last entry in this node's log. Raft says that in its statistics only.
-func (n *node) lastEntry() (index, term uint64) {
-	stats := n.raft.Stats()
-	number := func(key string) uint64 {
-		x, _ := strconv.ParseUint(stats[key], 10, 64)
-		return x
+// preVotes tells whether a majority of voters, this node among them, would vote for it in the next term.
+func (n *Node) preVotes(ctx context.Context) bool {
+	index, last := n.LastEntry()
+	req := &raft.RequestPreVoteRequest{RPCHeader: n.header(), Term: n.raft.CurrentTerm() + 1, LastLogIndex: index, LastLogTerm: last}
+	members := n.Members()
+	t, ok := n.transport.(raft.WithPreVote)
+	if !ok {
+		return false
 	}
-	index, term = number("last_log_index"), number("last_log_term")
-	if snapshot := number("last_snapshot_index"); snapshot > index {
-		return snapshot, number("last_snapshot_term")
+	answers := make(chan serverid.ID, len(members))
+	asked := 0
+	for _, m := range members {
+		if !m.Voter || m.ID == n.id {
+			continue
+		}
+		asked++
+		go func() { // ends with the transport's time limit
+			var resp raft.RequestPreVoteResponse
+			if err := t.RequestPreVote(raft.ServerID(m.ID), raft.ServerAddress(m.Address), req, &resp); err != nil || !resp.Granted {
+				answers <- ""
+				return
+			}
+			answers <- m.ID
+		}()
 	}
-	return index, term
+	late := time.NewTimer(n.opts.Timing.PreVote)
+	defer late.Stop()
+	granted := []serverid.ID{n.id}
+	for !Majority(members, granted...) {
+		if asked == 0 {
+			return false
+		}
+		select {
+		case id := <-answers:
+			asked--
+			granted = append(granted, id)
+		case <-late.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }

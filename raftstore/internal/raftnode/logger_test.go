@@ -1,4 +1,4 @@
-package raftstore
+package raftnode
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 // What reads a JSON object keeps the last of two values of one name.
 func TestRaftLinesHaveEachKeyOnce(t *testing.T) {
 	var out bytes.Buffer
-	log := raftLogger(slog.New(slog.NewJSONHandler(&out, nil)))
+	log := Logger(slog.New(slog.NewJSONHandler(&out, nil)))
 	log.Warn("rejecting vote request since we have a leader", "from", "127.0.0.1:1", "leader", "127.0.0.1:2")
 	log.Warn("failed to contact", "server-id", "n2", "time", "1s")
 	for line := range strings.Lines(out.String()) {

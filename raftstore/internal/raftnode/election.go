@@ -1,4 +1,4 @@
-package raftstore
+package raftnode
 
 import (
 	"context"
@@ -8,9 +8,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A leader that stops sending heartbeats is replaced after Config.Heartbeat and more. A leader whose process is gone is
@@ -33,24 +32,24 @@ const (
 	lookPatience = 100 * time.Millisecond
 )
 
-// follows is what a node knows of the health of the leader that it follows. The zero value is ready for use.
-type follows struct {
+// followerHealth is what a node knows of the health of the leader that it follows. The zero value is ready for use.
+type followerHealth struct {
 	mu       sync.Mutex
-	gone     raft.ServerID // the leader whose process is gone, empty: none
+	gone     serverid.ID   // the leader whose process is gone, empty: none
 	hasten   chan struct{} // has an element when this node should ask for votes without waiting for its turn
 	standing bool          // this node is asking for pre-votes, or about to be a candidate
 	promised time.Time     // when it last granted another one a pre-vote
 }
 
 // lost notes that a leader's process is gone.
-func (f *follows) lost(id raft.ServerID) {
+func (f *followerHealth) lost(id serverid.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.gone = id
 }
 
 // heard notes that a leader has sent something: its process is there.
-func (f *follows) heard(id raft.ServerID) {
+func (f *followerHealth) heard(id serverid.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.gone == id {
@@ -59,14 +58,14 @@ func (f *follows) heard(id raft.ServerID) {
 }
 
 // isGone tells whether a leader is gone, as far as this node knows.
-func (f *follows) isGone(id raft.ServerID) bool {
+func (f *followerHealth) isGone(id serverid.ID) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return id != "" && f.gone == id
 }
 
 // hurry has this node ask for votes at once, if it waits for its turn: the one before it in turn has the shorter log.
-func (f *follows) hurry() {
+func (f *followerHealth) hurry() {
 	select {
 	case f.turn() <- struct{}{}:
 	default:
@@ -74,7 +73,7 @@ func (f *follows) hurry() {
 }
 
 // turn is where hurry is heard, also when it was said before.
-func (f *follows) turn() chan struct{} {
+func (f *followerHealth) turn() chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.hasten == nil {
@@ -85,7 +84,7 @@ func (f *follows) turn() chan struct{} {
 
 // stands notes that this node begins to ask for pre-votes, unless it has just granted another one its own: two that are
 // candidates at the same time get half of the votes each, and have to wait for another election.
-func (f *follows) stands(now time.Time, patience time.Duration) bool {
+func (f *followerHealth) stands(now time.Time, patience time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now.Sub(f.promised) < patience {
@@ -96,7 +95,7 @@ func (f *follows) stands(now time.Time, patience time.Duration) bool {
 }
 
 // sits ends stands. It tells whether this node has granted nobody a pre-vote meanwhile.
-func (f *follows) sits(since time.Time) bool {
+func (f *followerHealth) sits(since time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.standing = false
@@ -105,7 +104,7 @@ func (f *follows) sits(since time.Time) bool {
 
 // grants tells whether this node may grant a pre-vote to another one, and notes that it does. Of two that ask each other
 // at the same time, one does: the one that does not come first.
-func (f *follows) grants(first bool) bool {
+func (f *followerHealth) grants(first bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.standing && first {
@@ -116,20 +115,21 @@ func (f *follows) grants(first bool) bool {
 }
 
 // refused tells whether the machine of a node refuses connections to it, so that its process is gone.
-func (s *Store) refused(p peernet.Peer) bool {
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.look)
+func (n *Node) refused(p peernet.Peer) bool {
+	if n.opts.Connect == nil {
+		return false
+	}
+	ctx, cancel := n.untilStop()
 	defer cancel()
-	_, err := s.peers.get(ctx, p)
+	ctx, cancel = context.WithTimeout(ctx, n.opts.Timing.Look)
+	defer cancel()
+	_, err := n.opts.Connect(ctx, p)
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// watchLeader holds a connection to the leader, and sees to an election when the leader's process is gone.
-//
-// When another node leads, the connection to the one before is dropped: requests that wait there, for a process that may
-// be frozen, are asked again where they will be answered.
-func (s *Store) watchLeader(n *node) {
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
+// untilStop is a context that ends when the node begins to stop.
+func (n *Node) untilStop() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		select {
 		case <-n.stop:
@@ -137,37 +137,47 @@ func (s *Store) watchLeader(n *node) {
 		case <-ctx.Done():
 		}
 	}()
+	return ctx, cancel
+}
+
+// watchLeader holds a connection to the leader, and sees to an election when the leader's process is gone.
+//
+// When another node leads, the connection to the one before is dropped: requests that wait there, for a process that may
+// be frozen, are asked again where they will be answered.
+func (n *Node) watchLeader() {
+	ctx, cancel := n.untilStop()
+	defer cancel()
 	var last peernet.Peer
 	for ctx.Err() == nil {
-		news := n.news()
-		leader, ok := n.leader()
-		if leader != last && last.ID != "" {
-			s.peers.drop(last)
+		changed := n.LeaderChanged()
+		leader, ok := n.Leader()
+		if leader != last && last.ID != "" && n.opts.Drop != nil {
+			n.opts.Drop(last)
 		}
 		last = leader
 		if !ok {
-			wait(ctx, news, 0)
+			wait(ctx, changed, 0)
 			continue
 		}
-		conn, err := s.peers.get(ctx, leader)
+		ended, err := n.opts.Connect(ctx, leader)
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):
-			s.replaceLeader(ctx, n, leader)
-			wait(ctx, news, s.cfg.timing.redial)
+			n.replaceLeader(ctx, leader)
+			wait(ctx, changed, n.opts.Timing.Redial)
 		case err != nil: // what was reset may have been the last connection that a process took which is gone
-			wait(ctx, news, s.cfg.timing.redial)
+			wait(ctx, changed, n.opts.Timing.Redial)
 		default:
 			select {
-			case <-conn.Done():
-			case <-news:
+			case <-ended:
+			case <-changed:
 			case <-ctx.Done():
 			}
 		}
 	}
 }
 
-// wait waits for news, and no longer than d unless that is 0.
-func wait(ctx context.Context, news <-chan struct{}, d time.Duration) {
+// wait waits for a change of leadership, and no longer than d unless that is 0.
+func wait(ctx context.Context, changed <-chan struct{}, d time.Duration) {
 	var after <-chan time.Time
 	if d > 0 {
 		t := time.NewTimer(d)
@@ -175,7 +185,7 @@ func wait(ctx context.Context, news <-chan struct{}, d time.Duration) {
 		after = t.C
 	}
 	select {
-	case <-news:
+	case <-changed:
 	case <-after:
 	case <-ctx.Done():
 	}
@@ -183,11 +193,11 @@ func wait(ctx context.Context, news <-chan struct{}, d time.Duration) {
 
 // replaceLeader asks for votes, after the voters that come before this one by ID have had their turn, again and again until
 // there is a leader: another one, or the one that was taken for gone.
-func (s *Store) replaceLeader(ctx context.Context, n *node, lost peernet.Peer) {
-	gone := raft.ServerID(lost.ID)
-	var voters []raft.ServerID
-	for _, m := range n.servers() {
-		if m.Suffrage == raft.Voter && m.ID != gone {
+func (n *Node) replaceLeader(ctx context.Context, lost peernet.Peer) {
+	gone := lost.ID
+	var voters []serverid.ID
+	for _, m := range n.Members() {
+		if m.Voter && m.ID != gone {
 			voters = append(voters, m.ID)
 		}
 	}
@@ -196,76 +206,39 @@ func (s *Store) replaceLeader(ctx context.Context, n *node, lost peernet.Peer) {
 	if turn < 0 {
 		return
 	}
-	n.follows.lost(gone)
-	for pause := time.Duration(turn) * s.cfg.timing.stagger; ; pause = time.Duration(1+turn) * s.cfg.timing.stagger {
+	n.health.lost(gone)
+	for pause := time.Duration(turn) * n.opts.Timing.Stagger; ; pause = time.Duration(1+turn) * n.opts.Timing.Stagger {
 		if pause > 0 {
-			wait(ctx, n.follows.turn(), pause)
+			wait(ctx, n.health.turn(), pause)
 		}
-		if _, leader := n.raft.LeaderWithID(); ctx.Err() != nil || leader != "" && !n.follows.isGone(leader) {
+		if leader := n.LeaderID(); ctx.Err() != nil || leader != "" && !n.health.isGone(leader) {
 			return
 		}
-		s.stand(ctx, n)
+		n.Stand(ctx)
 	}
 }
 
-// stand makes this node a candidate if a majority would vote for it. One that is a candidate, or the leader, is left alone:
+// Stand makes this node a candidate if a majority would vote for it. One that is a candidate, or the leader, is left alone:
 // it would be elected once more.
-func (s *Store) stand(ctx context.Context, n *node) {
+func (n *Node) Stand(ctx context.Context) {
 	began := time.Now()
-	if n.raft.State() != raft.Follower || !n.follows.stands(began, s.cfg.timing.stagger) {
+	if n.Role() != Follower || !n.health.stands(began, n.opts.Timing.Stagger) {
 		return
 	}
 	granted := n.preVotes(ctx)
-	if free := n.follows.sits(began); !granted || !free || n.raft.State() != raft.Follower {
+	if free := n.health.sits(began); !granted || !free || n.Role() != Follower {
 		return
 	}
-	s.log.Info("a majority has no leader: asking for votes", "term", n.raft.CurrentTerm()+1)
+	n.log.Info("a majority has no leader: asking for votes", "term", n.Term()+1)
 	if err := n.transport.Campaign(); err != nil {
-		s.log.Debug("asking for votes failed", "error", err)
+		n.log.Debug("asking for votes failed", "error", err)
 	}
 }
 
-// preVotes tells whether a majority of voters, this node among them, would vote for it in the next term.
-func (n *node) preVotes(ctx context.Context) bool {
-	index, last := n.lastEntry()
-	req := &raft.RequestPreVoteRequest{RPCHeader: n.header(), Term: n.raft.CurrentTerm() + 1, LastLogIndex: index, LastLogTerm: last}
-	servers := n.servers()
-	t, ok := n.transport.(raft.WithPreVote)
-	if !ok {
-		return false
+// TakeOver has this node ask for votes past another leader, as one does that the leader has asked to take over.
+func (n *Node) TakeOver() error {
+	if t, ok := n.transport.(*peernet.Transport); ok {
+		t.HandedOver(n.Term() + 1)
 	}
-	answers := make(chan raft.ServerID, len(servers))
-	asked := 0
-	for _, m := range servers {
-		if m.Suffrage != raft.Voter || m.ID == n.id {
-			continue
-		}
-		asked++
-		go func() { // ends with the transport's time limit
-			var resp raft.RequestPreVoteResponse
-			if err := t.RequestPreVote(m.ID, m.Address, req, &resp); err != nil || !resp.Granted {
-				answers <- ""
-				return
-			}
-			answers <- m.ID
-		}()
-	}
-	late := time.NewTimer(n.cfg.timing.preVote)
-	defer late.Stop()
-	granted := []raft.ServerID{n.id}
-	for !majority(servers, granted...) {
-		if asked == 0 {
-			return false
-		}
-		select {
-		case id := <-answers:
-			asked--
-			granted = append(granted, id)
-		case <-late.C:
-			return false
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
+	return n.transport.Campaign()
 }

@@ -1,6 +1,8 @@
-package raftstore
+package raftnode
 
-import "testing"
+import (
+	"testing"
+)
 
 // TestTail has a log grow in steps, and holds what would be kept of it against what was asked for.
 func TestTail(t *testing.T) {

@@ -1,4 +1,4 @@
-package raftstore
+package raftnode
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger sends the messages of Raft's own logger to log.
-func raftLogger(log *slog.Logger) hclog.Logger {
+// Logger sends the messages of Raft's own logger to log.
+func Logger(log *slog.Logger) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Debug, Output: io.Discard})
 	l.RegisterSink(&sink{log: log.With("from", "raft"), said: make(map[string]*repeats)})
 	return l
