@@ -5,15 +5,17 @@ import (
 	"fmt"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/raftstore/internal/walfile"
 )
 
 // advise says what to do about files that are damaged, or of another version, after what is wrong with them.
 func (c Config) advise(err error) error {
-	var d *damage
-	if errors.As(err, &d) || errors.Is(err, boltfile.ErrDamaged) || errors.Is(err, walfile.ErrDamaged) || errors.Is(err, state.ErrForeign) {
-		return fmt.Errorf("%w; %s", err, c.startOver())
+	for _, damaged := range []error{raftlog.ErrDamaged, boltfile.ErrDamaged, walfile.ErrDamaged, state.ErrForeign} {
+		if errors.Is(err, damaged) {
+			return fmt.Errorf("%w; %s", err, c.startOver())
+		}
 	}
 	return err
 }

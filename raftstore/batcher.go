@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -21,13 +20,6 @@ var (
 
 // maxQueued bounds the full batches that wait for their turn. What does not fit stands in line.
 const maxQueued = 64
-
-// applyPatience is how long Raft may take to accept an entry from the batcher.
-const applyPatience = 5 * time.Second
-
-// transferPatience is how long a transfer of leadership may keep Raft from taking entries: longer than Raft waits for
-// the node it hands over to.
-const transferPatience = 2 * transportTimeout
 
 // A waiter hears what became of an operation: its status, errRetry or errLost. finish must not block.
 type waiter interface {
@@ -46,10 +38,9 @@ type batch struct {
 // goes into the next one. Beside another entry only one that is worth it is sent, of a sixteenth of the bound: an
 // entry costs the nodes as much as a dozen operations, and small ones would take the time from each other.
 type batcher struct {
-	raft     *raft.Raft
+	raft     proposer
 	counters *counters
 	stamp    func() uint64 // of the next entry
-	fail     func(error)
 	capacity uint64
 	limit    int // bytes of an entry
 	inFlight int // entries
@@ -61,31 +52,32 @@ type batcher struct {
 	flying int
 	closed bool
 
-	stuck time.Time // since when a transfer of leadership has kept Raft from taking entries
-	kick  chan struct{}
-	done  chan struct{}
-	gone  chan struct{} // closed when nothing more will be heard of the entries under way
-	wg    sync.WaitGroup
+	kick chan struct{}
+	done chan struct{}
+	wg   sync.WaitGroup
 }
 
-func newBatcher(r *raft.Raft, cfg Config, stamp func() uint64, fail func(error)) *batcher {
+// A proposer is a [raftnode.Node].
+type proposer interface {
+	Propose(data []byte) (wait func() ([]wire.Status, error))
+}
+
+func newBatcher(r proposer, cfg Config, stamp func() uint64) *batcher {
 	b := &batcher{
 		raft:     r,
 		counters: cfg.counters,
 		stamp:    stamp,
-		fail:     fail,
 		capacity: cfg.Sessions,
 		limit:    cfg.BatchBytes,
 		inFlight: cfg.InFlight,
 		kick:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
-		gone:     make(chan struct{}),
 	}
 	go b.run()
 	return b
 }
 
-// close ends the batcher after Raft has been shut down: everything that waits is told to retry.
+// close ends the batcher when Raft begins to stop: everything that waits is told to retry.
 func (b *batcher) close() {
 	b.mu.Lock()
 	if b.closed {
@@ -109,7 +101,6 @@ func (b *batcher) close() {
 	}
 	turnAway(late)
 	b.nudge()
-	close(b.gone)
 	<-b.done
 	b.wg.Wait()
 }
@@ -227,8 +218,8 @@ func (b *batcher) run() {
 			}
 			entry.Seal(x.buf, entry.Header{Stamp: b.stamp(), Capacity: b.capacity, Count: len(x.waiters)})
 			x.began = time.Now()
-			f := b.raft.Apply(x.buf, applyPatience)
-			b.wg.Go(func() { b.await(f, x) })
+			wait := b.raft.Propose(x.buf)
+			b.wg.Go(func() { b.await(wait, x) })
 		}
 	}
 }
@@ -264,56 +255,23 @@ func (b *batcher) ready() bool {
 }
 
 // await tells a batch's waiters what became of it.
-func (b *batcher) await(f raft.ApplyFuture, x *batch) {
-	err := b.outcome(f)
+func (b *batcher) await(wait func() ([]wire.Status, error), x *batch) {
+	statuses, err := wait()
 	b.counters.batched(len(x.waiters), len(x.buf), time.Since(x.began))
 	b.mu.Lock()
 	b.flying--
-	b.watchTransfer(err)
 	more := b.cur != nil || len(b.full) > 0
 	b.mu.Unlock()
 	if more {
 		b.nudge()
 	}
-	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipTransferInProgress) || errors.Is(err, raft.ErrEnqueueTimeout) {
-		x.finish(nil, errRetry) // it has not come into the log
-		return
-	}
-	if err != nil {
-		x.finish(nil, errLost)
-		return
-	}
-	r, _ := f.Response().(applied)
-	if r.err != nil || len(r.statuses) != len(x.waiters) {
-		x.finish(nil, errLost)
-		return
-	}
-	x.finish(r.statuses, nil)
-}
-
-// outcome is the error of an entry's future. Raft 1.7.3 forgets the entries that were on their way to the state machine
-// when it was shut down: their futures never end, and one goroutine each stays behind.
-func (b *batcher) outcome(f raft.ApplyFuture) error {
-	c := make(chan error, 1)
-	go func() { c <- f.Error() }()
-	select {
-	case err := <-c:
-		return err
-	case <-b.gone:
-		return raft.ErrRaftShutdown
-	}
-}
-
-// watchTransfer gives the node up when a transfer of leadership has begun and does not end (hashicorp/raft#696): such a
-// leader takes no writes, and lets nobody else lead. Called with mu held.
-func (b *batcher) watchTransfer(err error) {
 	switch {
-	case !errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		b.stuck = time.Time{}
-	case b.stuck.IsZero():
-		b.stuck = time.Now()
-	case time.Since(b.stuck) > transferPatience:
-		b.fail(fmt.Errorf("a transfer of leadership has not ended after %s", transferPatience))
+	case errors.Is(err, raftnode.ErrNotProposed):
+		x.finish(nil, errRetry)
+	case err != nil || len(statuses) != len(x.waiters):
+		x.finish(nil, errLost)
+	default:
+		x.finish(statuses, nil)
 	}
 }
 

@@ -1,58 +1,52 @@
 package raftstore
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/entry"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/wire"
 )
 
-// A gate is a state machine that applies an entry when it is let: it answers OK to each operation.
+// A gate carries out entries in order, each when it is let: it answers OK to each operation.
 type gate struct {
-	entered chan raft.Log // an entry has come
+	entered chan []byte   // an entry's turn has come
 	let     chan struct{} // nil: always
+	stopped chan struct{}
+
+	mu   sync.Mutex
+	last <-chan struct{} // closed when the entry proposed last has been carried out
 }
 
-func (g *gate) Apply(l *raft.Log) any {
-	if g.entered != nil {
-		g.entered <- *l
-	}
-	if g.let != nil {
-		<-g.let
-	}
-	h, _, err := entry.ParseHeader(l.Data)
-	return applied{make([]wire.Status, h.Count), err}
+func newGate(entries int) *gate {
+	return &gate{entered: make(chan []byte, entries), stopped: make(chan struct{})}
 }
 
-func (*gate) Snapshot() (raft.FSMSnapshot, error) { return nil, errors.New("no snapshots") }
-func (*gate) Restore(r io.ReadCloser) error       { return r.Close() }
-
-// lonely starts Raft in memory with one voter, and waits until it leads.
-func lonely(t *testing.T, f raft.FSM) *raft.Raft {
-	t.Helper()
-	c := raftConfig(Config{Name: "n1", Logger: Config{}.withDefaults().Logger, Heartbeat: 50 * time.Millisecond, Lease: 50 * time.Millisecond}, "n1")
-	c.NoSnapshotRestoreOnStart = false
-	store := raft.NewInmemStore()
-	address, transport := raft.NewInmemTransport("")
-	r, err := raft.NewRaft(c, f, store, store, raft.NewInmemSnapshotStore(), transport)
-	if err != nil {
-		t.Fatal(err)
+// Propose takes an entry.
+func (g *gate) Propose(data []byte) func() ([]wire.Status, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before, done := g.last, make(chan struct{})
+	g.last = done
+	return func() ([]wire.Status, error) {
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		g.entered <- data
+		if g.let != nil {
+			select {
+			case <-g.let:
+			case <-g.stopped:
+				return nil, raftnode.ErrLost
+			}
+		}
+		h, _, err := entry.ParseHeader(data)
+		return make([]wire.Status, h.Count), err
 	}
-	err = r.BootstrapCluster(raft.Configuration{Servers: []raft.Server{{ID: c.LocalID, Address: address}}}).Error()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !<-r.LeaderCh() {
-		t.Fatal("no leader")
-	}
-	return r
 }
 
 func noClock() uint64 { return 0 }
@@ -60,10 +54,6 @@ func noClock() uint64 { return 0 }
 // small are settings of a batcher.
 func small(bytes, inFlight int) Config {
 	return Config{BatchBytes: bytes, InFlight: inFlight}.withDefaults()
-}
-
-func nofail(t *testing.T) func(error) {
-	return func(err error) { t.Errorf("the node was given up: %v", err) }
 }
 
 // count hears what became of operations.
@@ -91,10 +81,10 @@ func removal(id string) *entry.Op { return &entry.Op{Kind: entry.Remove, ID: []b
 
 // Whatever arrives while the entries in flight are under way goes into the next ones, none of which is over the bound.
 func TestBatchesAreBounded(t *testing.T) {
-	g := &gate{entered: make(chan raft.Log, 1000), let: make(chan struct{})}
-	r := lonely(t, g)
+	g := newGate(1000)
+	g.let = make(chan struct{})
 	const limit, ops = 1000, 300
-	b := newBatcher(r, small(limit, 2), noClock, nofail(t))
+	b := newBatcher(g, small(limit, 2), noClock)
 	var c count
 	for i := range ops {
 		b.submit(removal(fmt.Sprintf("session %03d", i)), c.waiter())
@@ -109,12 +99,12 @@ func TestBatchesAreBounded(t *testing.T) {
 	seen, next := 0, 0
 	for seen < ops+1 {
 		l := <-g.entered
-		h, rest, err := entry.ParseHeader(l.Data)
+		h, rest, err := entry.ParseHeader(l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(l.Data) > limit && h.Count != 1 {
-			t.Errorf("an entry of %d bytes with %d operations", len(l.Data), h.Count)
+		if len(l) > limit && h.Count != 1 {
+			t.Errorf("an entry of %d bytes with %d operations", len(l), h.Count)
 		}
 		for range h.Count {
 			var op entry.Op
@@ -130,16 +120,16 @@ func TestBatchesAreBounded(t *testing.T) {
 			seen++
 		}
 	}
-	shut(t, r, b)
+	closeInTime(t, b)
 }
 
 // Beside an entry that is under way a small one is not sent before it has grown.
 func TestSmallBatchesWait(t *testing.T) {
-	g := &gate{entered: make(chan raft.Log, 100), let: make(chan struct{})}
-	r := lonely(t, g)
+	g := newGate(100)
+	g.let = make(chan struct{})
 	const limit = 16 * 200
-	b := newBatcher(r, small(limit, 2), noClock, nofail(t))
-	defer shut(t, r, b)
+	b := newBatcher(g, small(limit, 2), noClock)
+	defer closeInTime(t, b)
 	var c count
 	b.submit(removal("the first"), c.waiter())
 	<-g.entered // and stays
@@ -159,7 +149,7 @@ func TestSmallBatchesWait(t *testing.T) {
 	}
 	close(g.let)
 	c.all.Wait()
-	h, _, err := entry.ParseHeader((<-g.entered).Data)
+	h, _, err := entry.ParseHeader(<-g.entered)
 	if err != nil || h.Count < 3 {
 		t.Errorf("the second entry has %d operations, %v", h.Count, err)
 	}
@@ -170,9 +160,9 @@ func TestSmallBatchesWait(t *testing.T) {
 
 // What does not fit into the batches stands in line, and is carried out when its turn comes, unless it was taken back.
 func TestQueueIsBounded(t *testing.T) {
-	g := &gate{entered: make(chan raft.Log, 20*maxQueued), let: make(chan struct{})}
-	r := lonely(t, g)
-	b := newBatcher(r, small(100, 1), noClock, nofail(t))
+	g := newGate(20 * maxQueued)
+	g.let = make(chan struct{})
+	b := newBatcher(g, small(100, 1), noClock)
 	var c count
 	const ops = 10 * maxQueued
 	var places []*place
@@ -208,11 +198,11 @@ func TestQueueIsBounded(t *testing.T) {
 			t.Error("one that has been carried out can be taken back")
 		}
 	}
-	shut(t, r, b)
+	closeInTime(t, b)
 	close(g.entered)
 	last := ""
 	for l := range g.entered {
-		h, rest, err := entry.ParseHeader(l.Data)
+		h, rest, err := entry.ParseHeader(l)
 		for range h.Count {
 			var op entry.Op
 			if rest, err = entry.NextOp(rest, &op); err != nil {
@@ -256,24 +246,19 @@ func TestLineIsBounded(t *testing.T) {
 	}
 }
 
-// Everybody hears when the batcher is closed, whatever had become of the entries: Raft forgets those that were on their
-// way to the state machine when it was shut down.
+// Everybody hears when the batcher is closed, whatever had become of the entries.
 func TestCloseWithEntriesUnderWay(t *testing.T) {
 	for range 12 {
-		g := &gate{entered: make(chan raft.Log, 100), let: make(chan struct{})}
-		r := lonely(t, g)
-		b := newBatcher(r, small(100, 4), noClock, nofail(t))
+		g := newGate(100)
+		g.let = make(chan struct{})
+		b := newBatcher(g, small(100, 4), noClock)
 		var c count
 		for i := range 20 {
 			b.submit(removal(fmt.Sprintf("%080d", i)), c.waiter())
 		}
 		b.propose(c.waiter())
 		<-g.entered
-		f := r.Shutdown()
-		close(g.let)
-		if err := f.Error(); err != nil {
-			t.Fatal(err)
-		}
+		close(g.stopped)
 		closeInTime(t, b)
 		c.all.Wait()
 		if c.ok+c.bad != 21 {
@@ -283,9 +268,8 @@ func TestCloseWithEntriesUnderWay(t *testing.T) {
 }
 
 func TestClosedBatcher(t *testing.T) {
-	r := lonely(t, &gate{})
-	b := newBatcher(r, small(100, 1), noClock, nofail(t))
-	shut(t, r, b)
+	b := newBatcher(newGate(10), small(100, 1), noClock)
+	closeInTime(t, b)
 	var c count
 	b.submit(removal("a"), c.waiter())
 	b.propose(c.waiter())
@@ -300,20 +284,19 @@ func TestClosedBatcher(t *testing.T) {
 // The stamp is never less than what the state machine has seen, whatever the clock says, and goes on from there as time
 // does.
 func TestStampsRise(t *testing.T) {
-	g := &gate{entered: make(chan raft.Log, 10)}
-	r := lonely(t, g)
+	g := newGate(10)
 	began := time.Now()
 	future := uint64(began.Add(time.Hour).UnixMilli())
 	last := future
 	cfg := small(1<<20, 1)
 	cfg.Sessions = 7
-	b := newBatcher(r, cfg, func() uint64 { return future }, nofail(t))
+	b := newBatcher(g, cfg, func() uint64 { return future })
 	var c count
 	for range 3 {
 		b.propose(c.waiter())
 		c.all.Wait()
 		l := <-g.entered
-		h, _, err := entry.ParseHeader(l.Data)
+		h, _, err := entry.ParseHeader(l)
 		if most := future + uint64(time.Since(began).Milliseconds()); err != nil || h.Stamp < last || h.Stamp > most {
 			t.Errorf("the stamp is %d, %v: want %d to %d", h.Stamp, err, last, most)
 		}
@@ -321,14 +304,6 @@ func TestStampsRise(t *testing.T) {
 			t.Errorf("%+v: want a limit of 7, and no operations", h)
 		}
 		last = h.Stamp
-	}
-	shut(t, r, b)
-}
-
-func shut(t *testing.T, r *raft.Raft, b *batcher) {
-	t.Helper()
-	if err := r.Shutdown().Error(); err != nil {
-		t.Fatal(err)
 	}
 	closeInTime(t, b)
 }

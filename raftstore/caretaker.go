@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/raft"
-
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -38,7 +38,7 @@ func (s *Store) watchMembership() {
 		if s.frozen.Load() {
 			continue
 		}
-		self, in := n.member(n.id)
+		self, in := n.raft.Member(n.id)
 		if in && !n.onlyFounded() {
 			s.noteMember(n)
 		}
@@ -51,10 +51,10 @@ func (s *Store) watchMembership() {
 			care = promotions{}
 			s.forgive()
 		}
-		if _, ok := n.leader(); ok || n.leads() {
+		if _, ok := n.raft.Leader(); ok || n.leads() {
 			lastLeader = time.Now()
 		}
-		if taken := s.identity().Phase == phaseMember || len(n.servers()) > 0; taken && (!in || time.Since(lastLeader) > s.cfg.timing.doubt) {
+		if taken := s.identity().Phase == phaseMember || len(n.raft.Members()) > 0; taken && (!in || time.Since(lastLeader) > s.cfg.timing.doubt) {
 			s.checkRemoved()
 			lastLeader = time.Now()
 		}
@@ -73,7 +73,7 @@ func (s *Store) noteMember(n *node) {
 	}
 	s.setReason("")
 	what := "member of a cluster"
-	if !n.voter(n.id) {
+	if !n.raft.Voter(n.id) {
 		what = "taken into a cluster; this node votes when it has caught up"
 	}
 	s.log.Info(what, "node", s.cfg.Name, "id", n.id, "members", memberNames(n))
@@ -84,11 +84,11 @@ func (s *Store) noteMember(n *node) {
 func (s *Store) askMembers(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	err = ErrNoLeader
 	n := s.node.Load()
-	for _, m := range n.servers() {
+	for _, m := range n.raft.Members() {
 		if m.ID == n.id {
 			continue
 		}
-		out, err = s.askThrough(ctx, n.peer(m), op, req)
+		out, err = s.askThrough(ctx, n.raft.Peer(m), op, req)
 		if err == nil || errors.Is(err, ErrRefused) {
 			return out, err
 		}
@@ -116,8 +116,8 @@ func (s *Store) takeCare(n *node, care *promotions) {
 	before := care.before
 	care.before = applied
 	s.dropForgetful(n, care)
-	for _, m := range n.servers() {
-		if m.Suffrage == raft.Voter || before == 0 {
+	for _, m := range n.raft.Members() {
+		if m.Voter || before == 0 {
 			continue
 		}
 		h, ok := s.greetMember(s.ctx, n, m)
@@ -126,7 +126,7 @@ func (s *Store) takeCare(n *node, care *promotions) {
 		}
 		if lacks := s.lacking(n, care); lacks != "" {
 			s.log.Debug("a node that has caught up does not vote yet: another voter has not heard of the last one that was made a voter",
-				"node", nameOf(m.ID), "waits for", lacks)
+				"node", m.ID.Name(), "waits for", lacks)
 			return
 		}
 		s.promote(n, m, care)
@@ -136,47 +136,47 @@ func (s *Store) takeCare(n *node, care *promotions) {
 
 // lacking names a voter whose log does not have the last promotion.
 func (s *Store) lacking(n *node, care *promotions) string {
-	for _, m := range n.servers() {
-		if care.last == 0 || m.Suffrage != raft.Voter || m.ID == n.id {
+	for _, m := range n.raft.Members() {
+		if care.last == 0 || !m.Voter || m.ID == n.id {
 			continue
 		}
 		h, ok := s.greetMember(s.ctx, n, m)
 		if ok && h.Status.LastIndex < care.last || !ok && time.Since(care.when) < s.cfg.timing.promotion {
-			return nameOf(m.ID)
+			return m.ID.Name()
 		}
 	}
 	return ""
 }
 
-func (s *Store) promote(n *node, m raft.Server, care *promotions) {
+func (s *Store) promote(n *node, m raftnode.Member, care *promotions) {
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
-	if now, ok := n.member(m.ID); !ok || now != m {
+	if now, ok := n.raft.Member(m.ID); !ok || now != m {
 		return
 	}
-	f := n.raft.AddVoter(m.ID, m.Address, 0, changeTimeout)
-	if err := n.change(f); err != nil {
-		s.log.Warn("a node that has caught up was not made a voter", "node", nameOf(m.ID), "error", err)
+	index, err := n.raft.Promote(m)
+	if err != nil {
+		s.log.Warn("a node that has caught up was not made a voter", "node", m.ID.Name(), "error", err)
 		return
 	}
-	care.last, care.when = f.Index(), time.Now()
-	s.log.Info("a node has caught up and votes", "node", nameOf(m.ID), "id", m.ID, "address", m.Address)
+	care.last, care.when = index, time.Now()
+	s.log.Info("a node has caught up and votes", "node", m.ID.Name(), "id", m.ID, "address", m.Address)
 }
 
 // memberForgot takes note, on the leader, of a member whose log has become shorter than it had acknowledged: it may have
 // forgotten votes as well. It does not block.
-func (s *Store) memberForgot(id raft.ServerID, acked, last uint64) {
+func (s *Store) memberForgot(id serverid.ID, acked, last uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.forgot[id] != "" {
 		return
 	}
 	if s.forgot == nil {
-		s.forgot = make(map[raft.ServerID]string)
+		s.forgot = make(map[serverid.ID]string)
 	}
 	s.forgot[id] = fmt.Sprintf("its log ended at entry %d, and it had acknowledged entry %d: its directory was restored from an older copy, or its disk lost what it said it had written",
 		last, acked)
-	s.log.Error("a member has forgotten what it had acknowledged, and counts as one that lost its disk", "node", nameOf(id), "id", id, "problem", s.forgot[id])
+	s.log.Error("a member has forgotten what it had acknowledged, and counts as one that lost its disk", "node", id.Name(), "id", id, "problem", s.forgot[id])
 }
 
 // forgive has a node that does not lead know nothing of what others have forgotten: the next leader has brought their logs
@@ -190,13 +190,13 @@ func (s *Store) forgive() {
 // dropForgetful removes servers that have forgotten what they acknowledged, as if their disks had been lost.
 func (s *Store) dropForgetful(n *node, care *promotions) {
 	s.mu.Lock()
-	var ids []raft.ServerID
+	var ids []serverid.ID
 	for id := range s.forgot {
 		ids = append(ids, id)
 	}
 	s.mu.Unlock()
 	for _, id := range ids {
-		if _, in := n.member(id); !in {
+		if _, in := n.raft.Member(id); !in {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
@@ -206,7 +206,7 @@ func (s *Store) dropForgetful(n *node, care *promotions) {
 			continue
 		}
 		care.kept = err.Error()
-		s.log.Warn("a member that has forgotten what it had acknowledged is not removed", "node", nameOf(id), "error", err)
+		s.log.Warn("a member that has forgotten what it had acknowledged is not removed", "node", id.Name(), "error", err)
 	}
 }
 

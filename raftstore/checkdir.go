@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
 // CheckDir refuses, with ErrForeign, a data directory that is no node's and is not empty either: it was most likely given
@@ -46,7 +48,7 @@ func CheckDir(dir string, known ...os.FileInfo) error {
 
 // ofNode tells whether a node makes a file of that name, or such a one beside it on the way there.
 func ofNode(name string) bool {
-	for _, own := range append(logNames(), identityFile, stateFile, snapshotDir, lockFile) {
+	for _, own := range append(raftlog.Names(), identityFile, stateFile, snapshotDir, lockFile) {
 		if name == own || strings.HasPrefix(name, own+".") {
 			return true
 		}

@@ -13,7 +13,7 @@ func JumpAhead(t testing.TB, s *Store, d time.Duration) {
 	t.Helper()
 	b := entry.Begin(nil)
 	entry.Seal(b, entry.Header{Stamp: uint64(time.Now().Add(d).UnixMilli())})
-	if err := s.node.Load().raft.Apply(b, time.Minute).Error(); err != nil {
+	if _, err := s.node.Load().raft.Propose(b)(); err != nil {
 		t.Fatal(err)
 	}
 }

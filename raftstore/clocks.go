@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 const (
@@ -36,33 +36,38 @@ type ClockOffset struct {
 	Offset time.Duration
 }
 
-// voterClocks are the members' wall clocks, as they said last. The zero value is ready for use.
+// voterClocks are the members' wall clocks, as they said last.
 type voterClocks struct {
 	mu   sync.Mutex
-	said map[raft.ServerID]moment
+	said map[serverid.ID]moment
+
+	askNow chan struct{} // the members, see watchClocks
+	agreed chan struct{} // the voters' clocks have
+	wrong  []string      // whose clock is, that was logged; watchClocks' own
+}
+
+func newVoterClocks() *voterClocks {
+	return &voterClocks{said: make(map[serverid.ID]moment), askNow: make(chan struct{}, 1), agreed: make(chan struct{}, 1)}
 }
 
 // heard notes what a member's clock said.
-func (v *voterClocks) heard(id raft.ServerID, m moment) {
+func (v *voterClocks) heard(id serverid.ID, m moment) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.said == nil {
-		v.said = make(map[raft.ServerID]moment)
-	}
 	v.said[id] = m
 }
 
 // agree gives the median of the voters' clocks, of an even number the lower of the two in the middle; so one wrong clock
 // of three takes the time nowhere, and of two the lesser counts. It needs a majority of the voters, lest a leader with a
 // wrong clock that reaches nobody goes by that alone.
-func (v *voterClocks) agree(servers []raft.Server, now time.Time) (median uint64, offsets []ClockOffset, ok bool) {
+func (v *voterClocks) agree(servers []raftnode.Member, now time.Time) (median uint64, offsets []ClockOffset, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	voters := 0
 	var clocks []uint64
-	says := make(map[raft.ServerID]uint64, len(servers))
+	says := make(map[serverid.ID]uint64, len(servers))
 	for _, s := range servers {
-		if s.Suffrage == raft.Voter {
+		if s.Voter {
 			voters++
 		}
 		m, known := v.said[s.ID]
@@ -70,7 +75,7 @@ func (v *voterClocks) agree(servers []raft.Server, now time.Time) (median uint64
 			continue
 		}
 		says[s.ID] = m.on(now)
-		if s.Suffrage == raft.Voter {
+		if s.Voter {
 			clocks = append(clocks, says[s.ID])
 		}
 	}
@@ -85,7 +90,7 @@ func (v *voterClocks) agree(servers []raft.Server, now time.Time) (median uint64
 	slices.Sort(clocks)
 	median = clocks[(len(clocks)-1)/2]
 	for id, ms := range says {
-		offsets = append(offsets, ClockOffset{nameOf(id), time.Duration(int64(ms)-int64(median)) * time.Millisecond})
+		offsets = append(offsets, ClockOffset{id.Name(), time.Duration(int64(ms)-int64(median)) * time.Millisecond})
 	}
 	slices.SortFunc(offsets, func(a, b ClockOffset) int { return cmp.Compare(a.Node, b.Node) })
 	return median, offsets, true
@@ -118,14 +123,14 @@ func (n *node) watchClocks(ask func(context.Context, peernet.Peer) (clockAnswer,
 			return
 		case <-t.C:
 			n.warnOfClocks()
-		case <-n.askNow:
+		case <-n.clocks.askNow:
 		}
 	}
 }
 
 func (n *node) askClocksNow() {
 	select {
-	case n.askNow <- struct{}{}:
+	case n.clocks.askNow <- struct{}{}:
 	default:
 	}
 }
@@ -135,24 +140,24 @@ func (n *node) askClocks(ctx context.Context, ask func(context.Context, peernet.
 	self := n.id
 	n.clocks.heard(self, moment{wall(n.cfg.wallClock()), time.Now()})
 	n.agree()
-	for _, s := range n.servers() {
+	for _, s := range n.raft.Members() {
 		if s.ID == self {
 			continue
 		}
 		n.wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, n.cfg.timing.clock)
 			defer cancel()
-			if a, err := ask(ctx, n.peer(s)); err == nil {
+			if a, err := ask(ctx, n.raft.Peer(s)); err == nil {
 				n.heardClock(s, a)
 			}
 		})
 	}
 }
 
-func (n *node) heardClock(s raft.Server, a clockAnswer) {
+func (n *node) heardClock(s raftnode.Member, a clockAnswer) {
 	n.clocks.heard(s.ID, a.wall)
 	n.agree()
-	if _, leader := n.raft.LeaderWithID(); leader == s.ID {
+	if leader := n.raft.LeaderID(); leader == s.ID {
 		n.clock.follow(a.log.on(time.Now()))
 	}
 }
@@ -160,13 +165,13 @@ func (n *node) heardClock(s raft.Server, a clockAnswer) {
 // agree has the log clock know what the voters' clocks agree on, and wakes a new leader that waits for that.
 func (n *node) agree() {
 	now := time.Now()
-	ms, _, ok := n.clocks.agree(n.servers(), now)
+	ms, _, ok := n.clocks.agree(n.raft.Members(), now)
 	if !ok {
 		return
 	}
 	n.clock.agree(ms, now)
 	select {
-	case n.agreed <- struct{}{}:
+	case n.clocks.agreed <- struct{}{}:
 	default:
 	}
 }
@@ -184,7 +189,7 @@ func (n *node) knowsTime(since time.Time) bool {
 
 // clockOffsets are the clocks of the members, by name; nil while too few of the voters' are known.
 func (n *node) clockOffsets() []ClockOffset {
-	_, offsets, _ := n.clocks.agree(n.servers(), time.Now())
+	_, offsets, _ := n.clocks.agree(n.raft.Members(), time.Now())
 	return offsets
 }
 
@@ -200,10 +205,10 @@ func (n *node) warnOfClocks() {
 			names = append(names, o.Node)
 		}
 	}
-	if slices.Equal(names, n.wrongClocks) {
+	if slices.Equal(names, n.clocks.wrong) {
 		return
 	}
-	n.wrongClocks = names
+	n.clocks.wrong = names
 	if len(names) > 0 {
 		n.log.Warn("clocks of nodes differ from the median of the voters', which the log's time follows", "clocks", wrong(offsets))
 	} else {

@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // The median of the voters' clocks is their time, once a majority of them is known.
@@ -32,14 +33,14 @@ func TestVotersAgree(t *testing.T) {
 		{[]int{1, 2, 3, 4}, 2},
 		{[]int{1, 2, unknown, unknown}, unknown},
 	} {
-		var v voterClocks
+		v := newVoterClocks()
 		now := time.Now()
-		servers := []raft.Server{{ID: "other", Suffrage: raft.Nonvoter}}
+		servers := []raftnode.Member{{ID: "other"}}
 		v.heard("other", moment{noon - 9_000, now})
 		v.heard("gone", moment{noon + 9_000, now})
 		for i, s := range c.voters {
-			id := raft.ServerID(fmt.Sprint("n", i+1))
-			servers = append(servers, raft.Server{ID: id})
+			id := serverid.ID(fmt.Sprint("n", i+1))
+			servers = append(servers, raftnode.Member{ID: id, Voter: true})
 			if s != unknown {
 				v.heard(id, moment{uint64(noon + s*1000 - 2000), now.Add(-2 * time.Second)})
 			}

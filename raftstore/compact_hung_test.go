@@ -2,28 +2,18 @@ package raftstore
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
-
-// A hungLog is on a disk that hangs.
-type hungLog struct {
-	raft.LogStore
-	reached, release chan struct{}
-}
-
-func (l hungLog) StoreLogs(es []*raft.Log) error {
-	close(l.reached)
-	<-l.release
-	return l.LogStore.StoreLogs(es)
-}
 
 // A Compact that waits for Raft, which a disk holds up, does not keep the node from closing.
 func TestCloseEndsCompactOnHungDisk(t *testing.T) {
 	t.Parallel()
-	s, err := Open(Config{Dir: t.TempDir(), Name: "n1"})
+	cfg := Config{Dir: t.TempDir(), Name: "n1"}
+	WatchDisk(&cfg)
+	s, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,20 +29,26 @@ func TestCloseEndsCompactOnHungDisk(t *testing.T) {
 		}
 	}
 	eventually("the node does not lead", n.leads)
-	disk := hungLog{n.logs.LogStore, make(chan struct{}), make(chan struct{})}
-	n.logs.LogStore = disk
+	release := make(chan struct{})
+	disk := s.OnDisk(func() error { <-release; return nil })
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go s.Add(ctx, []byte("id"), []byte("data"), time.Hour)
-	<-disk.reached
+	<-disk.Reached()
 
-	before := n.raft.ReloadableConfig().TrailingLogs
+	before, err := os.Stat(filepath.Join(cfg.Dir, stateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
 	compacted := make(chan error, 1)
 	go func() {
 		_, err := s.Compact(ctx)
 		compacted <- err
 	}()
-	eventually("Compact does not come to the log", func() bool { return n.raft.ReloadableConfig().TrailingLogs != before })
+	eventually("Compact does not come to the log", func() bool {
+		now, err := os.Stat(filepath.Join(cfg.Dir, stateFile))
+		return err == nil && !os.SameFile(before, now) // the state file is done
+	})
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }()
 	select {
@@ -63,7 +59,7 @@ func TestCloseEndsCompactOnHungDisk(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("Compact goes on")
 	}
-	close(disk.release)
+	close(release)
 	if err := <-closed; err != nil {
 		t.Error(err)
 	}

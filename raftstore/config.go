@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -127,9 +129,6 @@ func (c Config) withDefaults() Config {
 	if c.timing == (timing{}) {
 		c.timing = defaultTiming()
 	}
-	if c.hooks.openLog == nil {
-		c.hooks.openLog = openLog
-	}
 	c.counters = newCounters()
 	if c.wallClock == nil {
 		c.wallClock = time.Now
@@ -175,7 +174,7 @@ func (c Config) validate() error {
 	if c.Dir == "" {
 		return bad("Dir", "a data directory is needed")
 	}
-	if !nodeName.MatchString(c.Name) {
+	if !serverid.ValidName(c.Name) {
 		return bad("Name", "a node's name is 1 to 64 letters, digits, '.', '_' and '-', not %q", c.Name)
 	}
 	if err := c.validateNumbers(bad); err != nil {
@@ -213,7 +212,7 @@ const (
 	minTimeout     = 5 * time.Millisecond
 	minDiskTimeout = 10 * time.Millisecond
 	maxBatchBytes  = 16 << 20
-	maxInFlight    = maxAppendEntries / 2
+	maxInFlight    = raftnode.MaxEntries / 2
 )
 
 func (c Config) validateNumbers(bad func(string, string, ...any) error) error {

@@ -25,7 +25,7 @@
 // # Files
 //
 // The packages below internal are the parts: entry is the format of log entries, state the state machine with its file,
-// walfile one of the two kinds of log, peernet the peer port. In this package: write.go and batcher.go are the way of a
+// raftlog the log and its two kinds of files, peernet the peer port. In this package: write.go and batcher.go are the way of a
 // write, read.go that of a read, peers.go and peerserve.go what nodes say to each other, found.go, join.go and
-// caretaker.go how a cluster comes to be and changes, logkind.go and convert.go the kinds of log.
+// caretaker.go how a cluster comes to be and changes.
 package raftstore

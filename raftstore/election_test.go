@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 )
 
 // candidate asks a follower for its vote in the next term, as a node whose log ends at an index.
@@ -85,7 +87,7 @@ func TestNoVoteWhileThereIsALeader(t *testing.T) {
 	if before, vote := f.candidate("n2", h.last()+1); before || vote {
 		t.Errorf("the vote is promised: %v, given: %v", before, vote)
 	}
-	if term := f.raft.CurrentTerm(); term != historyTerm {
+	if term := f.raft.Term(); term != historyTerm {
 		t.Errorf("the term is %d, want %d", term, historyTerm)
 	}
 }
@@ -113,7 +115,7 @@ func TestVotesAreKeptByID(t *testing.T) {
 			if _, vote := f.candidate("n2", h.last()+5); vote {
 				t.Error("n2 gets it when the voter was started again")
 			}
-			if got, err := f.files.Get([]byte("LastVoteCand")); err != nil || string(got) != string(server("n1")) {
+			if got, err := f.logs.Get([]byte("LastVoteCand")); err != nil || string(got) != string(server("n1")) {
 				t.Errorf("the vote is kept as %q, %v", got, err)
 			}
 			f.leader = f.sender("n1")
@@ -134,12 +136,12 @@ func TestWhoHandsOver(t *testing.T) {
 	header := f.header()
 	header.ID = []byte(server("n2"))
 	err := other.TimeoutNow(server("n3"), f.address(), &raft.TimeoutNowRequest{RPCHeader: header}, new(raft.TimeoutNowResponse))
-	if err == nil || f.raft.State() != raft.Follower {
-		t.Errorf("asked by another follower: %v, it is a %v", err, f.raft.State())
+	if err == nil || f.raft.Role() != raftnode.Follower {
+		t.Errorf("asked by another follower: %v, it is a %v", err, f.raft.Role())
 	}
 	err = f.leader.TimeoutNow(server("n3"), f.address(), &raft.TimeoutNowRequest{RPCHeader: f.header()}, new(raft.TimeoutNowResponse))
-	if err != nil || f.raft.State() == raft.Follower {
-		t.Errorf("asked by the leader: %v, it is a %v", err, f.raft.State())
+	if err != nil || f.raft.Role() == raftnode.Follower {
+		t.Errorf("asked by the leader: %v, it is a %v", err, f.raft.Role())
 	}
 	f.leader.Close() // which does not answer when it is asked for a vote
 	other.Close()

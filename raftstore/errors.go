@@ -1,6 +1,10 @@
 package raftstore
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
+)
 
 // Why a Store can't be opened, or has stopped. Statuses ([github.com/distcache/distcache/wire.Status]) are what its calls
 // as a Store return.
@@ -9,7 +13,7 @@ var (
 	ErrInUse = errors.New("data directory is in use by another process")
 	// ErrForeign is returned by Open for a directory that does not fit: another node's, of an earlier version, or files that
 	// don't belong together.
-	ErrForeign = errors.New("data directory does not fit")
+	ErrForeign = raftlog.ErrForeign
 	// ErrLeft is what Err returns after Leave, and Open for a directory whose node has left.
 	ErrLeft = errors.New("this node has left its cluster")
 	// ErrRemoved is what Err returns when the cluster has removed this node, and Open for its directory from then on.
@@ -17,7 +21,7 @@ var (
 	// ErrClosed is what Err returns after Close.
 	ErrClosed = errors.New("store is closed")
 	// ErrDisk is what Err returns when the log or the state file can't be written, or not in time.
-	ErrDisk = errors.New("disk failed")
+	ErrDisk = raftlog.ErrDisk
 )
 
 // What a call about membership can come to, besides an error of the context.

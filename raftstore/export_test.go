@@ -3,10 +3,10 @@ package raftstore
 import (
 	"context"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // Vouched tells whether this node, as the leader, gives a read index on another's word, without asking further.
@@ -16,7 +16,7 @@ func (s *Store) Vouched(by *Store) bool {
 }
 
 // Alone tells whether this node knows itself to be the only voter, so that it reads without asking anybody.
-func (s *Store) Alone() bool { return s.node.Load().alone() }
+func (s *Store) Alone() bool { return s.node.Load().raft.SoleVoter() }
 
 // CheckRemoved has this node ask the others whether it is still a member.
 func (s *Store) CheckRemoved() { s.checkRemoved() }
@@ -26,8 +26,8 @@ var ErrRetry = errRetry
 
 // there is the leader that this node knows, at another address.
 func (s *Store) there(address string) peernet.Peer {
-	_, leader := s.node.Load().raft.LeaderWithID()
-	return peernet.Peer{ID: string(leader), Address: address}
+	leader := s.node.Load().raft.LeaderID()
+	return peernet.Peer{ID: leader, Address: address}
 }
 
 // AddThere and GetThere ask the node at an address, as if this one's leader were there.
@@ -49,7 +49,7 @@ func (s *Store) IndexThere(ctx context.Context, address string) (uint64, error) 
 
 // AskToLeave asks the leader to take a server out, as one does that leaves.
 func (s *Store) AskToLeave(ctx context.Context, id string) error {
-	_, err := s.askLeader(ctx, opDrop, memberRequest{ID: raft.ServerID(id)})
+	_, err := s.askLeader(ctx, opDrop, memberRequest{ID: serverid.ID(id)})
 	return err
 }
 
@@ -58,13 +58,13 @@ func (s *Store) ID() string { return string(s.identity().ID()) }
 
 // RemoveAs asks this node, the leader, to remove a node, as another would.
 func (s *Store) RemoveAs(ctx context.Context, by, name string) error {
-	_, err := s.leaderDoes(ctx, opDrop, memberRequest{Name: name, By: raft.ServerID(by)})
+	_, err := s.leaderDoes(ctx, opDrop, memberRequest{Name: name, By: serverid.ID(by)})
 	return err
 }
 
 // Promise has a new node promise itself to a founder.
 func (s *Store) Promise(founder string) (bool, error) {
-	out, err := s.promise(memberRequest{ID: raft.ServerID(founder), Founding: s.cfg.founding()})
+	out, err := s.promise(memberRequest{ID: serverid.ID(founder), Founding: s.cfg.founding()})
 	return out.Member, err
 }
 
@@ -74,9 +74,9 @@ func (s *Store) Found(others ...string) error {
 	if err := s.promiseTo(n, n.id); err != nil {
 		return err
 	}
-	c := raft.Configuration{Servers: []raft.Server{{ID: n.id, Address: s.address()}}}
+	voters := []raftnode.Member{{ID: n.id, Address: s.address()}}
 	for _, id := range others {
-		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(id), Address: raft.ServerAddress(id)})
+		voters = append(voters, raftnode.Member{ID: serverid.ID(id), Address: id})
 	}
-	return s.bootstrap(n, c)
+	return s.bootstrap(n, voters)
 }

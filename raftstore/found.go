@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // How a cluster is founded
@@ -88,7 +88,7 @@ func (s *Store) found(n *node) {
 		if !s.goesOn(n, t.C) {
 			return
 		}
-		if len(n.servers()) > 0 { // the founder's entry has come
+		if len(n.raft.Members()) > 0 { // the founder's entry has come
 			return
 		}
 		v, id := s.survey(s.ctx), s.identity()
@@ -124,7 +124,7 @@ func (s *Store) found(n *node) {
 }
 
 // founds tells whether a founder is up, is that server still, and has founded the cluster or is about to.
-func (v survey) founds(founder raft.ServerID) bool {
+func (v survey) founds(founder serverid.ID) bool {
 	return slices.ContainsFunc(v.heard, func(l listed) bool {
 		return l.ID == founder && (l.Phase != phaseNew || l.Founder == founder)
 	})
@@ -142,26 +142,26 @@ func (s *Store) propose(n *node, v survey) (done bool, err error) {
 	if err := s.promiseTo(n, n.id); err != nil {
 		return false, err
 	}
-	c := raft.Configuration{Servers: []raft.Server{{ID: n.id, Address: s.address()}}}
+	voters := []raftnode.Member{{ID: n.id, Address: s.address()}}
 	for _, l := range v.fresh {
 		if s.promised(s.ctx, l, n.id) {
-			c.Servers = append(c.Servers, raft.Server{ID: l.ID, Address: raft.ServerAddress(l.Address)})
+			voters = append(voters, raftnode.Member{ID: l.ID, Address: l.Address})
 		}
 	}
-	if len(c.Servers) <= len(s.cfg.Cluster)/2 {
+	if len(voters) <= len(s.cfg.Cluster)/2 {
 		return false, nil
 	}
-	s.log.Info("founding the cluster", "voters", len(c.Servers), "nodes", len(s.cfg.Cluster))
-	if err := s.bootstrap(n, c); err != nil {
+	s.log.Info("founding the cluster", "voters", len(voters), "nodes", len(s.cfg.Cluster))
+	if err := s.bootstrap(n, voters); err != nil {
 		return false, err
 	}
-	s.stand(s.ctx, n)
+	n.raft.Stand(s.ctx)
 	s.wg.Go(func() { s.watchFounding(n) })
 	return true, nil
 }
 
 // promiseTo notes to which founder this node has promised itself.
-func (s *Store) promiseTo(n *node, founder raft.ServerID) error {
+func (s *Store) promiseTo(n *node, founder serverid.ID) error {
 	if s.identity().Founder == founder {
 		return nil
 	}
@@ -169,22 +169,22 @@ func (s *Store) promiseTo(n *node, founder raft.ServerID) error {
 }
 
 // promised asks a new node to promise itself to a founder.
-func (s *Store) promised(ctx context.Context, l listed, founder raft.ServerID) bool {
+func (s *Store) promised(ctx context.Context, l listed, founder serverid.ID) bool {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	var out memberAnswer
 	req := memberRequest{ID: founder, Founding: s.cfg.founding()}
-	err := s.peers.call(ctx, peernet.Peer{ID: string(l.ID), Address: l.Address}, opFound, req, &out)
+	err := s.peers.call(ctx, peernet.Peer{ID: l.ID, Address: l.Address}, opFound, req, &out)
 	return err == nil && out.Member
 }
 
 // promise answers a founder that asks this node to promise itself to it.
 func (s *Store) promise(req memberRequest) (out memberAnswer, err error) {
-	if !validID(string(req.ID)) || req.Founding == "" || req.Founding != s.cfg.founding() {
+	if !req.ID.Valid() || req.Founding == "" || req.Founding != s.cfg.founding() {
 		return out, refuse("this node was started with another -cluster")
 	}
 	n := s.node.Load()
-	if s.frozen.Load() || len(n.servers()) > 0 {
+	if s.frozen.Load() || len(n.raft.Members()) > 0 {
 		return out, errRetry
 	}
 	granted := false
@@ -201,7 +201,7 @@ func (s *Store) promise(req memberRequest) (out memberAnswer, err error) {
 }
 
 // onlyFounded tells whether this node's log has nothing but the entry that founds a cluster of several.
-func (n *node) onlyFounded() bool { return n.raft.LastIndex() == 1 && len(n.servers()) > 1 }
+func (n *node) onlyFounded() bool { return n.raft.LastIndex() == 1 && len(n.raft.Members()) > 1 }
 
 // watchFounding has a founder whose cluster can't begin found another, or join the one that the others have founded without
 // it.
@@ -216,18 +216,18 @@ func (s *Store) watchFounding(n *node) {
 			return
 		}
 		v := s.survey(s.ctx)
-		if (v.exists() || v.hopeless(n.servers())) && s.withdraw(n, n.onlyFounded) {
+		if (v.exists() || v.hopeless(n.raft.Members())) && s.withdraw(n, n.onlyFounded) {
 			return
 		}
 	}
 }
 
 // hopeless tells whether too few of a cluster's founding voters are still the servers that they were.
-func (v survey) hopeless(voters []raft.Server) bool {
+func (v survey) hopeless(voters []raftnode.Member) bool {
 	left := len(voters)
 	for _, l := range v.heard {
-		was := slices.ContainsFunc(voters, func(m raft.Server) bool { return nameOf(m.ID) == l.Name })
-		is := slices.ContainsFunc(voters, func(m raft.Server) bool { return m.ID == l.ID })
+		was := slices.ContainsFunc(voters, func(m raftnode.Member) bool { return m.ID.Name() == l.Name })
+		is := slices.ContainsFunc(voters, func(m raftnode.Member) bool { return m.ID == l.ID })
 		if was && !is {
 			left--
 		}
@@ -242,14 +242,14 @@ func (s *Store) withdraw(n *node, still func() bool) bool {
 		return false
 	}
 	defer s.unclaim()
-	empty := func() bool { return n.raft.LastIndex() == 0 && n.raft.CurrentTerm() == 0 }
+	empty := func() bool { return n.raft.LastIndex() == 0 && n.raft.Term() == 0 }
 	if still == nil {
 		still = empty
 	}
 	s.frozen.Store(true)
 	defer s.frozen.Store(false)
 	n.halt() // from here on Raft takes nothing
-	if err := bounded(closeBound, n.shut.Error); err != nil {
+	if err := n.raft.Stopped(); err != nil {
 		s.end(err)
 		return true
 	}

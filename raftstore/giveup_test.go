@@ -14,7 +14,7 @@ import (
 // quiet starts a cluster whose leader writes nothing by itself any more, and gives its nodes, that one first.
 func quiet(t *testing.T, opts ...func(*raftstore.Config)) (leader *testcluster.Node, others []*testcluster.Node) {
 	t.Helper()
-	c := testcluster.Start(t, 3, opts...)
+	c := testcluster.Start(t, 3, append(opts, raftstore.WatchDisk)...)
 	c.Agree()
 	return c.Leader(), c.Followers()
 }

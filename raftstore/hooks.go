@@ -1,16 +1,15 @@
 package raftstore
 
 import (
-	"log/slog"
-
-	"github.com/hashicorp/raft"
-
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
 // hooks are what a simulated node has in the place of its machine's own, or watches. Each may be nil.
 type hooks struct {
-	openLog func(dir string, kind LogKind, log *slog.Logger, covered func() uint64) (*summedLog, error)
-	machine func(raft.BatchingFSM, *state.Machine) raft.BatchingFSM // what Raft has as its state machine
-	started func(*node)                                             // Raft runs, and nobody else's has been let in
+	logFiles func(path string, opts raftlog.Options) (raftlog.Files, error) // what is opened for the log
+	// machine is what Raft has as its state machine, and elected is told at once when this node has become the leader.
+	machine func(*state.Machine) (_ raftnode.Machine, elected func(term uint64))
+	started func(*node) // Raft runs
 }

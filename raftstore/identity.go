@@ -7,10 +7,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/hashicorp/raft"
 	"golang.org/x/sys/unix"
 
 	"github.com/distcache/distcache/raftstore/internal/files"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // The files in the data directory, besides those of the log.
@@ -30,13 +31,13 @@ type identity struct {
 	// Join are the addresses through which it joins, when it was told to while it ran.
 	Join []string `json:"join,omitempty"`
 	// Founder is the ID of the node, perhaps this one, that may found the cluster with this one among its voters. See found.go.
-	Founder raft.ServerID `json:"founder,omitempty"`
+	Founder serverid.ID `json:"founder,omitempty"`
 	// Discard is set while the node gives up what it has, so that an interruption is made good at the next start.
 	Discard bool `json:"discard,omitempty"`
 }
 
 // ID is the node's as a Raft server.
-func (id identity) ID() raft.ServerID { return serverID(id.Name, id.Incarnation) }
+func (id identity) ID() serverid.ID { return serverid.New(id.Name, id.Incarnation) }
 
 // fresh tells whether the node has promised nobody anything: its files may be lost without harm.
 func (id identity) fresh() bool { return id.Phase == phaseNew && id.Founder == "" }
@@ -64,7 +65,7 @@ func (p phase) known() bool {
 const identityFormat = 2
 
 func newIdentity(name string) identity {
-	return identity{Format: identityFormat, Name: name, Incarnation: newIncarnation(), Phase: phaseNew}
+	return identity{Format: identityFormat, Name: name, Incarnation: serverid.NewIncarnation(), Phase: phaseNew}
 }
 
 // lockDir makes the directory and takes its lock, which lasts as long as the file is open.
@@ -106,7 +107,7 @@ func loadIdentity(dir, name string) (identity, error) {
 	case err == nil && id.Format == 1:
 		return identity{}, fmt.Errorf("%w: %s is of an earlier version, whose nodes do not work together with this one: "+
 			"stop all nodes of the cluster, empty their directories, and start them, without the sessions that were there", ErrForeign, path)
-	case err != nil || id.Format != identityFormat || !validID(string(id.ID())) || !id.Phase.known():
+	case err != nil || id.Format != identityFormat || !id.ID().Valid() || !id.Phase.known():
 		return identity{}, fmt.Errorf("%w: %s is not readable as a node's identity", ErrForeign, path)
 	}
 	if id.Name != name {
@@ -117,7 +118,7 @@ func loadIdentity(dir, name string) (identity, error) {
 
 // checkEmpty refuses a directory without node.json that has other files of a node.
 func checkEmpty(dir string) error {
-	for _, name := range append(logNames(), stateFile) {
+	for _, name := range append(raftlog.Names(), stateFile) {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return fmt.Errorf("%w: %s has %s but no %s: put that file back, or empty the directory, so that the node starts anew or joins its cluster",
 				ErrForeign, dir, name, identityFile)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A directory of an earlier version is refused, with a way, and stays as it was.
@@ -42,12 +44,12 @@ func TestIDIsOneLife(t *testing.T) {
 		t.Errorf("a member had the IDs %v", ids)
 	}
 	for id := range ids {
-		if !validID(id) || nameOf(identity{Name: "n1", Incarnation: "00112233"}.ID()) != "n1" {
+		if !serverid.ID(id).Valid() || serverid.ID(id).Name() != "n1" {
 			t.Errorf("%q is no ID", id)
 		}
 	}
 	for _, bad := range []string{"", "n1", "n1/", "n1/xyz", "n1/0011223", "n1/001122334", "/00112233", "n 1/00112233", "n1/00112233/00112233"} {
-		if validID(bad) {
+		if serverid.ID(bad).Valid() {
 			t.Errorf("%q is an ID", bad)
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 )
@@ -66,7 +66,7 @@ func (s *Store) join(n *node, addresses []string) {
 		if !s.goesOn(n, t.C) {
 			return
 		}
-		if _, in := n.member(n.id); in {
+		if _, in := n.raft.Member(n.id); in {
 			return
 		}
 		next := s.cfg.timing.join
@@ -154,7 +154,7 @@ func (s *Store) Join(ctx context.Context, addresses []string, discard bool) erro
 func (s *Store) standsAlone(n *node) error {
 	s.deciding.Lock() // whoever is being taken in is a member after that; nobody is taken in while the node is frozen
 	defer s.deciding.Unlock()
-	switch servers := n.servers(); {
+	switch servers := n.raft.Members(); {
 	case len(servers) > 1:
 		return refuse("this node is a member of a cluster already, with %s; it would have to leave first", memberNames(n))
 	case len(servers) == 0:
@@ -209,7 +209,7 @@ func (s *Store) joinDry(ctx context.Context, addresses []string) error {
 	var errs []error
 	for _, a := range addresses {
 		// The node will have another ID when it joins.
-		req := memberRequest{ID: serverID(s.cfg.Name, newIncarnation()), Address: s.cfg.Advertise, Dry: true}
+		req := memberRequest{ID: serverid.New(s.cfg.Name, serverid.NewIncarnation()), Address: s.cfg.Advertise, Dry: true}
 		_, err := s.askThrough(ctx, peernet.Peer{Address: a}, opJoin, req)
 		if err == nil {
 			return nil
@@ -225,7 +225,7 @@ func (s *Store) settle(ctx context.Context, n *node) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.dry)
 	defer cancel()
 	for {
-		news := n.news()
+		news := n.raft.LeaderChanged()
 		done := make(chan error, 1)
 		n.batcher.propose(waiterFunc(func(_ wire.Status, err error) { done <- err }))
 		select {
@@ -268,7 +268,7 @@ func (s *Store) Leave(ctx context.Context) error {
 	}
 	defer s.unclaim()
 	n := s.node.Load()
-	switch len(n.servers()) {
+	switch len(n.raft.Members()) {
 	case 0:
 		return refuse("this node is not a member of a cluster yet; stop it instead")
 	case 1:
@@ -307,7 +307,7 @@ func (s *Store) Transfer(ctx context.Context, name string) error {
 
 // belongs refuses what only a member can ask for.
 func (s *Store) belongs() error {
-	if len(s.node.Load().servers()) == 0 {
+	if len(s.node.Load().raft.Members()) == 0 {
 		return refuse("this node is not a member of a cluster yet")
 	}
 	return nil
@@ -317,7 +317,7 @@ func (s *Store) belongs() error {
 // ctx's error.
 func (s *Store) Stepdown(ctx context.Context) error {
 	n := s.node.Load()
-	if n.raft.State() != raft.Leader || n.alone() {
+	if n.raft.Role() != raftnode.Leader || n.raft.SoleVoter() {
 		return nil
 	}
 	// When the others are stopping too, nobody takes over.
@@ -327,8 +327,8 @@ func (s *Store) Stepdown(ctx context.Context) error {
 		return err
 	}
 	for {
-		news := n.news()
-		if _, ok := n.leader(); ok {
+		news := n.raft.LeaderChanged()
+		if _, ok := n.raft.Leader(); ok {
 			return nil
 		}
 		if pause(ctx, s.ended, news) {

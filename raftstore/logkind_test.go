@@ -63,6 +63,19 @@ func TestKindOfLog(t *testing.T) {
 	})
 }
 
+// Only a node's directory is converted, and nothing is made in another.
+func TestConvertNoNodesLog(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "missing")
+	_, err := raftstore.ConvertLog(t.Context(), dir, raftstore.LogWAL)
+	if !errors.Is(err, raftstore.ErrForeign) || !strings.Contains(err.Error(), "it has no node.json") {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it was made: %v", err)
+	}
+}
+
 // Nodes whose logs are of different kinds are one cluster; a log is converted node by node.
 func TestMixedKinds(t *testing.T) {
 	t.Parallel()

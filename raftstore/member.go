@@ -8,38 +8,38 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
 )
 
 // A hello is what nodes tell each other of themselves.
 type hello struct {
-	ID       raft.ServerID `json:"id"`
-	Phase    phase         `json:"phase"`
-	Founder  raft.ServerID `json:"founder,omitempty"`  // see found.go
-	Founding string        `json:"founding,omitempty"` // Config.Cluster, in short
-	Leader   peernet.Peer  `json:"leader"`             // empty while there is none
-	Status   Status        `json:"status"`
+	ID       serverid.ID  `json:"id"`
+	Phase    phase        `json:"phase"`
+	Founder  serverid.ID  `json:"founder,omitempty"`  // see found.go
+	Founding string       `json:"founding,omitempty"` // Config.Cluster, in short
+	Leader   peernet.Peer `json:"leader"`             // empty while there is none
+	Status   Status       `json:"status"`
 }
 
-func (h hello) name() string { return nameOf(h.ID) }
+func (h hello) name() string { return h.ID.Name() }
 
 // A memberRequest asks the leader about, or to do something with, one node: by its ID, or by the name that people know.
 type memberRequest struct {
-	ID       raft.ServerID `json:"id,omitempty"`
-	Name     string        `json:"name,omitempty"`
-	Address  string        `json:"address,omitempty"`
-	Dry      bool          `json:"dry,omitempty"`      // only say whether it would be done
-	By       raft.ServerID `json:"by,omitempty"`       // the asker
-	Founding string        `json:"founding,omitempty"` // with opFound
+	ID       serverid.ID `json:"id,omitempty"`
+	Name     string      `json:"name,omitempty"`
+	Address  string      `json:"address,omitempty"`
+	Dry      bool        `json:"dry,omitempty"`      // only say whether it would be done
+	By       serverid.ID `json:"by,omitempty"`       // the asker
+	Founding string      `json:"founding,omitempty"` // with opFound
 }
 
 // name is that of the node that a request is about.
 func (r memberRequest) name() string {
 	if r.ID != "" {
-		return nameOf(r.ID)
+		return r.ID.Name()
 	}
 	return r.Name
 }
@@ -102,8 +102,8 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 	if s.frozen.Load() {
 		return out, errRetry
 	}
-	if _, in := n.member(req.By); !in && req.By != "" && (op == opDrop || op == opTransfer) && req.By != req.ID {
-		return out, refuse("%s, which was asked for it, is not a member any more", nameOf(req.By))
+	if _, in := n.raft.Member(req.By); !in && req.By != "" && (op == opDrop || op == opTransfer) && req.By != req.ID {
+		return out, refuse("%s, which was asked for it, is not a member any more", req.By.Name())
 	}
 	switch op {
 	case opMember:
@@ -130,10 +130,10 @@ func (s *Store) isMember(ctx context.Context, n *node, req memberRequest) (out m
 	if err := n.confirm(ctx); err != nil {
 		return out, errRetry
 	}
-	m, in := n.member(req.ID)
+	m, in := n.raft.Member(req.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return memberAnswer{Member: in, Address: string(m.Address), Reason: s.forgot[req.ID]}, nil
+	return memberAnswer{Member: in, Address: m.Address, Reason: s.forgot[req.ID]}, nil
 }
 
 func memberOpName(op wire.Op) string {
@@ -155,9 +155,9 @@ func memberOpName(op wire.Op) string {
 // hello is what this node says of itself.
 func (s *Store) hello() hello {
 	id, n := s.identity(), s.node.Load()
-	leader, ok := n.leader()
+	leader, ok := n.raft.Leader()
 	if !ok && n.leads() {
-		leader = peernet.Peer{ID: string(n.id), Address: string(s.address())}
+		leader = peernet.Peer{ID: n.id, Address: string(s.address())}
 	}
 	return hello{ID: id.ID(), Phase: id.Phase, Founder: id.Founder, Founding: s.cfg.founding(), Leader: leader, Status: s.Status()}
 }
@@ -167,41 +167,41 @@ func (s *Store) greet(ctx context.Context, to peernet.Peer) (h hello, err error)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	err = s.peers.call(ctx, to, opHello, struct{}{}, &h)
-	if err == nil && (!validID(string(h.ID)) || to.ID != "" && to.ID != string(h.ID)) {
+	if err == nil && (!h.ID.Valid() || to.ID != "" && to.ID != h.ID) {
 		err = fmt.Errorf("node at %s: it says that it is %q", to.Address, h.ID)
 	}
 	return h, err
 }
 
 // greetMember asks a member who it is.
-func (s *Store) greetMember(ctx context.Context, n *node, m raft.Server) (h hello, ok bool) {
-	h, err := s.greet(ctx, n.peer(m))
+func (s *Store) greetMember(ctx context.Context, n *node, m raftnode.Member) (h hello, ok bool) {
+	h, err := s.greet(ctx, n.raft.Peer(m))
 	return h, err == nil
 }
 
 // admit takes a new server into the cluster as a nonvoter; the leader makes it a voter when it has caught up. A node that
 // lost its files is a new server under its old name: the old one, which can't come back, is removed first.
 func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
-	if !validID(string(req.ID)) {
+	if !req.ID.Valid() {
 		return refuse("%q is not a node's ID", req.ID)
 	}
-	if m, in := n.member(req.ID); in {
-		if string(m.Address) == req.Address || req.Dry {
+	if m, in := n.raft.Member(req.ID); in {
+		if m.Address == req.Address || req.Dry {
 			return nil
 		}
 		return s.move(ctx, n, req) // it asks again, from another address
 	}
 	name := req.name()
-	for _, m := range n.servers() {
-		if string(m.Address) == req.Address && nameOf(m.ID) != name {
-			return refuse("the address %s belongs to node %s; if that one is gone, remove it first: dc_admin remove %s", m.Address, nameOf(m.ID), nameOf(m.ID))
+	for _, m := range n.raft.Members() {
+		if m.Address == req.Address && m.ID.Name() != name {
+			return refuse("the address %s belongs to node %s; if that one is gone, remove it first: dc_admin remove %s", m.Address, m.ID.Name(), m.ID.Name())
 		}
 	}
 	if err := s.isThere(ctx, n, name, req.Address); err != nil {
 		return err
 	}
-	old, known := n.named(name)
-	if known && string(old.Address) != req.Address {
+	old, known := n.raft.Named(name)
+	if known && old.Address != req.Address {
 		if _, up := s.greetMember(ctx, n, old); up {
 			return refuse("a node called %s is a member already and is up, at %s; give the new one another -node name", name, old.Address)
 		}
@@ -213,29 +213,29 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 		return nil
 	}
 	if known {
-		if old.Suffrage == raft.Voter {
+		if old.Voter {
 			if err := s.enoughWithout(ctx, n, old.ID); err != nil {
 				return err
 			}
 		}
-		if err := n.change(n.raft.RemoveServer(old.ID, 0, changeTimeout)); err != nil {
+		if err := asRetry(n.raft.Remove(old.ID)); err != nil {
 			return err
 		}
 	}
-	return n.change(n.raft.AddNonvoter(req.ID, raft.ServerAddress(req.Address), 0, changeTimeout))
+	return asRetry(n.raft.AddNonvoter(req.ID, req.Address))
 }
 
 // drop takes a member out of the cluster. A leader that is to go hands over first.
 func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
-	if req.ID != "" && !validID(string(req.ID)) {
+	if req.ID != "" && !req.ID.Valid() {
 		return refuse("%q is not a node's ID", req.ID)
 	}
-	m, ok := n.member(req.ID)
+	m, ok := n.raft.Member(req.ID)
 	if req.ID == "" {
-		m, ok = n.named(req.Name)
+		m, ok = n.raft.Named(req.Name)
 	}
 	if !ok && req.ID != "" {
-		if _, other := n.named(req.name()); other {
+		if _, other := n.raft.Named(req.name()); other {
 			return refuse("the node called %s was replaced by another", req.name())
 		}
 		return nil // it left, asked again since the answer was lost
@@ -243,10 +243,10 @@ func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
 	if !ok {
 		return refuse("there is no node %s; the members are %s", req.Name, memberNames(n))
 	}
-	if len(n.servers()) == 1 {
-		return refuse("%s is the only member", nameOf(m.ID))
+	if len(n.raft.Members()) == 1 {
+		return refuse("%s is the only member", m.ID.Name())
 	}
-	if m.Suffrage == raft.Voter {
+	if m.Voter {
 		if err := s.enoughWithout(ctx, n, m.ID); err != nil {
 			return err
 		}
@@ -257,16 +257,16 @@ func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
 		}
 		return errRetry
 	}
-	return n.change(n.raft.RemoveServer(m.ID, 0, changeTimeout))
+	return asRetry(n.raft.Remove(m.ID))
 }
 
 // enoughWithout refuses to remove a voter when too few of the others are up: the cluster could not go on, nor be helped
 // by adding nodes.
-func (s *Store) enoughWithout(ctx context.Context, n *node, id raft.ServerID) error {
+func (s *Store) enoughWithout(ctx context.Context, n *node, id serverid.ID) error {
 	voters, up := 0, 0
 	var down []string
-	for _, m := range n.servers() {
-		if m.Suffrage != raft.Voter || m.ID == id {
+	for _, m := range n.raft.Members() {
+		if !m.Voter || m.ID == id {
 			continue
 		}
 		voters++
@@ -277,46 +277,33 @@ func (s *Store) enoughWithout(ctx context.Context, n *node, id raft.ServerID) er
 		if _, ok := s.greetMember(ctx, n, m); ok {
 			up++
 		} else {
-			down = append(down, nameOf(m.ID))
+			down = append(down, m.ID.Name())
 		}
 	}
 	if voters == 0 {
-		return refuse("%s is the only voter", nameOf(id))
+		return refuse("%s is the only voter", id.Name())
 	}
 	if up <= voters/2 {
 		return refuse("without %s there would be no majority: %d of the %d other voters can be reached, but not %s",
-			nameOf(id), up, voters, strings.Join(down, ", "))
+			id.Name(), up, voters, strings.Join(down, ", "))
 	}
 	return nil
 }
 
 func memberNames(n *node) string {
 	var names []string
-	for _, m := range n.servers() {
-		names = append(names, nameOf(m.ID))
+	for _, m := range n.raft.Members() {
+		names = append(names, m.ID.Name())
 	}
 	return strings.Join(names, ", ")
 }
 
-// change waits for a change of membership. Raft may forget it when it is shut down.
-func (n *node) change(f raft.IndexFuture) error {
-	done := make(chan error, 1)
-	go func() { done <- f.Error() }()
-	var err error
-	select {
-	case err = <-done:
-	case <-n.stop:
-		err = raft.ErrRaftShutdown
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrRaftShutdown),
-		errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+// asRetry is an error of a change of membership as errRetry, where that is what it means.
+func asRetry(err error) error {
+	if errors.Is(err, raftnode.ErrNotLeader) {
 		return errRetry
-	default:
-		return fmt.Errorf("change of membership: %w", err)
 	}
+	return err
 }
 
 // transfer hands leadership to the named voter, or to whichever answers and has most of the log. It asks before it hands
@@ -326,20 +313,20 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 		return nil
 	}
 	here, _ := n.state.Applied()
-	var best raft.Server
+	var best raftnode.Member
 	var applied uint64
 	var problem error
-	for _, m := range n.servers() {
-		if m.ID == n.id || name != "" && nameOf(m.ID) != name {
+	for _, m := range n.raft.Members() {
+		if m.ID == n.id || name != "" && m.ID.Name() != name {
 			continue
 		}
-		if m.Suffrage != raft.Voter {
-			problem = refuse("%s is not a voter yet", nameOf(m.ID))
+		if !m.Voter {
+			problem = refuse("%s is not a voter yet", m.ID.Name())
 			continue
 		}
 		h, ok := s.greetMember(ctx, n, m)
 		if !ok {
-			problem = refuse("%s does not answer at %s", nameOf(m.ID), m.Address)
+			problem = refuse("%s does not answer at %s", m.ID.Name(), m.Address)
 			continue
 		}
 		if best.ID == "" || h.Status.Applied > applied {
@@ -360,21 +347,11 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 			return err
 		}
 	}
-	done := make(chan error, 1)
-	go func() { done <- n.raft.LeadershipTransferToServer(best.ID, best.Address).Error() }()
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("leadership was not handed over: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return n.raft.HandOver(ctx, best)
 }
 
 // caughtUp waits a moment until a member has applied the log up to an index.
-func (s *Store) caughtUp(ctx context.Context, n *node, m raft.Server, index uint64) error {
+func (s *Store) caughtUp(ctx context.Context, n *node, m raftnode.Member, index uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	t := time.NewTicker(retryPause)
@@ -388,7 +365,7 @@ func (s *Store) caughtUp(ctx context.Context, n *node, m raft.Server, index uint
 		case <-s.ended:
 			return s.Err()
 		case <-ctx.Done():
-			return fmt.Errorf("leadership was not handed over: %s has not caught up: %w", nameOf(m.ID), ctx.Err())
+			return fmt.Errorf("leadership was not handed over: %s has not caught up: %w", m.ID.Name(), ctx.Err())
 		}
 	}
 }
@@ -399,11 +376,11 @@ func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (o
 	seen := time.Now() // when there last was a leader
 	for {
 		n := s.node.Load()
-		news := n.news()
+		news := n.raft.LeaderChanged()
 		req.By = n.id
 		if n.leads() {
 			out, err = s.leaderDoes(ctx, op, req)
-		} else if leader, ok := n.leader(); ok {
+		} else if leader, ok := n.raft.Leader(); ok {
 			err = s.peers.call(ctx, leader, op, req, &out)
 		} else {
 			err = errRetry
@@ -411,7 +388,7 @@ func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (o
 		if err == nil || errors.Is(err, ErrRefused) {
 			return out, err
 		}
-		if _, ok := n.leader(); ok || n.raft.State() == raft.Leader {
+		if _, ok := n.raft.Leader(); ok || n.raft.Role() == raftnode.Leader {
 			seen = time.Now()
 		} else if time.Since(seen) > leaderPatience*s.cfg.Heartbeat {
 			return out, ErrNoLeader

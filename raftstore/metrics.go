@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/raft"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 )
 
 // Metrics are what a node has done since it was opened, beside what Status says of its present state. They are read one
@@ -65,13 +65,9 @@ func (s *Store) Metrics() Metrics {
 	}
 	if n := s.node.Load(); n != nil {
 		m.Clocks = n.clockOffsets()
-		for _, server := range n.servers() {
-			if server.Suffrage == raft.Voter {
-				m.Voters++
-			} else {
-				m.Nonvoters++
-			}
-		}
+		members := n.raft.Members()
+		m.Voters, _ = raftnode.Count(members)
+		m.Nonvoters = len(members) - m.Voters
 	}
 	return m
 }
@@ -106,24 +102,15 @@ func newCounters() *counters {
 	}
 }
 
-// observed takes note of what Raft tells its observers.
-func (c *counters) observed(data any) {
-	switch d := data.(type) {
-	case raft.RaftState:
-		if d == raft.Candidate {
-			c.elections.Add(1)
-		}
-	case raft.LeaderObservation:
-		if d.LeaderID != "" {
-			c.leaderChanges.Add(1)
-		}
-	}
-}
-
 func (c *counters) batched(operations, bytes int, took time.Duration) {
 	c.batchOperations.add(int64(operations))
 	c.batchBytes.add(int64(bytes))
 	c.batchNanos.add(int64(took))
+}
+
+func (c *counters) wrote(bytes int, took time.Duration) {
+	c.logNanos.add(int64(took))
+	c.logBytes.Add(uint64(bytes))
 }
 
 func (c *counters) flushed(took time.Duration, sessions, deletes int) {

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which calls
@@ -18,7 +17,7 @@ func (s *Store) tellAddress() {
 	n := s.node.Load()
 	req := memberRequest{ID: n.id, Address: string(s.address())}
 	var err error
-	if _, ok := n.leader(); ok || n.leads() {
+	if _, ok := n.raft.Leader(); ok || n.leads() {
 		_, err = s.askLeader(ctx, opMove, req)
 	} else {
 		s.showUp(ctx, req)
@@ -50,10 +49,10 @@ func (s *Store) showUp(ctx context.Context, req memberRequest) {
 	}
 	for _, place := range s.places(n) {
 		h, err := s.greet(ctx, peernet.Peer{Address: place})
-		if _, in := n.member(h.ID); err != nil || !in || h.ID == n.id {
+		if _, in := n.raft.Member(h.ID); err != nil || !in || h.ID == n.id {
 			continue
 		}
-		there := peernet.Peer{ID: string(h.ID), Address: place}
+		there := peernet.Peer{ID: h.ID, Address: place}
 		n.layer.Seen(there)
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 		var none memberAnswer
@@ -64,9 +63,9 @@ func (s *Store) showUp(ctx context.Context, req memberRequest) {
 
 // places are the addresses at which members may be, but for this node's own.
 func (s *Store) places(n *node) (list []string) {
-	for _, m := range n.servers() {
+	for _, m := range n.raft.Members() {
 		if m.Address != nowhere(m.ID) {
-			list = append(list, string(m.Address))
+			list = append(list, m.Address)
 		}
 	}
 	list = append(append(list, s.cfg.Join...), s.clusterAddresses()...)
@@ -77,8 +76,8 @@ func (s *Store) places(n *node) (list []string) {
 
 // sawMember takes note of where another member says that it is.
 func (s *Store) sawMember(n *node, req memberRequest) {
-	if _, in := n.member(req.ID); in && req.ID != n.id && n.layer != nil && checkAddress(req.Address) == nil {
-		n.layer.Seen(peernet.Peer{ID: string(req.ID), Address: req.Address})
+	if _, in := n.raft.Member(req.ID); in && req.ID != n.id && n.layer != nil && checkAddress(req.Address) == nil {
+		n.layer.Seen(peernet.Peer{ID: req.ID, Address: req.Address})
 	}
 }
 
@@ -90,14 +89,14 @@ func (s *Store) unreached(p peernet.Peer) {
 }
 
 // answersAt refuses an address at which a server can't be reached.
-func (s *Store) answersAt(ctx context.Context, n *node, id raft.ServerID, address string) error {
+func (s *Store) answersAt(ctx context.Context, n *node, id serverid.ID, address string) error {
 	if err := checkAddress(address); err != nil {
 		return refuse("%v; see -advertise", err)
 	}
-	if _, err := s.greet(ctx, peernet.Peer{ID: string(id), Address: address}); err == nil {
+	if _, err := s.greet(ctx, peernet.Peer{ID: id, Address: address}); err == nil {
 		return nil
 	}
-	return s.isThere(ctx, n, nameOf(id), address)
+	return s.isThere(ctx, n, id.Name(), address)
 }
 
 // isThere refuses an address at which no node of a name can be reached.
@@ -118,11 +117,11 @@ func (s *Store) isThere(ctx context.Context, n *node, name, address string) erro
 // move notes a member's new address. Where it was another member's, that one is not there any more, and tells its own when
 // it is up: addresses may go round among nodes.
 func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
-	m, ok := n.member(req.ID)
+	m, ok := n.raft.Member(req.ID)
 	if !ok {
 		return refuse("%s is not a member", req.ID)
 	}
-	before, taken := n.memberAt(req.Address)
+	before, taken := n.raft.MemberAt(req.Address)
 	if taken || req.ID != n.id {
 		if err := s.answersAt(ctx, n, req.ID, req.Address); err != nil {
 			return err
@@ -132,29 +131,12 @@ func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
 	case taken && before.ID == m.ID:
 		return nil
 	case taken:
-		if err := n.setAddress(before, nowhere(before.ID)); err != nil {
+		if err := asRetry(n.raft.SetAddress(before, nowhere(before.ID))); err != nil {
 			return err
 		}
 	}
-	return n.setAddress(m, raft.ServerAddress(req.Address))
+	return asRetry(n.raft.SetAddress(m, req.Address))
 }
 
 // nowhere stands for the address of a member that is not where it was: no two may have the same, and none can be empty.
-func nowhere(id raft.ServerID) raft.ServerAddress { return raft.ServerAddress("unknown:" + string(id)) }
-
-// memberAt finds a server by address.
-func (n *node) memberAt(address string) (raft.Server, bool) {
-	for _, m := range n.servers() {
-		if string(m.Address) == address {
-			return m, true
-		}
-	}
-	return raft.Server{}, false
-}
-
-func (n *node) setAddress(m raft.Server, address raft.ServerAddress) error {
-	if m.Suffrage == raft.Voter {
-		return n.change(n.raft.AddVoter(m.ID, address, 0, changeTimeout))
-	}
-	return n.change(n.raft.AddNonvoter(m.ID, address, 0, changeTimeout))
-}
+func nowhere(id serverid.ID) string { return "unknown:" + string(id) }

@@ -16,7 +16,7 @@ func PassTime(t testing.TB, s *Store, d time.Duration) {
 		stamp, _ := n.state.Clock()
 		b := entry.Begin(nil)
 		entry.Seal(b, entry.Header{Stamp: stamp + 5000})
-		if err := n.raft.Apply(b, time.Minute).Error(); err != nil {
+		if _, err := n.raft.Propose(b)(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -26,7 +26,7 @@ func PassTime(t testing.TB, s *Store, d time.Duration) {
 // asked. Resume ends that.
 func (s *Store) Suspend() {
 	s.frozen.Store(true)
-	if leader, ok := s.node.Load().leader(); ok {
+	if leader, ok := s.node.Load().raft.Leader(); ok {
 		s.peers.drop(leader)
 	}
 }

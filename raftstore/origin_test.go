@@ -2,8 +2,8 @@ package raftstore
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"

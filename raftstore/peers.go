@@ -198,6 +198,15 @@ func (p *peers) clock(ctx context.Context, to peernet.Peer) (clockAnswer, error)
 	return a, nil
 }
 
+// connected connects to a node, unless it is connected, and gives what is closed when the connection ends.
+func (p *peers) connected(ctx context.Context, to peernet.Peer) (<-chan struct{}, error) {
+	conn, err := p.get(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	return conn.Done(), nil
+}
+
 func appendIdentity(dst []byte, id entry.Identity) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, id.Origin)
 	dst = binary.BigEndian.AppendUint64(dst, id.Counter)

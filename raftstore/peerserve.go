@@ -11,6 +11,7 @@ import (
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -28,7 +29,7 @@ const (
 //
 // It returns when its reads have ended. Changes of membership may wait for Raft: the store waits for them when it has
 // closed the node.
-func (s *Store) servePeer(nc net.Conn, to string) {
+func (s *Store) servePeer(nc net.Conn, to serverid.ID) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &peerServer{
 		s:      s,
@@ -63,7 +64,7 @@ func (s *Store) servePeer(nc net.Conn, to string) {
 			return
 		}
 		n := s.node.Load()
-		if to != "" && to != string(n.id) { // it has become another server since
+		if to != "" && to != n.id { // it has become another server since
 			return
 		}
 		p.handle(m, n)
@@ -88,7 +89,7 @@ func (p *peerServer) handle(m *wire.Message, n *node) {
 			p.write(m, n)
 		}
 	case opTerm:
-		p.answer(m, byte(wire.OK), binary.BigEndian.AppendUint64(nil, n.raft.CurrentTerm()))
+		p.answer(m, byte(wire.OK), binary.BigEndian.AppendUint64(nil, n.raft.Term()))
 	case opClock:
 		p.answer(m, byte(wire.OK), n.appendClocks(nil))
 	case opGet, opHave, opIndex:

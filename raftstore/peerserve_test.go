@@ -34,7 +34,7 @@ func alone(t *testing.T, change ...func(*Config)) *Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	for n := s.node.Load(); !n.leads(); {
-		<-n.news()
+		<-n.raft.LeaderChanged()
 	}
 	return s
 }
@@ -65,7 +65,7 @@ func question() []byte {
 func hold(s *Store) (asked <-chan struct{}, let chan<- struct{}) {
 	a, l := make(chan struct{}, 100), make(chan struct{})
 	n := s.node.Load()
-	n.members.lone.Store(false)
+	n.logs.VotersUnknown()
 	n.reads = newRounds(func(context.Context) (readIndex, error) {
 		a <- struct{}{}
 		<-l
@@ -181,7 +181,6 @@ func TestReadOfNoID(t *testing.T) {
 func TestOthersReadsAreConfirmed(t *testing.T) {
 	down := func(context.Context) (uint64, error) { return 0, errors.New("down") }
 	_, n := rounding(t, down, down)
-	stated(t, n)
 	for _, mode := range []ReadMode{ReadLinearizable, ReadLeader, ReadLocal} {
 		n.cfg.Reads = mode
 		if _, err := n.readIndex(context.Background()); err != errRetry {

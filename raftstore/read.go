@@ -5,10 +5,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/mutant"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -53,7 +53,7 @@ func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(n *n
 			}
 		}
 		// What was committed last comes with the leader's next word, in some milliseconds: asking is quicker.
-		leader, ok := n.leader()
+		leader, ok := n.raft.Leader()
 		if !ok {
 			return errRetry
 		}
@@ -81,7 +81,7 @@ func (s *Store) Prompt(op wire.Op) bool {
 		return true
 	}
 	n := s.node.Load()
-	return n.leads() && !s.frozen.Load() && (s.cfg.Reads == ReadLeader || n.alone())
+	return n.leads() && !s.frozen.Load() && (s.cfg.Reads == ReadLeader || n.raft.SoleVoter())
 }
 
 // mayRead returns nil when this node may answer a read of its own clients that arrived before the call, errRetry when it
@@ -123,7 +123,7 @@ func (n *node) haveLocal(id []byte, now uint64) error {
 
 // termOf asks another node for its current term. It does not wait: answered is called, once, from another goroutine or
 // this one, and must not block. Who does not need the answer any more calls forget.
-type termOf func(ctx context.Context, server raft.Server, answered func(uint64, error)) (forget func())
+type termOf func(ctx context.Context, server raftnode.Member, answered func(uint64, error)) (forget func())
 
 // Questions are what a node asks others, or of its Store about others. A test may leave any out.
 type questions struct {
@@ -131,20 +131,22 @@ type questions struct {
 	index func(ctx context.Context, leader peernet.Peer, question []byte) (readIndex, error)
 	clock func(ctx context.Context, to peernet.Peer) (clockAnswer, error)
 
-	refused func(peernet.Peer) bool                    // see admits
-	forgot  func(id raft.ServerID, acked, last uint64) // see peernet.Hooks
+	// See raftnode.Options.
+	connect func(context.Context, peernet.Peer) (<-chan struct{}, error)
+	drop    func(peernet.Peer)
+	forgot  func(id serverid.ID, acked, last uint64)
 }
 
 // askTerm asks a member for its term, over a connection that only that member answers.
 func (n *node) askTerm(ask func(context.Context, peernet.Peer, func(uint64, error)) func()) termOf {
-	return func(ctx context.Context, s raft.Server, answered func(uint64, error)) func() {
-		return ask(ctx, n.peer(s), answered)
+	return func(ctx context.Context, s raftnode.Member, answered func(uint64, error)) func() {
+		return ask(ctx, n.raft.Peer(s), answered)
 	}
 }
 
 // askIndex asks the leader for its read index.
 func (n *node) askIndex(ctx context.Context, ask func(context.Context, peernet.Peer, []byte) (readIndex, error)) (readIndex, error) {
-	leader, ok := n.leader()
+	leader, ok := n.raft.Leader()
 	if !ok {
 		return readIndex{}, errRetry
 	}
@@ -163,7 +165,7 @@ const roundPatience = time.Second
 // confirm returns nil when this node may answer a read that arrived before the call, errRetry when it does not lead.
 func (n *node) confirm(ctx context.Context) error {
 	// In this order: the term of a leader that has become the only voter since may have been over before that.
-	alone := n.alone()
+	alone := n.raft.SoleVoter()
 	if !n.leads() {
 		return errRetry
 	}
@@ -173,9 +175,6 @@ func (n *node) confirm(ctx context.Context) error {
 	_, err := n.reads.wait(ctx)
 	return err
 }
-
-// alone tells whether this node is the only voter: then nobody else can have been elected.
-func (n *node) alone() bool { return n.members.lone.Load() }
 
 // stillLeads makes sure that this node is still the leader.
 //
@@ -191,11 +190,11 @@ func (n *node) stillLeads(ctx context.Context, ask termOf) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, n.cfg.timing.round)
 	defer cancel()
-	servers := n.servers()
+	servers := n.raft.Members()
 	answers := make(chan bool, len(servers))
 	voters, agree := 0, 0
 	for _, s := range servers {
-		if s.Suffrage != raft.Voter {
+		if !s.Voter {
 			continue
 		}
 		voters++

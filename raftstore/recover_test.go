@@ -108,7 +108,7 @@ var steps = []struct {
 var before = map[string]func(*follower){
 	"no snapshot": func(*follower) {},
 	"a snapshot of its own": func(f *follower) {
-		if err := f.raft.Snapshot().Error(); err != nil {
+		if err := f.raft.Snapshot(10240); err != nil {
 			f.t.Fatal(err)
 		}
 	},
@@ -212,7 +212,7 @@ func TestStateBehindSnapshotIsRefused(t *testing.T) {
 			f := newFollower(t, h, LogBolt)
 			f.append(1, aheadOwn)
 			f.holds(aheadOwn)
-			if err := f.raft.Snapshot().Error(); err != nil {
+			if err := f.raft.Snapshot(10240); err != nil {
 				t.Fatal(err)
 			}
 			f.stop()

@@ -4,51 +4,60 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
-// leading starts three voters in memory, with a nonvoter that is not there, and gives the leader as a node that serves.
+// leading starts three voters, with a nonvoter that is not there, and gives the leader, which serves.
 func leading(t *testing.T) *node {
 	t.Helper()
-	var c raft.Configuration
-	var transports []*raft.InmemTransport
+	var members []raftnode.Member
+	var nodes []*node
 	for i := range 3 {
-		address, transport := raft.NewInmemTransport("")
-		transports = append(transports, transport)
-		c.Servers = append(c.Servers, raft.Server{ID: raft.ServerID(fmt.Sprintf("n%d", i+1)), Address: address})
-	}
-	c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Nonvoter, ID: "n4", Address: "nowhere"})
-	leads := make(chan *node, 3)
-	for i, a := range transports {
-		for _, b := range transports {
-			a.Connect(b.LocalAddr(), b)
-		}
-		cfg := Config{Name: string(c.Servers[i].ID), Heartbeat: time.Second}.withDefaults()
-		rc := raftConfig(cfg, c.Servers[i].ID)
-		rc.NoSnapshotRestoreOnStart = false
-		store, snapshots := raft.NewInmemStore(), raft.NewInmemSnapshotStore()
-		if err := raft.BootstrapCluster(rc, store, store, snapshots, a, c); err != nil {
-			t.Fatal(err)
-		}
-		r, err := raft.NewRaft(rc, &gate{}, store, store, snapshots, a)
+		mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn, _ serverid.ID) { nc.Close() })
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { r.Shutdown().Error() })
-		go func() {
-			if <-r.LeaderCh() {
-				leads <- &node{cfg: cfg, id: c.Servers[i].ID, raft: r, members: &memberLog{}, stop: make(chan struct{})}
-			}
-		}()
+		t.Cleanup(func() { mux.Close() })
+		id := identity{Name: fmt.Sprintf("n%d", i+1), Incarnation: "00000001", Phase: phaseNew}
+		members = append(members, raftnode.Member{ID: id.ID(), Address: mux.Addr().String()})
+		n, err := openNode(Config{Dir: t.TempDir(), Name: id.Name, Heartbeat: time.Second}.withDefaults(), id,
+			mux.Layer(peernet.Peer{ID: id.ID(), Address: mux.Addr().String()}), questions{clock: punctual}, func(err error) { t.Error(err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.close() })
+		nodes = append(nodes, n)
 	}
-	n := <-leads
-	n.serving.Store(n.raft.CurrentTerm())
-	return n
+	for _, n := range nodes {
+		if err := n.raft.Bootstrap(members); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nodes[0].raft.Stand(t.Context())
+	for deadline := time.Now().Add(time.Minute); !nodes[0].leads(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no leader")
+		}
+	}
+	if err := nodes[0].raft.AddNonvoter("n4/00000001", "127.0.0.1:1"); err != nil {
+		t.Fatal(err)
+	}
+	return nodes[0]
+}
+
+// punctual is a node whose clock is right.
+func punctual(context.Context, peernet.Peer) (clockAnswer, error) {
+	now := time.Now()
+	return clockAnswer{wall: moment{wall(now), now}, log: moment{0, now}}, nil
 }
 
 // voters answer as they are told.
@@ -59,19 +68,19 @@ type voters struct {
 	asked atomic.Int32
 }
 
-func (v *voters) term(ctx context.Context, s raft.Server) (uint64, error) {
+func (v *voters) term(ctx context.Context, s raftnode.Member) (uint64, error) {
 	v.asked.Add(1)
-	if s.Suffrage != raft.Voter {
+	if !s.Voter {
 		v.t.Errorf("%s was asked, which does not vote", s.ID)
 	}
 	v.mu.Lock()
-	f := v.say[string(s.ID)]
+	f := v.say[s.ID.Name()]
 	v.mu.Unlock()
 	return f(ctx)
 }
 
 // start asks without waiting, as nodes do.
-func (v *voters) start(ctx context.Context, s raft.Server, answered func(uint64, error)) (forget func()) {
+func (v *voters) start(ctx context.Context, s raftnode.Member, answered func(uint64, error)) (forget func()) {
 	go func() { answered(v.term(ctx, s)) }()
 	return func() {}
 }
@@ -211,7 +220,7 @@ func TestRoundsEnd(t *testing.T) {
 	if err := <-gaveUp; err != context.Canceled {
 		t.Errorf("a read whose time is over: %v", err)
 	}
-	close(n.stop)
+	n.halt()
 	n.reads.close()
 	if err := <-waits; err != errRetry {
 		t.Errorf("a read that waited: %v", err)

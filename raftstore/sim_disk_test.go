@@ -3,16 +3,17 @@ package raftstore
 import (
 	"cmp"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+
+	"github.com/distcache/distcache/raftstore/internal/files"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
 var errPower = errors.New("the process is gone")
@@ -74,10 +75,9 @@ func (d *simDisk) restore(i diskImage) {
 	}
 }
 
-// open gives a process the disk; it is hooks.openLog but for the first argument.
-func (d *simDisk) open(life *diskLife, dir string, kind LogKind, _ *slog.Logger, _ func() uint64) (*summedLog, error) {
-	path := filepath.Join(dir, kind.file())
-	there, err := exists(path)
+// open gives a process the disk.
+func (d *simDisk) open(life *diskLife, path string) (raftlog.Files, error) {
+	there, err := files.Exists(path)
 	if err != nil {
 		return nil, err
 	}
@@ -87,10 +87,10 @@ func (d *simDisk) open(life *diskLife, dir string, kind LogKind, _ *slog.Logger,
 		}
 		d.restore(diskImage{})
 	}
-	return &summedLog{life, path}, nil
+	return life, nil
 }
 
-// A diskLife is the disk as one process has it. It implements logFiles.
+// A diskLife is the disk as one process has it. It implements raftlog.Files.
 type diskLife struct {
 	d    *simDisk
 	dead bool // guarded by d.mu
@@ -138,7 +138,7 @@ func (l *diskLife) read(f func() error) error {
 	return f()
 }
 
-// Close is logFiles'.
+// Close is raftlog.Files'.
 func (l *diskLife) Close() error { return nil }
 
 // at is where the entry with an index is, or would be.
@@ -146,7 +146,7 @@ func (d *simDisk) at(index uint64) (int, bool) {
 	return slices.BinarySearchFunc(d.logs, index, func(e raft.Log, index uint64) int { return cmp.Compare(e.Index, index) })
 }
 
-// FirstIndex is logFiles'.
+// FirstIndex is raftlog.Files'.
 func (l *diskLife) FirstIndex() (index uint64, err error) {
 	err = l.read(func() error {
 		if len(l.d.logs) > 0 {
@@ -157,7 +157,7 @@ func (l *diskLife) FirstIndex() (index uint64, err error) {
 	return index, err
 }
 
-// LastIndex is logFiles'.
+// LastIndex is raftlog.Files'.
 func (l *diskLife) LastIndex() (index uint64, err error) {
 	err = l.read(func() error {
 		if n := len(l.d.logs); n > 0 {
@@ -168,7 +168,7 @@ func (l *diskLife) LastIndex() (index uint64, err error) {
 	return index, err
 }
 
-// GetLog is logFiles'.
+// GetLog is raftlog.Files'.
 func (l *diskLife) GetLog(index uint64, e *raft.Log) error {
 	return l.read(func() error {
 		i, ok := l.d.at(index)
@@ -181,10 +181,10 @@ func (l *diskLife) GetLog(index uint64, e *raft.Log) error {
 	})
 }
 
-// StoreLog is logFiles'.
+// StoreLog is raftlog.Files'.
 func (l *diskLife) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
 
-// StoreLogs is logFiles'.
+// StoreLogs is raftlog.Files'.
 func (l *diskLife) StoreLogs(es []*raft.Log) error {
 	return l.write(func() {
 		for _, e := range es {
@@ -199,7 +199,7 @@ func (l *diskLife) StoreLogs(es []*raft.Log) error {
 	})
 }
 
-// DeleteRange is logFiles'.
+// DeleteRange is raftlog.Files'.
 func (l *diskLife) DeleteRange(first, last uint64) error {
 	return l.write(func() {
 		from, _ := l.d.at(first)
@@ -208,12 +208,12 @@ func (l *diskLife) DeleteRange(first, last uint64) error {
 	})
 }
 
-// Set is logFiles'.
+// Set is raftlog.Files'.
 func (l *diskLife) Set(key, value []byte) error {
 	return l.write(func() { l.d.stable[string(key)] = slices.Clone(value) })
 }
 
-// Get is logFiles'.
+// Get is raftlog.Files'.
 func (l *diskLife) Get(key []byte) (value []byte, err error) {
 	err = l.read(func() error {
 		v, ok := l.d.stable[string(key)]
@@ -225,9 +225,3 @@ func (l *diskLife) Get(key []byte) (value []byte, err error) {
 	})
 	return value, err
 }
-
-// SetUint64 is logFiles'; a summedLog has no use for it.
-func (l *diskLife) SetUint64([]byte, uint64) error { return errors.ErrUnsupported }
-
-// GetUint64 is logFiles'; a summedLog has no use for it.
-func (l *diskLife) GetUint64([]byte) (uint64, error) { return 0, errors.ErrUnsupported }

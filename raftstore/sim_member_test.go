@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/raft"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 )
 
 // members are the nodes that are expected to answer when nothing is wrong.
@@ -31,7 +31,7 @@ func (s *sim) fresh() *simNode {
 }
 
 // isMe tells whether a server of the configuration is this node, as it is now.
-func (p *process) isMe(m raft.Server) bool { return m.ID == p.identity().ID() }
+func (p *process) isMe(m raftnode.Member) bool { return m.ID == p.identity().ID() }
 
 // whole tells whether all members are up and vote, by the leader's and by their own word, so that one of them may lose what
 // it has: the others have promised nothing that they do not know.
@@ -44,7 +44,7 @@ func (s *sim) whole() bool {
 	if leader == nil {
 		return false
 	}
-	ms, servers := s.members(), leader.node.Load().servers()
+	ms, servers := s.members(), leader.node.Load().raft.Members()
 	if len(ms) < 3 || len(servers) != len(ms) {
 		return false
 	}
@@ -55,7 +55,7 @@ func (s *sim) whole() bool {
 		}
 		self := false
 		for _, m := range servers {
-			self = self || p.isMe(m) && m.Suffrage == raft.Voter
+			self = self || p.isMe(m) && m.Voter
 		}
 		if !self || p.identity().Phase != phaseMember || !p.Status().Voter {
 			return false
@@ -187,7 +187,7 @@ func (s *sim) located() bool {
 		return false
 	}
 	known := map[string]bool{}
-	for _, m := range p.node.Load().servers() {
+	for _, m := range p.node.Load().raft.Members() {
 		known[string(m.Address)] = true
 	}
 	for _, n := range s.members() {

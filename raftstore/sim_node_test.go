@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/raft"
-
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
@@ -33,18 +32,20 @@ func simTiming() timing {
 		hello:         100 * time.Millisecond,
 		change:        500 * time.Millisecond,
 		round:         100 * time.Millisecond,
-		stagger:       10 * time.Millisecond,
-		look:          10 * time.Millisecond,
-		redial:        5 * time.Millisecond,
-		commit:        5 * time.Millisecond,
-		transport:     400 * time.Millisecond,
 		promotion:     500 * time.Millisecond,
 		agreement:     300 * time.Millisecond,
-		preVote:       50 * time.Millisecond,
 		clock:         100 * time.Millisecond,
 		clockPatience: 200 * time.Millisecond,
-		trim:          50 * time.Millisecond,
 		flush:         60 * time.Millisecond,
+		raft: raftnode.Timing{
+			Stagger:   10 * time.Millisecond,
+			Look:      10 * time.Millisecond,
+			Redial:    5 * time.Millisecond,
+			Commit:    5 * time.Millisecond,
+			Transport: 400 * time.Millisecond,
+			PreVote:   50 * time.Millisecond,
+			Trim:      50 * time.Millisecond,
+		},
 	}
 }
 
@@ -96,6 +97,7 @@ func (n *simNode) start() error {
 	p := &process{who: fmt.Sprintf("%s.%d", n.name, n.s.lives), port: n.s.fabric.port(n.name), life: &diskLife{d: n.disk}}
 	n.s.fabric.power(n.name)
 	replicas := 0
+	watches := map[*state.Machine]*nodeWatch{}
 	cfg := Config{
 		Dir:         n.dir(),
 		Name:        n.name,
@@ -119,23 +121,21 @@ func (n *simNode) start() error {
 			}
 		}
 	}
-	watches := map[*state.Machine]*nodeWatch{}
 	cfg.hooks = hooks{
-		openLog: func(dir string, kind LogKind, log *slog.Logger, covered func() uint64) (*summedLog, error) {
-			return n.disk.open(p.life, dir, kind, log, covered)
-		},
-		machine: func(f raft.BatchingFSM, m *state.Machine) raft.BatchingFSM {
+		logFiles: func(path string, _ raftlog.Options) (raftlog.Files, error) { return n.disk.open(p.life, path) },
+		machine: func(m *state.Machine) (raftnode.Machine, func(uint64)) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.machines = append(p.machines, m)
 			replicas++
-			watches[m] = &nodeWatch{w: n.s.watch, who: fmt.Sprintf("%s/%d", p.who, replicas), BatchingFSM: f, m: m}
-			return watches[m]
+			w := &nodeWatch{w: n.s.watch, who: fmt.Sprintf("%s/%d", p.who, replicas), Machine: m, m: m}
+			watches[m] = w
+			return w, w.leads
 		},
 		started: func(r *node) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			watches[r.state].observe(r.raft)
+			watches[r.state].follow(r.raft)
 		},
 	}
 	st, err := Open(cfg)

@@ -290,7 +290,7 @@ func (s *sim) describe() string {
 		}
 		st := p.Status()
 		fmt.Fprintf(&b, "\n\t\t%s at %s: %s voter %v term %d log %d commit %d applied %d leader %s at %s: %s %v", p.who, n.address, st.Role,
-			st.Voter, st.Term, st.LastIndex, st.Commit, st.Applied, st.Leader, st.LeaderAt, st.Reason, p.node.Load().servers())
+			st.Voter, st.Term, st.LastIndex, st.Commit, st.Applied, st.Leader, st.LeaderAt, st.Reason, p.node.Load().raft.Members())
 	}
 	return b.String()
 }

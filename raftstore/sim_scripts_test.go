@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/distcache/distcache/raftstore/internal/peernet"
 )
 
 // until waits for something, and holds up all that is planned meanwhile.
@@ -41,9 +39,8 @@ func (n *simNode) hasten() {
 		return
 	}
 	r := p.node.Load()
-	if t, ok := r.transport.(*peernet.Transport); ok && r.voter(r.id) {
-		t.HandedOver(r.raft.CurrentTerm() + 1)
-		_ = t.Campaign()
+	if r.raft.Voter(r.id) {
+		_ = r.raft.TakeOver()
 	}
 }
 

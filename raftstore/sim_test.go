@@ -1,5 +1,20 @@
 package raftstore
 
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
 // The simulation: whole clusters in this process, with Raft's times at a tenth or less, on a network, disks and clocks that
 // fail. Each schedule takes about a second, mostly waiting; several run at the same time.
 //
@@ -31,21 +46,6 @@ package raftstore
 // up and vote (sim.whole). What fails names a rule: "two leaders", "another entry", "another state", "not linearizable",
 // "session lost", "expired returned", "does not answer", "start", "ended", "goroutines", or "simulation" for an error of its
 // own.
-
-import (
-	"fmt"
-	"maps"
-	"os"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
-	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
-)
 
 // simLateTest takes the place of simLate in "go test", where others' tests run beside: what is promised.
 const simLateTest = time.Second

@@ -2,12 +2,11 @@ package raftstore
 
 import (
 	"hash/fnv"
-	"io"
 	"sync"
 
-	"github.com/hashicorp/raft"
-
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/raftstore/internal/state"
+	"github.com/distcache/distcache/wire"
 )
 
 // A watch holds what the nodes of a simulation apply, and which of them lead, against each other. There is one cluster.
@@ -40,15 +39,15 @@ func newWatch(fail func(what, format string, args ...any)) *watch {
 		states: map[uint64]sighted{}}}
 }
 
-// A nodeWatch watches one life of a replica: of a node's Raft.
+// A nodeWatch watches one life of a replica: it is its state machine, as Raft has it.
 type nodeWatch struct {
 	w   *watch
 	who string
-	raft.BatchingFSM
-	m *state.Machine
+	m   *state.Machine
+	raftnode.Machine
 
 	mu    sync.Mutex
-	raft  *raft.Raft            // nil at first
+	raft  *raftnode.Node        // nil at first
 	early []func(*clusterWatch) // until it counts
 }
 
@@ -57,7 +56,7 @@ func (n *nodeWatch) note(f func(*clusterWatch)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.early = append(n.early, f)
-	if n.w.apart && (n.raft == nil || len(n.raft.GetConfiguration().Configuration().Servers) < 2) {
+	if n.w.apart && (n.raft == nil || len(n.raft.Members()) < 2) {
 		return
 	}
 	n.w.mu.Lock()
@@ -78,20 +77,25 @@ func (n *nodeWatch) leads(term uint64) {
 	})
 }
 
-// ApplyBatch applies entries one at a time, and notes them and what they lead to.
-func (n *nodeWatch) ApplyBatch(ls []*raft.Log) []any {
-	results := make([]any, 0, len(ls))
-	for i, l := range ls {
-		h := fnv.New64a()
-		h.Write([]byte{byte(l.Type)})
-		h.Write(l.Data)
-		seen := sighted{h.Sum64(), l.Term, n.who}
-		index := l.Index
-		n.note(func(c *clusterWatch) { n.compare(c.entries, "another entry", index, seen) })
-		results = append(results, n.BatchingFSM.ApplyBatch(ls[i:i+1])...)
-		n.digest()
-	}
-	return results
+// Apply applies an entry, and notes it and what it leads to.
+func (n *nodeWatch) Apply(index, term uint64, data []byte) ([]wire.Status, error) {
+	n.applies(index, term, data)
+	defer n.digest()
+	return n.Machine.Apply(index, term, data)
+}
+
+// Advance notes a configuration.
+func (n *nodeWatch) Advance(index, term uint64) {
+	n.applies(index, term, nil)
+	n.Machine.Advance(index, term)
+	n.digest()
+}
+
+func (n *nodeWatch) applies(index, term uint64, data []byte) {
+	h := fnv.New64a()
+	h.Write(data)
+	seen := sighted{h.Sum64(), term, n.who}
+	n.note(func(c *clusterWatch) { n.compare(c.entries, "another entry", index, seen) })
 }
 
 // digest notes the state as it is, on the goroutine that applies.
@@ -113,27 +117,18 @@ func (n *nodeWatch) compare(all map[uint64]sighted, what string, index uint64, s
 	}
 }
 
-// Restore installs a snapshot, and notes the state that it brings.
-func (n *nodeWatch) Restore(r io.ReadCloser) error {
-	err := n.BatchingFSM.Restore(r)
+// Install installs a snapshot, and notes the state that it brings.
+func (n *nodeWatch) Install(file string) error {
+	err := n.Machine.Install(file)
 	if err == nil {
 		n.digest()
 	}
 	return err
 }
 
-// observe notes each election that this node wins, at the moment at which it does.
-func (n *nodeWatch) observe(r *raft.Raft) {
+// follow has the watch know the replica's configuration.
+func (n *nodeWatch) follow(r *raftnode.Node) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.raft = r
-	n.mu.Unlock()
-	if r.State() == raft.Leader { // since before it could be observed
-		n.leads(r.CurrentTerm())
-	}
-	r.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
-		if st, ok := o.Data.(raft.RaftState); ok && st == raft.Leader {
-			n.leads(o.Raft.CurrentTerm())
-		}
-		return false
-	}))
 }

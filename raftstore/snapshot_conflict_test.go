@@ -69,10 +69,9 @@ func (f *follower) agrees(last, term uint64) {
 // ends compares what Raft takes for the end of its log.
 func (f *follower) ends(last, term uint64) {
 	f.t.Helper()
-	s := f.raft.Stats()
-	got := fmt.Sprintf("%s of term %s", s["last_log_index"], s["last_log_term"])
-	if want := fmt.Sprintf("%d of term %d", last, term); got != want && f.raft.LastIndex() > 0 {
-		f.t.Fatalf("Raft takes %s for the end of the log, want %s", got, want)
+	index, of := f.raft.LastEntry()
+	if (index != last || of != term) && index > 0 {
+		f.t.Fatalf("Raft takes %d of term %d for the end of the log, want %d of term %d", index, of, last, term)
 	}
 }
 

@@ -21,9 +21,7 @@ import (
 func Compact(s *Store, trailing uint64) error { return compactTo(s.node.Load(), trailing) }
 
 func compactTo(n *node, trailing uint64) error {
-	c := n.raft.ReloadableConfig()
-	c.TrailingLogs = trailing
-	return errors.Join(n.raft.ReloadConfig(c), n.raft.Snapshot().Error())
+	return n.raft.Snapshot(trailing)
 }
 
 // Dump is what a node's state machine holds, one line for each thing.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/hashicorp/raft"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
 )
 
 // A node's own snapshot counts only when its state file holds it: the process may die the moment after, the log trimmed.
@@ -81,8 +81,8 @@ func TestMembershipOfASnapshot(t *testing.T) {
 			f.install(at, stream(t, h.state(t, h.last()-1)))
 			for range 2 {
 				f.knows(at)
-				if state := f.raft.State(); state != raft.Follower {
-					t.Errorf("at %d it is a %s", at, state)
+				if role := f.raft.Role(); role != raftnode.Follower {
+					t.Errorf("at %d it is a %v", at, role)
 				}
 				f.restart()
 			}

@@ -23,7 +23,8 @@ func TestOwnSnapshotIsOvertaken(t *testing.T) {
 		if _, err := w.Write(b[:len(b)/2]); err != nil { // Raft is busy with it now
 			t.Fatal(err)
 		}
-		own := f.raft.Snapshot() // is as of what has been applied, and waits for Raft to give it the configuration
+		own := make(chan error, 1)
+		go func() { own <- f.raft.Snapshot(10240) }() // is as of what has been applied, and waits for Raft to give it the configuration
 		if _, err := io.Copy(w, bytes.NewReader(b[len(b)/2:])); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +32,7 @@ func TestOwnSnapshotIsOvertaken(t *testing.T) {
 		if err := <-sent; err != nil {
 			t.Fatal(err)
 		}
-		if err := own.Error(); err != nil {
+		if err := <-own; err != nil {
 			t.Logf("own snapshot: %v", err)
 		}
 		f.knows(received)

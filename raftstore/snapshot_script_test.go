@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
@@ -66,7 +70,7 @@ func (h *history) members(names ...string) {
 }
 
 // server is a node's ID in its first life.
-func server(name string) raft.ServerID { return serverID(name, "00000001") }
+func server(name string) raft.ServerID { return raft.ServerID(serverid.New(name, "00000001")) }
 
 // configuration is that of voters whose addresses are their names.
 func configuration(names ...string) (c raft.Configuration) {
@@ -105,10 +109,8 @@ func (h *history) state(t testing.TB, index uint64) *state.Machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Close() })
-	for _, r := range (fsm{m}).ApplyBatch(h.entries[:index]) {
-		if a, ok := r.(applied); ok && a.err != nil {
-			t.Fatal(a.err)
-		}
+	for _, e := range h.entries[:index] {
+		carryOut(t, m, e)
 	}
 	return m
 }
@@ -131,6 +133,7 @@ type follower struct {
 	h      *history
 	dir    string
 	kind   LogKind
+	files  raftlog.Files // of the log
 	leader *peernet.Transport
 	mux    *peernet.Mux
 	*node
@@ -154,7 +157,7 @@ func startFollower(t *testing.T, h *history, kind LogKind, dir string) *follower
 func (f *follower) sender(name string) *peernet.Transport {
 	_, layer := f.listen(name)
 	t := peernet.NewTransport(server(name), raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: layer, MaxPool: 2, Timeout: 20 * time.Second, Logger: raftLogger(slog.New(slog.DiscardHandler)),
+		Stream: layer, MaxPool: 2, Timeout: 20 * time.Second, Logger: raftnode.Logger(slog.New(slog.DiscardHandler)),
 	}), peernet.Hooks{})
 	f.t.Cleanup(func() { t.Close() })
 	return t
@@ -163,17 +166,21 @@ func (f *follower) sender(name string) *peernet.Transport {
 // listen opens the peer port of a node.
 func (f *follower) listen(name string) (*peernet.Mux, *peernet.Layer) {
 	f.t.Helper()
-	mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn, _ string) { nc.Close() })
+	mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn, _ serverid.ID) { nc.Close() })
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { mux.Close() })
-	return mux, mux.Layer(peernet.Peer{ID: string(server(name)), Address: mux.Addr().String()})
+	return mux, mux.Layer(peernet.Peer{ID: serverid.ID(server(name)), Address: mux.Addr().String()})
 }
 
 // open opens the node. It asks for no votes by itself.
 func (f *follower) open(p phase) (n *node, err error) {
 	cfg := Config{Dir: f.dir, Name: "n3", RaftLog: f.kind, Heartbeat: time.Hour}.withDefaults()
+	cfg.hooks.logFiles = func(path string, opts raftlog.Options) (_ raftlog.Files, err error) {
+		f.files, err = raftlog.OpenFiles(path, opts)
+		return f.files, err
+	}
 	mux, layer := f.listen(cfg.Name)
 	n, err = openNode(cfg, identity{Name: cfg.Name, Incarnation: "00000001", Phase: p}, layer, questions{clock: nobody}, func(err error) { f.t.Error("the node has failed:", err) })
 	if err != nil {
@@ -321,8 +328,12 @@ func (f *follower) holds(index uint64) {
 func (f *follower) knows(index uint64) {
 	f.t.Helper()
 	want, _ := f.h.at(index)
-	if got := f.servers(); fmt.Sprint(got) != fmt.Sprint(want.Servers) {
-		f.t.Fatalf("at %d the members are %v, and should be %v", index, got, want.Servers)
+	var members []raftnode.Member
+	for _, s := range want.Servers {
+		members = append(members, raftnode.Member{ID: serverid.ID(s.ID), Address: string(s.Address), Voter: s.Suffrage == raft.Voter})
+	}
+	if got := f.raft.Members(); !slices.Equal(got, members) {
+		f.t.Fatalf("at %d the members are %v, and should be %v", index, got, members)
 	}
 }
 

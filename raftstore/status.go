@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A Role is what a node is doing in its cluster.
@@ -46,12 +46,13 @@ type Status struct {
 	Applied   uint64 `json:"applied_index"` // of the state machine
 	Flushed   uint64 `json:"flushed_index"` // what the state file holds
 	Sessions  int    `json:"sessions"`
-	Limit     uint64 `json:"sessions_limit"`   // 0: none
-	StateSize int64  `json:"state_bytes"`      // of the state file
-	LogKind   string `json:"log_kind"`         // bolt or wal
-	LogSize   int64  `json:"log_bytes"`        // of the log's files
-	Reads     string `json:"reads"`            // linearizable, leader or local
-	Clocks    string `json:"clocks,omitempty"` // which nodes' clocks are more than a second off the median of the voters'
+	Limit     uint64 `json:"sessions_limit"`           // 0: none
+	StateSize int64  `json:"state_bytes"`              // of the state file
+	LogKind   string `json:"log_kind"`                 // bolt or wal
+	LogSize   int64  `json:"log_bytes"`                // of the log's files
+	LogFree   int64  `json:"log_bytes_free,omitempty"` // of LogSize: given back when the node next starts
+	Reads     string `json:"reads"`                    // linearizable, leader or local
+	Clocks    string `json:"clocks,omitempty"`         // which nodes' clocks are more than a second off the median of the voters'
 }
 
 // A Member is one node of the cluster as the answering node sees it.
@@ -80,7 +81,7 @@ func (s *Store) Status() Status {
 		Role:      RoleFollower,
 		Reason:    reason,
 		Doing:     s.underWay(),
-		Term:      n.raft.CurrentTerm(),
+		Term:      n.raft.Term(),
 		LastIndex: n.raft.LastIndex(),
 		Commit:    n.raft.CommitIndex(),
 		Sessions:  n.state.Len(),
@@ -91,16 +92,16 @@ func (s *Store) Status() Status {
 	if s.mux != nil {
 		st.Address = s.cfg.Advertise
 	}
-	st.LogFirst, _ = n.files.FirstIndex()
+	st.LogFirst, _ = n.logs.FirstIndex()
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()
-	st.LogSize = logSize(s.cfg.Dir, s.cfg.RaftLog)
-	_, leader := n.raft.LeaderWithID()
-	st.Leader, st.LeaderAt = nameOf(leader), s.leaderAt(n, leader)
-	self, in := n.member(n.id)
+	st.LogSize, st.LogFree = n.logs.Size()
+	leader := n.raft.LeaderID()
+	st.Leader, st.LeaderAt = leader.Name(), s.leaderAt(n, leader)
+	self, in := n.raft.Member(n.id)
 	st.ID = string(n.id)
 	st.Clocks = wrong(n.clockOffsets())
-	st.Voter = in && self.Suffrage == raft.Voter
+	st.Voter = in && self.Voter
 	switch {
 	case ended != nil:
 		st.Role, st.Reason = RoleStopped, ended.Error()
@@ -109,25 +110,25 @@ func (s *Store) Status() Status {
 		}
 	case !in:
 		st.Role = RoleJoining
-	case !n.hasJoined() && n.raft.State() != raft.Leader:
+	case !n.hasJoined() && n.raft.Role() != raftnode.Leader:
 		st.Role = RoleJoining
 		if st.Reason == "" {
 			st.Reason = "it is catching up with its cluster, and does not vote yet"
 		}
-	case n.raft.State() == raft.Leader:
+	case n.raft.Role() == raftnode.Leader:
 		st.Role = RoleLeader
-	case n.raft.State() == raft.Candidate, leader == "":
+	case n.raft.Role() == raftnode.Candidate, leader == "":
 		st.Role = RoleCandidate
 	}
 	return st
 }
 
 // leaderAt is the leader's peer address, empty when nobody knows it.
-func (s *Store) leaderAt(n *node, leader raft.ServerID) string {
+func (s *Store) leaderAt(n *node, leader serverid.ID) string {
 	if leader == n.id {
 		return string(s.address())
 	}
-	p, _ := n.leader()
+	p, _ := n.raft.Leader()
 	return p.Address
 }
 
@@ -138,17 +139,17 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 		return nil, err
 	}
 	n := s.node.Load()
-	servers := n.servers()
+	servers := n.raft.Members()
 	members := make([]Member, len(servers))
 	var wg sync.WaitGroup
 	for i, m := range servers {
-		members[i] = Member{Name: nameOf(m.ID), Address: string(m.Address), Voter: m.Suffrage == raft.Voter}
+		members[i] = Member{Name: m.ID.Name(), Address: m.Address, Voter: m.Voter}
 		if m.ID == n.id {
 			members[i].fill(s.Status())
 			continue
 		}
 		wg.Go(func() {
-			h, err := s.greet(ctx, n.peer(m))
+			h, err := s.greet(ctx, n.raft.Peer(m))
 			if err != nil {
 				members[i].Role, members[i].Error = RoleUnreachable, s.unreachable(ctx, m, err).Error()
 				return
@@ -174,12 +175,12 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 }
 
 // unreachable says why a member does not answer: another node may be at its address.
-func (s *Store) unreachable(ctx context.Context, m raft.Server, err error) error {
-	h, other := s.greet(ctx, peernet.Peer{Address: string(m.Address)})
+func (s *Store) unreachable(ctx context.Context, m raftnode.Member, err error) error {
+	h, other := s.greet(ctx, peernet.Peer{Address: m.Address})
 	switch {
 	case other != nil || h.ID == m.ID:
 		return err
-	case h.name() == nameOf(m.ID):
+	case h.name() == m.ID.Name():
 		return errors.New("a node of that name answers there, with another directory: it is not this member")
 	}
 	return fmt.Errorf("another node, %s, answers there", h.name())

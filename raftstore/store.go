@@ -11,11 +11,12 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A Store is one node: a [server.Store] that is durable, and replicated when it is a member of a cluster. Any number of
@@ -34,12 +35,12 @@ type Store struct {
 
 	mu       sync.Mutex // never held while a disk is waited for
 	id       identity
-	reason   string                   // why it has not been taken into a cluster yet
-	refusal  string                   // why the leader does not take this node's address; the caretaker's own
-	agreed   agreement                // to take a node in
-	forgot   map[raft.ServerID]string // of this leader's members, those whose logs lack what they had acknowledged, and what that is
-	err      error                    // why the store has ended
-	saving   sync.Mutex               // held while node.json is written
+	reason   string                 // why it has not been taken into a cluster yet
+	refusal  string                 // why the leader does not take this node's address; the caretaker's own
+	agreed   agreement              // to take a node in
+	forgot   map[serverid.ID]string // of this leader's members, those whose logs lack what they had acknowledged, and what that is
+	err      error                  // why the store has ended
+	saving   sync.Mutex             // held while node.json is written
 	ended    chan struct{}
 	doing    string     // which of those that hold changing is under way
 	changing sync.Mutex // held by Join and Leave, which change what this node is, and by Compact, which works on its files
@@ -90,7 +91,7 @@ func (s *Store) open() (err error) {
 		// with what else may be wrong beside it.
 		ready := make(chan struct{})
 		defer close(ready)
-		s.mux, err = peernet.Listen(s.cfg.Network, s.cfg.Peer, s.log, func(nc net.Conn, to string) {
+		s.mux, err = peernet.Listen(s.cfg.Network, s.cfg.Peer, s.log, func(nc net.Conn, to serverid.ID) {
 			select {
 			case <-ready:
 				if s.node.Load() != nil {
@@ -140,25 +141,22 @@ func (s *Store) startNode() error {
 	id := s.identity()
 	var layer *peernet.Layer
 	if s.mux != nil {
-		layer = s.mux.Layer(peernet.Peer{ID: string(id.ID()), Address: s.cfg.Advertise})
+		layer = s.mux.Layer(peernet.Peer{ID: id.ID(), Address: s.cfg.Advertise})
 	}
-	ask := questions{term: s.peers.termOf, index: s.peers.readIndex, clock: s.peers.clock, refused: s.refused, forgot: s.memberForgot}
+	ask := questions{term: s.peers.termOf, index: s.peers.readIndex, clock: s.peers.clock, connect: s.peers.connected, drop: s.peers.drop, forgot: s.memberForgot}
 	n, err := openNode(s.cfg, id, layer, ask, func(err error) { s.end(s.cfg.advise(err)) })
 	if err != nil {
 		return s.cfg.advise(err)
 	}
-	if layer != nil {
-		s.wg.Go(func() { s.watchLeader(n) })
-	}
 	s.node.Store(n)
-	if servers := n.servers(); len(servers) > 0 {
+	if servers := n.raft.Members(); len(servers) > 0 {
 		if s.mux == nil && len(servers) > 1 {
 			return &ConfigError{Setting: "Peer", Problem: fmt.Sprintf(
 				"this node is a member of a cluster, with %s: it needs an address, HOST:PORT, at which they reach it", memberNames(n))}
 		}
 		switch {
-		case n.alone():
-			s.stand(s.ctx, n) // there is no leader to wait for
+		case n.raft.SoleVoter():
+			n.raft.Stand(s.ctx) // there is no leader to wait for
 		case n.onlyFounded():
 			s.wg.Go(func() { s.watchFounding(n) })
 		}
@@ -177,38 +175,34 @@ func (s *Store) startNode() error {
 	case len(s.cfg.Cluster) > 0:
 		s.wg.Go(func() { s.found(n) })
 	default:
-		err := s.bootstrap(n, raft.Configuration{Servers: []raft.Server{{ID: n.id, Address: s.address()}}})
+		err := s.bootstrap(n, []raftnode.Member{{ID: n.id, Address: s.address()}})
 		if err != nil {
 			return err
 		}
-		s.stand(s.ctx, n)
+		n.raft.Stand(s.ctx)
 	}
 	return nil
 }
 
 // address is this node's as its cluster knows it.
-func (s *Store) address() raft.ServerAddress {
+func (s *Store) address() string {
 	if s.mux == nil {
 		return localAddress
 	}
-	return raft.ServerAddress(s.cfg.Advertise)
+	return s.cfg.Advertise
 }
 
 // bootstrap makes an empty node the member of a new cluster. One that is its only voter notes that before anything is
 // acknowledged.
-func (s *Store) bootstrap(n *node, c raft.Configuration) error {
-	done := make(chan error, 1)
-	go func() { done <- n.raft.BootstrapCluster(c).Error() }()
-	var err error
-	select {
-	case err = <-done:
-	case <-s.ended: // Raft has no answer when its disk has failed
+func (s *Store) bootstrap(n *node, voters []raftnode.Member) error {
+	err := n.raft.Bootstrap(voters)
+	if errors.Is(err, raftnode.ErrStopped) && s.Err() != nil {
 		return s.Err()
 	}
-	if err != nil { // raft.ErrCantBootstrap too: nobody else knows this server's ID, and yet its log is not empty
+	if err != nil { // that the log is not empty, too: nobody else knows this server's ID
 		return fmt.Errorf("start a new cluster: %w", err)
 	}
-	if len(c.Servers) == 1 {
+	if len(voters) == 1 {
 		s.noteMember(n)
 	}
 	return nil
@@ -302,7 +296,7 @@ func (s *Store) newLife(join []string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range append(logNames(), stateFile, snapshotDir) {
+	for _, name := range append(raftlog.Names(), stateFile, snapshotDir) {
 		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
 			return fmt.Errorf("%w: discard the node's state: %w", ErrDisk, err)
 		}
@@ -311,4 +305,12 @@ func (s *Store) newLife(join []string) error {
 		return fmt.Errorf("%w: discard the node's state: %w", ErrDisk, err)
 	}
 	return s.remember(func(id *identity) { id.Discard = false })
+}
+
+// watchDisk has the node give up when its disk has failed.
+func (s *Store) watchDisk() {
+	<-s.ended
+	if n := s.node.Load(); n != nil && errors.Is(s.Err(), ErrDisk) {
+		n.giveUp()
+	}
 }

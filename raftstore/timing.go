@@ -1,6 +1,10 @@
 package raftstore
 
-import "time"
+import (
+	"time"
+
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+)
 
 // timing are the times that are nobody's setting. A simulation has shorter ones, all on the scale of its heartbeats.
 type timing struct {
@@ -14,18 +18,12 @@ type timing struct {
 	hello         time.Duration // helloTimeout
 	change        time.Duration // changeTimeout, for whoever asks for a change
 	round         time.Duration // roundPatience
-	stagger       time.Duration // campaignStagger
-	look          time.Duration // lookPatience
-	redial        time.Duration // leaderRedial
-	commit        time.Duration // commitTimeout
-	transport     time.Duration // transportTimeout
-	trim          time.Duration // trimTick
 	promotion     time.Duration // promotionPatience
 	agreement     time.Duration // agreementLife
-	preVote       time.Duration // preVotePatience
 	clock         time.Duration // clockTick
 	clockPatience time.Duration // clockPatience
 	flush         time.Duration // of the state file; 0: what package state has
+	raft          raftnode.Timing
 }
 
 func defaultTiming() timing {
@@ -40,15 +38,8 @@ func defaultTiming() timing {
 		hello:         helloTimeout,
 		change:        changeTimeout,
 		round:         roundPatience,
-		stagger:       campaignStagger,
-		look:          lookPatience,
-		redial:        leaderRedial,
-		commit:        commitTimeout,
-		transport:     transportTimeout,
-		trim:          trimTick,
 		promotion:     promotionPatience,
 		agreement:     agreementLife,
-		preVote:       preVotePatience,
 		clock:         clockTick,
 		clockPatience: clockPatience,
 	}

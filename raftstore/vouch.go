@@ -2,9 +2,9 @@ package raftstore
 
 import (
 	"encoding/binary"
-	"slices"
 
-	"github.com/hashicorp/raft"
+	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A vouch is what a follower says of itself when it asks for a read index, or has the leader read: the term it is in, and
@@ -15,11 +15,11 @@ import (
 // of three, the leader need not ask anybody.
 type vouch struct {
 	term uint64
-	id   raft.ServerID
+	id   serverid.ID
 }
 
 // vouch is this node's own, as of now.
-func (n *node) vouch() vouch { return vouch{n.raft.CurrentTerm(), n.id} }
+func (n *node) vouch() vouch { return vouch{n.raft.Term(), n.id} }
 
 // append gives a vouch as it is sent: u64 term; the ID, behind its length in one byte.
 func (v vouch) append(dst []byte) []byte {
@@ -34,30 +34,15 @@ func parseVouch(b []byte) (v vouch, rest []byte, ok bool) {
 		return v, nil, false
 	}
 	n := head + int(b[8])
-	return vouch{binary.BigEndian.Uint64(b), raft.ServerID(b[head:n])}, b[n:], true
+	return vouch{binary.BigEndian.Uint64(b), serverid.ID(b[head:n])}, b[n:], true
 }
 
 // vouched is the read index for who vouches so, if no more is needed for it.
 func (n *node) vouched(v vouch) (index readIndex, ok bool) {
 	term := n.serving.Load()
-	if !n.leads() || v.term != term || v.id == n.id || !majority(n.servers(), n.id, v.id) {
+	if !n.leads() || v.term != term || v.id == n.id || !raftnode.Majority(n.raft.Members(), n.id, v.id) {
 		return readIndex{}, false
 	}
 	index = n.readNow()
 	return index, n.leads() && n.serving.Load() == term
-}
-
-// majority tells whether these are more than half of the voters.
-func majority(servers []raft.Server, ids ...raft.ServerID) bool {
-	voters, these := 0, 0
-	for _, s := range servers {
-		if s.Suffrage != raft.Voter {
-			continue
-		}
-		voters++
-		if slices.Contains(ids, s.ID) {
-			these++
-		}
-	}
-	return these > voters/2
 }

@@ -78,7 +78,7 @@ func (s *Store) ask(ctx context.Context, n *node, op *entry.Op) error {
 	if n.leads() {
 		return n.write(ctx, op)
 	}
-	leader, ok := n.leader()
+	leader, ok := n.raft.Leader()
 	if !ok {
 		return errRetry
 	}
@@ -119,7 +119,7 @@ func (s *Store) forward(ctx context.Context, leader peernet.Peer, op *entry.Op) 
 func (s *Store) retry(ctx context.Context, f func(*node) error) error {
 	for pause := retryPause; ; pause = min(2*pause, retryPauseMost) {
 		n := s.node.Load()
-		news := n.news()
+		news := n.raft.LeaderChanged()
 		err := errRetry
 		if !s.frozen.Load() {
 			err = f(n)

@@ -11,11 +11,12 @@ func compactCommand() *command {
 		name:    "compact",
 		summary: "make this node's files as small as what is in them",
 		about: `Files keep the size that they had at their largest, and reuse the room. After a peak this gives it
-back: the state file and the log are copied without what is free in them, while the node goes on
-serving. It needs disk space for what is left, and takes a minute or more for each million of
-sessions, as it leaves most of the disk to the requests. The nodes of a cluster are compacted one by
-one, the leader last; none joins or leaves through this one meanwhile. The node goes on with it if
-dc_admin is interrupted.`,
+back: the state file is copied without what is free in it, while the node goes on serving, and the
+log is trimmed. The file of a log of kind bolt gets smaller when the node next starts, if more than
+half of it is free; what is said of it tells how much that is. The copy needs disk space for what is
+left, and takes a minute or more for each million of sessions, as it leaves most of the disk to the
+requests. The nodes of a cluster are compacted one by one, the leader last; none joins or leaves
+through this one meanwhile. The node goes on with it if dc_admin is interrupted.`,
 		run: compact,
 	}
 }
@@ -36,5 +37,6 @@ func compact(ctx context.Context, c *call) error {
 
 // compacted tells what became of the files.
 func (c *call) compacted(done raftstore.Compacted) error {
-	return c.done("state   %s -> %s\nlog     %s -> %s", size(done.StateBefore), size(done.StateAfter), size(done.LogBefore), size(done.LogAfter))
+	return c.done("state   %s -> %s\nlog     %s -> %s%s", size(done.StateBefore), size(done.StateAfter),
+		size(done.LogBefore), size(done.LogAfter), givenBack(done.LogFree))
 }

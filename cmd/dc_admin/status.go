@@ -51,7 +51,7 @@ func status(ctx context.Context, c *call) error {
 		line("leader", "%s", leader(s))
 		line("term", "%d", s.Term)
 		line("applied index", "%d (log %d, committed %d, on disk %d)", s.Applied, s.LastIndex, s.Commit, s.Flushed)
-		line("files", "state %s, log %s%s", size(s.StateSize), size(s.LogSize), logKind(s))
+		line("files", "state %s, log %s%s%s", size(s.StateSize), size(s.LogSize), logKind(s), givenBack(s.LogFree))
 		line("reads", "%s", orDash(s.Reads))
 		if s.Clocks != "" {
 			line("clocks", "%s", clean(s.Clocks))
@@ -76,6 +76,14 @@ func logKind(s raftstore.Status) string {
 		return "" // a node of an older version
 	}
 	return " (" + clean(s.LogKind) + ")"
+}
+
+// givenBack is for after the log's size, with how much of that is free.
+func givenBack(free int64) string {
+	if free == 0 {
+		return ""
+	}
+	return ", " + size(free) + " of it free, given back when the node next starts"
 }
 
 func sessions(s raftstore.Status) string {

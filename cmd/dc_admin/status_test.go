@@ -25,6 +25,7 @@ func TestStatus(t *testing.T) {
 	lost.Reason = "this node was removed from its cluster\x1b[31m\nby n1"
 	busy := aFollower
 	busy.Doing = "compacting its files"
+	busy.LogKind, busy.LogFree = "bolt", 1000000
 	busy.Clocks = "n3 is 1h0m0s ahead"
 	for name, node := range map[string]admin.Node{
 		"status-busy":     &fakeNode{status: busy},

@@ -89,40 +89,49 @@ func Guard(path string, f func() error) (err error) {
 	return f()
 }
 
-// A Visit is given each key and value of a file, and the bucket that they are in, in the order of the keys. A bucket comes
-// before what is in it, as a key with the value nil, in the bucket nil; what a bucket within a bucket holds is given as
-// the outer one's. The slices are the file's own, and good until Visit returns. An error ends the Check.
+// A Visit is given each key and value of a file, and the bucket that they are in, in the order of the keys. A
+// bucket comes before what is in it, as a key with the value nil, in the bucket nil; what a bucket within a bucket
+// holds is given as the outer one's. The slices are the file's own, and good until Visit returns. An error ends the
+// Check.
 type Visit func(bucket, key, value []byte) error
 
 // Check holds the whole file against the rules of its format, so that bbolt meets nothing in it that it would panic
 // over: bbolt looks for free pages when it opens a file, in a goroutine that Guard does not reach. On the way it shows
 // what is there to visit, if that is not nil. An empty file passes: bbolt fills it.
 func Check(path string, visit Visit) error {
+	_, _, err := Measure(path, visit)
+	return err
+}
+
+// Measure is Check, and tells how many bytes of pages the file has, and how many of them are in use. The others are
+// free for what is stored next.
+func Measure(path string, visit Visit) (size, used int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	defer f.Close()
 	fi, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if fi.Size() == 0 {
-		return nil
+	if err != nil || fi.Size() == 0 {
+		return 0, 0, err
 	}
 	m, err := newestMeta(f)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return 0, 0, fmt.Errorf("%s: %w", path, err)
 	}
-	if need := int64(m.pages) * int64(m.pageSize); fi.Size() < need {
-		return fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), need)
+	size = int64(m.pages) * int64(m.pageSize)
+	if fi.Size() < size {
+		return 0, 0, fmt.Errorf("%s: %w: it is cut short, %d bytes of %d", path, ErrDamaged, fi.Size(), size)
 	}
-	return Guard(path, func() error {
-		if err := checkTree(f, m, visit); err != nil {
+	err = Guard(path, func() error {
+		pages, err := checkTree(f, m, visit)
+		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
+		used = pages * int64(m.pageSize)
 		return nil
 	})
+	return size, used, err
 }
 
 // newestMeta reads the two meta records and returns the valid one of the last transaction.

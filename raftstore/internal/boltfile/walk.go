@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The layout of the other pages. A page has a header of id (u64), flags, count (u16 each) and overflow (u32), the number
-// of pages that follow it and belong to it, then count elements of 16 bytes, then what these point to, by offsets from
-// their own beginning. All integers are in the machine's order.
+// The layout of the other pages. A page has a header of id (u64), flags, count (u16 each) and overflow (u32), the
+// number of pages that follow it and belong to it, then count elements of 16 bytes, then what these point to, by
+// offsets from their own beginning. All integers are in the machine's order.
 //
 //	branch element   offset, key length (u32 each), page (u64)
 //	leaf element     flags, offset, key length, value length (u32 each); flag 1: the value is a bucket
@@ -37,23 +37,31 @@ type walker struct {
 	bucket []byte // whose pages are being looked at
 }
 
-// checkTree walks the tree below a meta record. The file is as long as the record says.
-func checkTree(f *os.File, m meta, visit Visit) error {
+// checkTree walks the tree below a meta record, and counts the pages in use. The file is as long as the record says.
+func checkTree(f *os.File, m meta, visit Visit) (used int64, err error) {
 	if visit == nil {
 		visit = func(_, _, _ []byte) error { return nil }
 	}
 	w := walker{page: uint64(m.pageSize), n: m.pages, seen: make([]bool, m.pages), visit: visit}
-	var err error
 	w.file, err = unix.Mmap(int(f.Fd()), 0, int(m.pages)*int(m.pageSize), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
-		return fmt.Errorf("map the file: %w", err)
+		return 0, fmt.Errorf("map the file: %w", err)
 	}
 	defer func() { _ = unix.Munmap(w.file) }()
 	populate(w.file)
 	if err := w.freelist(m.freelist); err != nil {
-		return err
+		return 0, err
 	}
-	return w.walk(m.root, nil, nil)
+	if err := w.walk(m.root, nil, nil); err != nil {
+		return 0, err
+	}
+	used = 2 // the meta pages
+	for _, seen := range w.seen {
+		if seen {
+			used++
+		}
+	}
+	return used, nil
 }
 
 func damaged(page uint64, format string, args ...any) error {

@@ -1,126 +1,82 @@
 package boltlog
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/hashicorp/go-hclog"
+	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
-// A step is a point that a Compact has reached.
-type step int
-
 const (
-	atPiece   step = iota // is about to copy some more
-	atCopied              // the copy is whole and synced; writes are held back
-	atRenamed             // it has the log's name, which is not synced
-	atSwapped             // it is the log, and writes go on
+	// copySuffix is added to the log's name for the copy that is made of it.
+	copySuffix = ".compact"
+	// leastFree is what must be free: the file of a small log is left alone.
+	leastFree = 1 << 20
+	// copyBytes are copied in one transaction.
+	copyBytes = 8 << 20
 )
 
-// Compact makes the file as small as what the log holds: it makes a copy, which takes the file's place. It returns the
-// file's size before and after. Reads go on meanwhile, and so do writes, but for a moment at the end that does not
-// depend on how large the log is, and when they come faster than they can be copied.
-//
-// The copy is synced before it takes the file's place, and nothing is written to it before that is synced too, so that
-// a crash leaves one of the two, with all that was ever stored. With ctx cancelled, or after an error, the log goes on
-// with its old file, unless the copy has taken its place already: then only the old file's room is given back in one go
-// instead of little by little. The exception is an error of the very last step, when it can't be known which of the two a crash
-// would leave: then the log takes no more writes, and they return that error. ErrBusy is returned while another Compact
-// is under way, and os.ErrClosed after Close.
-func (l *Log) Compact(ctx context.Context) (before, after int64, err error) {
-	return l.compact(ctx, pieceBytes, func(step) error { return nil })
+// freeIn is how much of a file is free if that is more than half of it, otherwise 0.
+func freeIn(size, used int64) int64 {
+	if free := size - used; free > used && free >= leastFree {
+		return free
+	}
+	return 0
 }
 
-// compact is Compact. reached is called at each step, and its error is as one of that step.
-func (l *Log) compact(ctx context.Context, piece int64, reached func(step) error) (before, after int64, err error) {
-	if !l.compacting.TryLock() {
-		return 0, 0, ErrBusy
+// Free is how many bytes of the file are free and given back when it is opened the next time. It is 0 while that is not
+// more than half of the file.
+func (l *Log) Free() int64 {
+	var st unix.Stat_t
+	if unix.Stat(l.path, &st) != nil {
+		return 0
 	}
-	defer l.compacting.Unlock()
-	if l.ctx.Err() != nil {
-		return 0, 0, fmt.Errorf("compact %s: %w", l.path, os.ErrClosed)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(l.ctx, cancel)()
-
-	before = l.Size()
-	if err := l.replace(ctx, piece, reached); err != nil {
-		return before, l.Size(), fmt.Errorf("compact %s: %w", l.path, err)
-	}
-	return before, l.Size(), nil
+	// bbolt puts 16 MiB at a time by for later, which take no room on the disk until something is written there.
+	size := min(st.Size, st.Blocks*512)
+	return freeIn(size, size-int64(l.Stats().FreeAlloc))
 }
 
-// replace puts a copy of the log in its place.
-func (l *Log) replace(ctx context.Context, piece int64, reached func(step) error) error {
-	name := l.path + copySuffix
-	if err := files.Remove(name); err != nil {
+// compact puts a copy of a file, without what is free in it, in the file's place. The copy is synced before that,
+// so that a crash leaves one of the two, which hold the same; Open removes what is left of the copy. A copy that
+// can't be made is only logged, and the file stays as it is. The error is one after which nobody knows which of the
+// two a crash would leave.
+func compact(path string, log hclog.Logger) error {
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	if err := replace(path); err != nil {
+		log.Warn("the log's file is more than half free, and could not be made smaller", "error", err)
+		return nil
+	}
+	log.Info("the log's file was more than half free, and is smaller now")
+	return files.SyncDir(filepath.Dir(path))
+}
+
+func replace(path string) error {
+	from, err := boltfile.OpenChecked(path)
+	if err != nil {
 		return err
 	}
-	// It is opened under the name that it will have, which is the one for errors.
-	to, err := openStore(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, l.path, func() error { return nil })
+	name := path + copySuffix
+	if err := files.Remove(name); err != nil { // left over from a crash
+		return errors.Join(err, from.Close())
+	}
+	to, err := boltfile.OpenChecked(name)
+	if err == nil {
+		to.AllocSize = leastFree // is put by for later, and 16 MiB otherwise
+		err = errors.Join(bbolt.Compact(to, from, copyBytes), to.Close())
+	}
+	if err = errors.Join(err, from.Close()); err == nil {
+		err = os.Rename(name, path)
+	}
 	if err != nil {
 		return errors.Join(err, files.Remove(name))
 	}
-	l.follow(true)
-	old := l.store
-	c := &copier{log: l, from: old, to: to, piece: piece, reached: reached}
-	if err := c.run(ctx); err != nil {
-		l.follow(false)
-		return errors.Join(err, to.Close(), files.Remove(name))
-	}
-	err = l.swap(ctx, name, to, reached)
-	l.changes = nil
-	swapped := l.store == to
-	l.writing.Unlock()
-	if !swapped {
-		return errors.Join(err, to.Close(), files.Remove(name))
-	}
-	if err == nil {
-		err = reached(atSwapped)
-	}
-	if err == nil {
-		err = boltfile.GiveBack(ctx, old.file)
-	}
-	return errors.Join(err, old.Close())
-}
-
-// follow begins, or ends, the noting of changes. At first everything that is kept beside the entries counts as changed.
-func (l *Log) follow(on bool) {
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	l.changes = nil
-	if on {
-		l.changes = newChanges()
-		for key := range l.holds.keys {
-			l.changes.set(key)
-		}
-	}
-}
-
-// swap makes the copy the log, while writes are held back.
-func (l *Log) swap(ctx context.Context, name string, to *store, reached func(step) error) error {
-	if err := errors.Join(ctx.Err(), reached(atCopied)); err != nil {
-		return err
-	}
-	if err := os.Rename(name, l.path); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	l.store = to
-	l.mu.Unlock()
-	err := reached(atRenamed)
-	if err == nil {
-		err = files.SyncDir(filepath.Dir(l.path))
-	}
-	if err != nil {
-		l.refused = fmt.Errorf("the log was compacted, and the directory could not be synced: %w", err)
-	}
-	return l.refused
+	return nil
 }

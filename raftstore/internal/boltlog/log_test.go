@@ -49,47 +49,6 @@ func TestKeepsEntriesAndVotes(t *testing.T) {
 	if err := l.StoreLog(&raft.Log{Index: 1}); err == nil {
 		t.Error("an entry was stored in a closed log")
 	}
-	if l.Size() != 0 {
-		t.Error("a closed log has a size")
-	}
-}
-
-// An entry is read into one that was used before, whose bytes somebody else still has.
-func TestReadLeavesOthersAlone(t *testing.T) {
-	t.Parallel()
-	l := openAt(t, filepath.Join(t.TempDir(), "log"))
-	defer shut(t, l)
-	put(t, l, &raft.Log{Index: 1, Data: []byte("new")})
-	others := []byte("others")
-	e := raft.Log{Index: 2, Data: others, Extensions: others}
-	if err := l.GetLog(3, &e); !errors.Is(err, raft.ErrLogNotFound) || e.Index != 2 {
-		t.Error(e.Index, err)
-	}
-	if err := l.GetLog(1, &e); err != nil || string(e.Data) != "new" || e.Extensions != nil {
-		t.Errorf("%q, %q, %v", e.Data, e.Extensions, err)
-	}
-	if string(others) != "others" {
-		t.Errorf("they are now %q", others)
-	}
-}
-
-func TestSizes(t *testing.T) {
-	t.Parallel()
-	l := openAt(t, filepath.Join(t.TempDir(), "log"))
-	defer shut(t, l)
-	for i := range uint64(40) {
-		put(t, l, &raft.Log{Index: i + 1, Data: make([]byte, 100<<10)})
-	}
-	full := l.Used()
-	if full < 4000<<10 || full > l.Size() {
-		t.Errorf("%d bytes of %d used", full, l.Size())
-	}
-	if err := l.DeleteRange(1, 39); err != nil {
-		t.Fatal(err)
-	}
-	if used := l.Used(); used < 100<<10 || used > 1000<<10 {
-		t.Errorf("%d bytes used when nearly all is deleted", used)
-	}
 }
 
 // A file in use is left alone, and so is the copy that its user may be making.
@@ -107,47 +66,13 @@ func TestInUse(t *testing.T) {
 
 func inUse(t *testing.T, path string) {
 	t.Helper()
-	l, err := Open(path)
+	l, err := Open(path, Options{})
 	if err == nil {
 		t.Fatal("it was opened twice")
 	}
 	if !strings.Contains(err.Error(), path+" is in use") || l != nil {
 		t.Error(err)
 	}
-}
-
-// Whoever waited for the lock of a file that was then replaced has not got the log.
-func TestReplacedWhileLocking(t *testing.T) {
-	t.Parallel()
-	l, m := newLog(t, 1, 10)
-	f, err := os.Open(l.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := stillThere(f, l.path); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := l.Compact(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := stillThere(f, l.path); err == nil {
-		t.Error("the old file is taken for the log")
-	}
-	m.same(t, l)
-}
-
-func TestLeftOver(t *testing.T) {
-	t.Parallel()
-	l, m := newLog(t, 1, 10)
-	shut(t, l)
-	if err := os.WriteFile(l.path+copySuffix, []byte("something"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l = openAt(t, l.path)
-	defer shut(t, l)
-	nothingLeft(t, l.path)
-	m.same(t, l)
 }
 
 // What is no Raft log, or not a whole one, is refused, and nothing is written to it.
@@ -202,7 +127,7 @@ func TestRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := Open(path)
+		l, err := Open(path, Options{})
 		if !errors.Is(err, x.want) {
 			t.Errorf("%s: %v, want %v", name, err, x.want)
 		}
@@ -216,14 +141,14 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: the file was changed (%v)", name, err)
 		}
 	}
-	if _, err := Open(t.TempDir()); err == nil {
+	if _, err := Open(t.TempDir(), Options{}); err == nil {
 		t.Error("a directory was opened")
 	}
 }
 
 // TestTrim deletes more at the front than goes in one write, across a gap, and all there is.
 func TestTrim(t *testing.T) {
-	l, err := Open(filepath.Join(t.TempDir(), "raft.db"))
+	l, err := Open(filepath.Join(t.TempDir(), "raft.db"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

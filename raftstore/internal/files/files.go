@@ -43,3 +43,12 @@ func Replace(path string, data []byte) error {
 	}
 	return err
 }
+
+// Exists tells whether there is something of that name.
+func Exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

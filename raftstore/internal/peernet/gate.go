@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // gate keeps the answer to entries back until this node has them on disk itself.
@@ -18,12 +20,12 @@ func (t *Transport) gate(req *raft.AppendEntriesRequest) error {
 func (t *Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if isHeartbeat(req) {
 		err := t.send(id, address, req, resp)
-		t.reach.heard(id, req.Term, err)
+		t.reach.heard(serverid.ID(id), req.Term, err)
 		return err
 	}
-	if over := t.reach.silence(id, req.Term); over != nil && t.hooks.Sends != nil {
+	if over := t.reach.silence(serverid.ID(id), req.Term); over != nil && t.hooks.Sends != nil {
 		req.Entries = nil // Raft reads them anew when it sends again: nobody knows how long this takes
-		outlast(over, func() bool { return t.hooks.Sends(id, address, req.Term) })
+		outlast(over, func() bool { return t.hooks.Sends(serverid.ID(id), string(address), req.Term) })
 		return errSilent
 	}
 	if err := t.send(id, address, req, resp); err != nil {
@@ -36,10 +38,10 @@ func (t *Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress, 
 // send sends a request and waits for the answer. A node says where its log ended before it took the request: in a term of
 // this leader's, never before what it has acknowledged.
 func (t *Transport) send(id raft.ServerID, address raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	has := t.acked.of(id, req.Term)
+	has := t.acked.of(serverid.ID(id), req.Term)
 	err := t.NetworkTransport.AppendEntries(id, target(id, address), req, resp)
 	if err == nil && resp.Term == req.Term && resp.LastLog < has && t.hooks.Forgot != nil {
-		t.hooks.Forgot(id, has, resp.LastLog)
+		t.hooks.Forgot(serverid.ID(id), has, resp.LastLog)
 	}
 	return err
 }
@@ -47,7 +49,7 @@ func (t *Transport) send(id raft.ServerID, address raft.ServerAddress, req *raft
 // answered takes note of what a node has acknowledged.
 func (t *Transport) answered(id raft.ServerID, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) {
 	if resp.Success {
-		t.acked.note(id, req.Term, acknowledged(req))
+		t.acked.note(serverid.ID(id), req.Term, acknowledged(req))
 	}
 }
 
@@ -109,4 +111,17 @@ func (p *pipeline) Close() (err error) {
 		err = p.AppendPipeline.Close()
 	})
 	return err
+}
+
+// acknowledged is the index up to which a node that took a request has the sender's log.
+func acknowledged(req *raft.AppendEntriesRequest) uint64 {
+	if n := len(req.Entries); n > 0 {
+		return req.Entries[n-1].Index
+	}
+	return req.PrevLogEntry
+}
+
+// isHeartbeat tells Raft's heartbeats from what it sends to have entries in a log: that follows an entry, or has the first.
+func isHeartbeat(req *raft.AppendEntriesRequest) bool {
+	return len(req.Entries) == 0 && req.PrevLogEntry == 0
 }

@@ -3,6 +3,8 @@ package peernet
 import (
 	"errors"
 	"io"
+
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // Every connection between nodes begins with a greeting: one byte for its kind, then strings, each behind its length in one
@@ -28,7 +30,7 @@ var errGreeting = errors.New("malformed greeting")
 // A greeting is what a connection for Raft begins with.
 type greeting struct {
 	from Peer
-	to   string // the ID of the node that is meant
+	to   serverid.ID // of the node that is meant
 }
 
 func (g greeting) bytes() ([]byte, error) {
@@ -36,7 +38,7 @@ func (g greeting) bytes() ([]byte, error) {
 		return nil, errGreeting
 	}
 	b := []byte{kindRaft}
-	for _, s := range []string{g.from.ID, g.from.Address, g.to} {
+	for _, s := range []string{string(g.from.ID), g.from.Address, string(g.to)} {
 		b = appendString(b, s)
 	}
 	return b, nil
@@ -44,25 +46,30 @@ func (g greeting) bytes() ([]byte, error) {
 
 // readGreeting reads what follows kindRaft.
 func readGreeting(r io.Reader) (g greeting, err error) {
-	if g.from.ID, err = readString(r, maxID); err != nil {
+	if g.from.ID, err = readID(r); err != nil {
 		return g, err
 	}
 	if g.from.Address, err = readString(r, 255); err != nil {
 		return g, err
 	}
-	g.to, err = readString(r, maxID)
+	g.to, err = readID(r)
 	return g, err
 }
 
 // peerGreeting is what a connection for requests begins with.
-func peerGreeting(to string) ([]byte, error) {
+func peerGreeting(to serverid.ID) ([]byte, error) {
 	if len(to) > maxID {
 		return nil, errGreeting
 	}
-	return appendString([]byte{kindPeer}, to), nil
+	return appendString([]byte{kindPeer}, string(to)), nil
 }
 
 func appendString(b []byte, s string) []byte { return append(append(b, byte(len(s))), s...) }
+
+func readID(r io.Reader) (serverid.ID, error) {
+	s, err := readString(r, maxID)
+	return serverid.ID(s), err
+}
 
 func readString(r io.Reader, most int) (string, error) {
 	var b [1 + 255]byte

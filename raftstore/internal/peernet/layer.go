@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A Layer is the part of the peer port that one Raft instance uses. Closing it closes the connections it was given, and
@@ -20,7 +22,7 @@ type Layer struct {
 
 	mu    sync.Mutex
 	conns []net.Conn
-	seen  map[string]sighting // by ID
+	seen  map[serverid.ID]sighting // by ID
 }
 
 var _ raft.StreamLayer = (*Layer)(nil)
@@ -143,7 +145,7 @@ func (l *Layer) Seen(p Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.seen == nil || len(l.seen) >= maxSeen {
-		l.seen = make(map[string]sighting)
+		l.seen = make(map[serverid.ID]sighting)
 	}
 	l.seen[p.ID] = sighting{p.Address, time.Now()}
 }
@@ -158,7 +160,7 @@ func (l *Layer) Unseen(p Peer) {
 }
 
 // LastSeen is where a node was seen of late.
-func (l *Layer) LastSeen(id string) (address string, ok bool) {
+func (l *Layer) LastSeen(id serverid.ID) (address string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.seen[id]

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/internal/rawconn"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // kindLimit is how long a connection may take to say what it is for, and as long for the first byte after the greeting.
@@ -48,7 +49,7 @@ type Mux struct {
 	l       net.Listener
 	network Network
 	log     *ratelog.Logger
-	serve   func(nc net.Conn, to string)
+	serve   func(nc net.Conn, to serverid.ID)
 	wg      sync.WaitGroup
 
 	mu     sync.Mutex
@@ -59,7 +60,7 @@ type Mux struct {
 
 // Listen opens the peer port and hands the connections that carry requests to serve, each in a goroutine of its own, with
 // the ID of the node that is meant, which may be empty; serve closes its connection.
-func Listen(network Network, address string, log *slog.Logger, serve func(nc net.Conn, to string)) (*Mux, error) {
+func Listen(network Network, address string, log *slog.Logger, serve func(nc net.Conn, to serverid.ID)) (*Mux, error) {
 	l, err := network.Listen(address)
 	if err != nil {
 		return nil, err
@@ -168,7 +169,7 @@ func (m *Mux) greet(c net.Conn) {
 
 // greetPeer has a connection for requests served.
 func (m *Mux) greetPeer(c *conn) bool {
-	to, err := readString(c.Conn, maxID)
+	to, err := readID(c.Conn)
 	if err != nil || c.SetReadDeadline(time.Now().Add(kindLimit)) != nil {
 		return false
 	}
@@ -180,7 +181,7 @@ func (m *Mux) greetPeer(c *conn) bool {
 	return true
 }
 
-func (m *Mux) turnedAway(c *conn, from, to string) {
+func (m *Mux) turnedAway(c *conn, from, to serverid.ID) {
 	m.log.Warn("peer port: a connection for another node was turned away", "remote", c.RemoteAddr().String(), "from", from, "to", to)
 }
 

@@ -18,12 +18,13 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/internal/testlog"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 var discard = slog.New(slog.DiscardHandler)
 
 // listen opens a peer port on the loopback.
-func listen(t *testing.T, serve func(net.Conn, string)) *Mux {
+func listen(t *testing.T, serve func(net.Conn, serverid.ID)) *Mux {
 	t.Helper()
 	m, err := Listen(TCP{}, "127.0.0.1:0", discard, serve)
 	if err != nil {
@@ -33,10 +34,10 @@ func listen(t *testing.T, serve func(net.Conn, string)) *Mux {
 	return m
 }
 
-func refuseAll(c net.Conn, _ string) { c.Close() }
+func refuseAll(c net.Conn, _ serverid.ID) { c.Close() }
 
 // echo answers what it is sent until the peer closes.
-func echo(c net.Conn, _ string) {
+func echo(c net.Conn, _ serverid.ID) {
 	defer c.Close()
 	_, _ = io.Copy(c, c)
 }
@@ -335,7 +336,7 @@ func TestLayerForgets(t *testing.T) {
 func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	var serving sync.WaitGroup
-	m := listen(t, func(c net.Conn, to string) {
+	m := listen(t, func(c net.Conn, to serverid.ID) {
 		serving.Add(1)
 		defer serving.Done()
 		echo(c, to)
@@ -425,7 +426,7 @@ var self = Peer{"n1/1", "node:1"}
 var forUs = []byte{kindRaft, 4, 'n', '2', '/', '1', 6, 'n', 'o', 'd', 'e', ':', '2', 4, 'n', '1', '/', '1'}
 
 // forServer is that for another one.
-func forServer(t *testing.T, id string) []byte {
+func forServer(t *testing.T, id serverid.ID) []byte {
 	t.Helper()
 	b, err := greeting{Peer{"n2/1", "node:2"}, id}.bytes()
 	if err != nil {
@@ -452,7 +453,7 @@ func TestAnotherServer(t *testing.T) {
 		if id == "" {
 			continue
 		}
-		c, err := DialPeer(t.Context(), TCP{}, Peer{string(id), string(here)})
+		c, err := DialPeer(t.Context(), TCP{}, Peer{serverid.ID(id), string(here)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -465,7 +466,7 @@ func TestAnotherServer(t *testing.T) {
 	if _, err := others.Dial(target(raft.ServerID(long), here), 20*time.Second); err == nil {
 		t.Error("an ID that is too long was sent")
 	}
-	if _, err := DialPeer(t.Context(), TCP{}, Peer{long, string(here)}); err == nil {
+	if _, err := DialPeer(t.Context(), TCP{}, Peer{serverid.ID(long), string(here)}); err == nil {
 		t.Error("an ID that is too long was sent")
 	}
 }
@@ -494,7 +495,7 @@ func TestSeen(t *testing.T) {
 	others.Seen(Peer{"n1/1", "127.0.0.1:1"})
 	reached(here)
 	for i := range 3 * maxSeen {
-		others.Seen(Peer{fmt.Sprint(i), "node:3"})
+		others.Seen(Peer{serverid.ID(fmt.Sprint(i)), "node:3"})
 	}
 	if n := len(others.seen); n > maxSeen {
 		t.Errorf("%d nodes are remembered", n)
@@ -509,7 +510,7 @@ func TestAcked(t *testing.T) {
 	a.note("n3/1", 3, 5)
 	a.note("n2/1", 2, 99) // late
 	for _, c := range []struct {
-		id   raft.ServerID
+		id   serverid.ID
 		term uint64
 		want uint64
 	}{{"n2/1", 3, 10}, {"n3/1", 3, 5}, {"n4/1", 3, 0}, {"n2/1", 2, 0}, {"n2/1", 4, 0}} {

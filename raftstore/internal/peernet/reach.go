@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/raft"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // Raft tries again to send entries to a node that is down, less and less often: in the end each ten seconds, and for so
@@ -20,7 +20,7 @@ const silencePoll = 100 * time.Millisecond
 // A reach is which nodes do not answer heartbeats. Any number of goroutines may use it.
 type reach struct {
 	mu     sync.Mutex
-	silent map[raft.ServerID]silence
+	silent map[serverid.ID]silence
 }
 
 // A silence is one leader's, of one term: the next one does not wait before it has tried.
@@ -30,7 +30,7 @@ type silence struct {
 }
 
 // heard notes what became of a heartbeat.
-func (r *reach) heard(id raft.ServerID, term uint64, err error) {
+func (r *reach) heard(id serverid.ID, term uint64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, ok := r.silent[id]
@@ -44,14 +44,14 @@ func (r *reach) heard(id raft.ServerID, term uint64, err error) {
 	}
 	if err != nil && !ok {
 		if r.silent == nil {
-			r.silent = make(map[raft.ServerID]silence)
+			r.silent = make(map[serverid.ID]silence)
 		}
 		r.silent[id] = silence{term, make(chan struct{})}
 	}
 }
 
 // silence is closed when a node that missed the last heartbeat answers one; nil when it did not miss it.
-func (r *reach) silence(id raft.ServerID, term uint64) <-chan struct{} {
+func (r *reach) silence(id serverid.ID, term uint64) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s, ok := r.silent[id]; ok && s.term == term {
@@ -71,9 +71,4 @@ func outlast(over <-chan struct{}, needed func() bool) {
 		case <-t.C:
 		}
 	}
-}
-
-// isHeartbeat tells Raft's heartbeats from what it sends to have entries in a log: that follows an entry, or has the first.
-func isHeartbeat(req *raft.AppendEntriesRequest) bool {
-	return len(req.Entries) == 0 && req.PrevLogEntry == 0
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 var errDown = errors.New("it is down")
@@ -81,7 +83,7 @@ func TestSilentNodeGetsNoEntries(t *testing.T) {
 	asked := make(chan struct{}, 1)
 	network := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{Stream: unreachable{l}, MaxPool: 1, Logger: hclog.NewNullLogger()})
 	tr := NewTransport("n1", network, Hooks{
-		Sends: func(id raft.ServerID, address raft.ServerAddress, term uint64) bool {
+		Sends: func(id serverid.ID, address string, term uint64) bool {
 			if id != "n2" || address != "there:1" || term != 7 {
 				t.Errorf("asked for %s at %s in term %d", id, address, term)
 			}

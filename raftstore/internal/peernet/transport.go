@@ -3,12 +3,14 @@ package peernet
 import (
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/distcache/distcache/raftstore/internal/mutant"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
 // A Transport is Raft's network transport, changed in these points:
@@ -46,11 +48,11 @@ type Hooks struct {
 
 	// Sends tells whether this node's Raft, which led in a term, still leads in it and sends to a member at an address.
 	// To one that does not answer heartbeats it sends nothing else as long as that is so. nil: it tries.
-	Sends func(id raft.ServerID, address raft.ServerAddress, term uint64) bool
+	Sends func(id serverid.ID, address string, term uint64) bool
 
 	// Forgot is told of a node whose log ends at last, although that node has acknowledged the entry acked in this term. It
 	// must not block.
-	Forgot func(id raft.ServerID, acked, last uint64)
+	Forgot func(id serverid.ID, acked, last uint64)
 }
 
 // NewTransport makes a transport for the server with an ID, over Raft's own. Close ends both.
@@ -188,4 +190,15 @@ func (l *Lone) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddre
 // Campaign makes this node's Raft a candidate at once.
 func (l *Lone) Campaign() error {
 	return l.TimeoutNow(l.id, l.InmemTransport.LocalAddr(), timeoutNow(l.id), &raft.TimeoutNowResponse{})
+}
+
+// Raft's network transport knows addresses only, and keeps connections by them. The address that a [Transport] gives it is
+// a Peer's String, which [Layer.Dial] parts again.
+func target(id raft.ServerID, address raft.ServerAddress) raft.ServerAddress {
+	return raft.ServerAddress(Peer{serverid.ID(id), string(address)}.String())
+}
+
+func parseTarget(t raft.ServerAddress) Peer {
+	id, address, _ := strings.Cut(string(t), "=")
+	return Peer{serverid.ID(id), address}
 }

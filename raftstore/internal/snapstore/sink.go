@@ -5,15 +5,13 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
 // A Sink is a snapshot in the making.
 type Sink struct {
 	store *Store
-	meta  raft.SnapshotMeta
+	meta  meta
 	own   bool
 	file  *os.File
 	dirty int // bytes written and not synced

@@ -48,11 +48,14 @@ type Store struct {
 
 var _ raft.SnapshotStore = (*Store)(nil)
 
+// meta is what Raft knows of a snapshot.
+type meta = raft.SnapshotMeta
+
 // A record is what is kept of a snapshot.
 type record struct {
-	Meta     raft.SnapshotMeta `json:"meta"`
-	Received bool              `json:"received"` // its bytes are in received.db, or have just become the state file
-	Ahead    uint64            `json:"ahead"`    // the index of the state that was received last: the log may end before it
+	Meta     meta   `json:"meta"`
+	Received bool   `json:"received"` // its bytes are in received.db, or have just become the state file
+	Ahead    uint64 `json:"ahead"`    // the index of the state that was received last: the log may end before it
 }
 
 // Open opens the directory, or makes it. live gives the state file.

@@ -1,0 +1,188 @@
+package raftlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
+	"github.com/distcache/distcache/raftstore/internal/files"
+	"github.com/distcache/distcache/raftstore/internal/walfile"
+)
+
+// Entries are copied some at a time.
+const (
+	copyEntries = 512
+	copyBytes   = 1 << 20
+)
+
+// copy makes the copy, synced.
+func (c *conversion) copy(ctx context.Context) (err error) {
+	keys, err := c.keys()
+	if err != nil {
+		return err
+	}
+	src, dst, done, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done(), files.SyncDir(c.dir)) }()
+	if err := c.copyValues(src, dst, keys); err != nil {
+		return err
+	}
+	if err := c.findEntries(ctx, src); err != nil {
+		return err
+	}
+	var batch []*raft.Log
+	size := 0
+	for i := c.First; c.Entries > 0 && i <= c.Last; i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		e := new(raft.Log)
+		if err := src.GetLog(i, e); err != nil {
+			return fmt.Errorf("log entry %d: %w", i, err)
+		}
+		batch = append(batch, e)
+		size += len(e.Data)
+		c.Bytes += int64(len(e.Data))
+		if i == c.Last || len(batch) == copyEntries || size >= copyBytes {
+			if err := dst.StoreLogs(batch); err != nil {
+				return err
+			}
+			batch, size = batch[:0], 0
+		}
+	}
+	return nil
+}
+
+// verify reads the copy again and holds it against the log.
+func (c *conversion) verify(ctx context.Context) (err error) {
+	src, dst, done, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	first, err := dst.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := dst.LastIndex()
+	if err != nil {
+		return err
+	}
+	if first != c.First || last != c.Last {
+		return fmt.Errorf("the copy has entries %d to %d, not %d to %d", first, last, c.First, c.Last)
+	}
+	for _, key := range valuesKept {
+		if same, err := sameValue(src, dst, key); err != nil || !same {
+			return errors.Join(fmt.Errorf("the copy has another %s", key), err)
+		}
+	}
+	for i := first; c.Entries > 0 && i <= last; i++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var a, b raft.Log
+		if err := errors.Join(src.GetLog(i, &a), dst.GetLog(i, &b)); err != nil {
+			return fmt.Errorf("log entry %d: %w", i, err)
+		}
+		if a.Index != i || b.Index != i || a.Term != b.Term || a.Type != b.Type || !bytes.Equal(a.Data, b.Data) ||
+			!bytes.Equal(a.Extensions, b.Extensions) || !a.AppendedAt.Equal(b.AppendedAt) {
+			return fmt.Errorf("the copy has another log entry %d", i)
+		}
+	}
+	return nil
+}
+
+// open opens the log and its copy, which done closes.
+func (c *conversion) open() (src, dst *disk, done func() error, err error) {
+	src, err = openDisk(c.path(c.From, ""), Options{Kind: c.From})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	dst, err = openDisk(c.path(c.To, newSuffix), Options{Kind: c.To})
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, src.Close())
+	}
+	return src, dst, func() error { return errors.Join(src.Close(), dst.Close()) }, nil
+}
+
+// findEntries finds what is to be copied: the entries up to the last without a gap. A bbolt log has one after a
+// snapshot was received, and what is before it counts no more.
+func (c *conversion) findEntries(ctx context.Context, src *disk) error {
+	first, err := src.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := src.LastIndex()
+	if err != nil || last == 0 {
+		return err
+	}
+	begin := last
+	for begin > first {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := src.GetLog(begin-1, new(raft.Log))
+		if errors.Is(err, raft.ErrLogNotFound) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("log entry %d: %w", begin-1, err)
+		}
+		begin--
+	}
+	if begin > first {
+		newest, err := c.newest()
+		if err != nil {
+			return err
+		}
+		if newest < begin-1 {
+			return fmt.Errorf("%w: there is no entry %d, and the newest snapshot has what was before %d",
+				boltfile.ErrDamaged, begin-1, newest+1)
+		}
+	}
+	c.First, c.Last, c.Entries = begin, last, last-begin+1
+	return nil
+}
+
+// valuesKept are what may be kept beside the entries: Raft's term and vote, and whose log it is.
+var valuesKept = []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand", string(ownerKey)}
+
+// copyValues copies what there is beside the entries, all of it.
+func (c *conversion) copyValues(src, dst *disk, keys []string) (err error) {
+	for _, key := range keys {
+		if !slices.Contains(valuesKept, key) {
+			return fmt.Errorf("the log has a value %q, which this version does not know how to convert", key)
+		}
+		v, err := src.Get([]byte(key))
+		if err == nil {
+			err = dst.Set([]byte(key), v)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	c.Term, err = src.term()
+	return err
+}
+
+// sameValue tells whether two logs keep the same under a key.
+func sameValue(src, dst *disk, key string) (bool, error) {
+	a, err := src.Get([]byte(key))
+	b, err2 := dst.Get([]byte(key))
+	return bytes.Equal(a, b), errors.Join(unlessMissing(err), unlessMissing(err2))
+}
+
+// keys are the names of what is kept beside the entries of the log, which is not open.
+func (c *conversion) keys() ([]string, error) {
+	if c.From == WAL {
+		return walfile.Keys(c.path(c.From, ""))
+	}
+	return boltfile.Keys(c.path(c.From, ""), "conf")
+}

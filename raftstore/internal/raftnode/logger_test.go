@@ -1,0 +1,31 @@
+package raftnode
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// What reads a JSON object keeps the last of two values of one name.
+func TestRaftLinesHaveEachKeyOnce(t *testing.T) {
+	var out bytes.Buffer
+	log := Logger(slog.New(slog.NewJSONHandler(&out, nil)))
+	log.Warn("rejecting vote request since we have a leader", "from", "127.0.0.1:1", "leader", "127.0.0.1:2")
+	log.Warn("failed to contact", "server-id", "n2", "time", "1s")
+	for line := range strings.Lines(out.String()) {
+		for _, key := range []string{`"from":`, `"time":`} {
+			if n := strings.Count(line, key); n != 1 {
+				t.Errorf("%s is there %d times: %s", key, n, line)
+			}
+		}
+		if !strings.Contains(line, `"from":"raft"`) {
+			t.Errorf("not said to be Raft's: %s", line)
+		}
+	}
+	for _, want := range []string{`"raft-from":"127.0.0.1:1","leader":"127.0.0.1:2"`, `"server-id":"n2","raft-time":"1s"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("without %s: %s", want, &out)
+		}
+	}
+}

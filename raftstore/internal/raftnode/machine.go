@@ -1,0 +1,146 @@
+package raftnode
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
+	"github.com/distcache/distcache/raftstore/internal/snapstore"
+	"github.com/distcache/distcache/wire"
+)
+
+// A Machine is the state machine. Raft calls Apply, Advance and Install from one goroutine, in the order of the log. A
+// machine that can't go on says so by itself.
+type Machine interface {
+	// Apply carries out a committed entry, and gives the status of each operation.
+	Apply(index, term uint64, data []byte) ([]wire.Status, error)
+	// Advance takes note of an entry that changes nothing: a configuration.
+	Advance(index, term uint64)
+	// Install replaces the state by that in a file, which another node sent.
+	Install(file string) error
+	// Flush brings all that was applied to the machine's file.
+	Flush() error
+	// Applied is the last entry that was applied.
+	Applied() (index, term uint64)
+	// Flushed is the last entry that the machine's file has, and the file's size.
+	Flushed() (index uint64, size int64)
+}
+
+// applied is what an entry's future gives: the status of each operation, or why it could not be applied.
+type applied struct {
+	statuses []wire.Status
+	err      error
+}
+
+// An fsm is the state machine as Raft calls it.
+type fsm struct {
+	m   Machine
+	log *raftlog.Log
+}
+
+var _ raft.BatchingFSM = &fsm{}
+
+// Apply applies one committed entry.
+func (f *fsm) Apply(l *raft.Log) any {
+	statuses, err := f.m.Apply(l.Index, l.Term, l.Data)
+	return applied{statuses, err}
+}
+
+// ApplyBatch applies committed entries in order.
+func (f *fsm) ApplyBatch(ls []*raft.Log) []any {
+	results := make([]any, len(ls))
+	for i, l := range ls {
+		switch l.Type {
+		case raft.LogCommand:
+			results[i] = f.Apply(l)
+		case raft.LogConfiguration:
+			f.m.Advance(l.Index, l.Term)
+		}
+	}
+	return results
+}
+
+// Snapshot captures nothing: a snapshot is the machine's file as it is when it is persisted, at or past this index.
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.m}, nil }
+
+// Restore replaces the state by a snapshot that another node sent, and has the log follow on it, which also has another
+// configuration. Only then is the snapshot noted as installed: a crash in between has the next start do both.
+func (f *fsm) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	f.log.VotersUnknown()
+	if w, ok := r.(raft.ReadCloserWrapper); ok {
+		r = w.WrappedReadCloser()
+	}
+	received, ok := r.(*snapstore.Received)
+	if !ok {
+		return fmt.Errorf("snapshot comes from a %T", r)
+	}
+	if err := f.m.Install(received.Name()); err != nil {
+		return err
+	}
+	if err := f.log.Settle(received.Index, received.Term); err != nil {
+		return err
+	}
+	index, _ := f.m.Applied()
+	return received.Installed(index)
+}
+
+type snapshot struct{ m Machine }
+
+// Persist makes sure that the machine's file is at or past the snapshot. Nothing is copied.
+func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	own, ok := sink.(*snapstore.Sink)
+	if !ok {
+		return fmt.Errorf("snapshot sink is a %T", sink)
+	}
+	if err := s.m.Flush(); err != nil {
+		return err
+	}
+	own.Own()
+	return own.Close()
+}
+
+// Release has nothing to give back.
+func (snapshot) Release() {}
+
+// Snapshot takes a snapshot and keeps so many entries of the log.
+func (n *Node) Snapshot(entries uint64) error {
+	c := n.raft.ReloadableConfig()
+	c.TrailingLogs = max(entries, 1)
+	if err := n.raft.ReloadConfig(c); err != nil {
+		return err
+	}
+	err := n.await(n.raft.Snapshot())
+	if errors.Is(err, raft.ErrNothingNewToSnapshot) || errors.Is(err, raft.ErrRaftShutdown) || errors.Is(err, ErrStopped) {
+		return nil
+	}
+	return err
+}
+
+// install has Raft install a snapshot that another node sends. The answer is an error when Raft does not know where
+// the log ends: the leader sends the snapshot again.
+func (n *Node) install(t *peernet.Transport, rpc raft.RPC, req *raft.InstallSnapshotRequest) {
+	a := t.Ask(raft.RPC{Command: req, Reader: rpc.Reader})
+	if resp, ok := a.Response.(*raft.InstallSnapshotResponse); ok && a.Error == nil && resp.Success && n.logs.Stale() {
+		a.Error = n.tellEnd(t, req)
+	}
+	rpc.Respond(a.Response, a.Error)
+}
+
+// tellEnd has Raft take the snapshot's last entry for the last of the log, by a request of the snapshot's leader to
+// append it. Nothing else makes Raft forget an entry of its log.
+func (n *Node) tellEnd(t *peernet.Transport, req *raft.InstallSnapshotRequest) error {
+	end := &raft.Log{Index: req.LastLogIndex, Term: req.LastLogTerm, Type: raft.LogNoop}
+	n.logs.PretendEnd(end)
+	defer n.logs.PretendEnd(nil)
+	a := t.Ask(raft.RPC{Command: &raft.AppendEntriesRequest{
+		RPCHeader: req.RPCHeader, Term: req.Term, Entries: []*raft.Log{end}}})
+	if a.Error == nil && n.logs.Stale() {
+		return errors.New("the leader of the snapshot was overtaken while it was installed")
+	}
+	return a.Error
+}

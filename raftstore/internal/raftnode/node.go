@@ -1,0 +1,263 @@
+package raftnode
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/raftlog"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
+	"github.com/distcache/distcache/raftstore/internal/snapstore"
+)
+
+// Raft's settings that are not the user's. A burst of one entry more than MaxEntries would wait for commitTimeout;
+// the store never has so many under way. That timeout is also how often an idle leader tells the others what is
+// committed: three idle nodes use a seventh of a core with 5ms, a sixteenth with 25ms.
+const (
+	// MaxEntries is how many entries go in one message. The store has half as many under way at most.
+	MaxEntries       = 512
+	commitTimeout    = 25 * time.Millisecond
+	transportPool    = 3
+	transportTimeout = 10 * time.Second
+	closeBound       = 10 * time.Second
+)
+
+// ErrStopped is returned by calls that wait when the node is stopped.
+var ErrStopped = errors.New("raft was stopped")
+
+// Options are what a Node needs. All but Layer, the functions and Timing are required.
+type Options struct {
+	ID        serverid.ID
+	Log       *raftlog.Log
+	Machine   Machine
+	Snapshots *snapstore.Store
+	Layer     *peernet.Layer // nil without a peer port
+	Logger    *slog.Logger
+
+	Heartbeat time.Duration // without a word from the leader before an election
+	Lease     time.Duration // without a word from a majority before a leader steps down
+	LogBytes  int64         // of log from one snapshot to the next; as much is kept, or the state's size
+	Timing    Timing
+
+	// Connect opens a connection to a node, or finds one that is open, and gives what is closed when that ends. Without
+	// it, a leader whose process is gone is replaced after Heartbeat.
+	Connect func(context.Context, peernet.Peer) (ended <-chan struct{}, err error)
+	// Drop closes the connection to a node that does not lead any more.
+	Drop func(peernet.Peer)
+	// Forgot is told of a member whose log has become shorter than that member had acknowledged. It must not block.
+	Forgot func(id serverid.ID, acked, last uint64)
+
+	Fail    func(error)       // is told that the node can't go on
+	Stood   func()            // is told that the node, without a leader, asks for votes
+	Led     func(serverid.ID) // is told that another node leads, or this one
+	Elected func(term uint64) // is told, before anything else happens, that this node has become the leader
+}
+
+// Timing are the times that are nobody's setting. A simulation has shorter ones. Zero values are the defaults.
+type Timing struct {
+	Commit    time.Duration // commitTimeout
+	Transport time.Duration // transportTimeout
+	Stagger   time.Duration // campaignStagger
+	Look      time.Duration // lookPatience
+	Redial    time.Duration // leaderRedial
+	PreVote   time.Duration // preVotePatience
+	Trim      time.Duration // trimTick
+	Change    time.Duration // changeTimeout
+}
+
+func (t Timing) withDefaults() Timing {
+	return Timing{
+		Commit:    cmp.Or(t.Commit, commitTimeout),
+		Transport: cmp.Or(t.Transport, transportTimeout),
+		Stagger:   cmp.Or(t.Stagger, campaignStagger),
+		Look:      cmp.Or(t.Look, lookPatience),
+		Redial:    cmp.Or(t.Redial, leaderRedial),
+		PreVote:   cmp.Or(t.PreVote, preVotePatience),
+		Trim:      cmp.Or(t.Trim, trimTick),
+		Change:    cmp.Or(t.Change, changeTimeout),
+	}
+}
+
+// A Node is Raft, over one life of a node's files. Any number of goroutines may use it.
+type Node struct {
+	opts      Options
+	id        serverid.ID
+	log       *slog.Logger
+	raft      *raft.Raft
+	logs      *raftlog.Log
+	transport transport
+	started   atomic.Bool // Raft has read the log
+
+	health       followerHealth
+	leaderAt     atomic.Pointer[knownLeader] // see Leader
+	observations                             // of Raft's leadership
+	stuck        stuckTransfer
+
+	trimAsked chan chan<- error
+	stop      chan struct{}
+	shut      raft.Future // of Raft, once it is being stopped
+	stopping  sync.Once
+	wg        sync.WaitGroup
+}
+
+// A transport is Raft's, by which this node stands for election at once.
+type transport interface {
+	raft.Transport
+	Campaign() error
+}
+
+// Start starts Raft on a log, a state machine and snapshots that belong together. The caller closes these after Close.
+func Start(opts Options) (*Node, error) {
+	opts.Timing = opts.Timing.withDefaults()
+	n := &Node{opts: opts, id: opts.ID, log: opts.Logger, logs: opts.Log,
+		trimAsked: make(chan chan<- error), stop: make(chan struct{})}
+	n.observations.changed = make(chan struct{})
+	n.transport = n.newTransport()
+	if err := n.startRaft(); err != nil {
+		if c, ok := n.transport.(io.Closer); ok {
+			c.Close()
+		}
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
+	n.logs.Follow(n.servers()) // which nobody changes yet: other nodes' Raft is let in later
+	n.started.Store(true)
+	n.logs.Started(n.mayBeUnsynced)
+	n.observe()
+	if t, ok := n.transport.(*peernet.Transport); ok {
+		t.Start()
+	}
+	n.wg.Go(func() { n.trim(opts.Snapshots.Newest()) })
+	if opts.Layer != nil && opts.Connect != nil {
+		n.wg.Go(n.watchLeader)
+	}
+	return n, nil
+}
+
+// startRaft starts Raft, which panics when it can't read its log, or write its term.
+func (n *Node) startRaft() (err error) {
+	defer func() {
+		p := recover()
+		if cause := n.logs.Broken(); cause != nil {
+			err = cause
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(n.id)
+	c.HeartbeatTimeout = n.opts.Heartbeat
+	c.ElectionTimeout = n.opts.Heartbeat
+	c.LeaderLeaseTimeout = n.opts.Lease
+	c.CommitTimeout = n.opts.Timing.Commit
+	c.MaxAppendEntries = MaxEntries
+	c.NoSnapshotRestoreOnStart = true
+	c.ShutdownOnRemove = false    // the Store finds out, and says why
+	c.SnapshotThreshold = 1 << 62 // trim decides
+	c.Logger = Logger(n.log)
+	c.NoLegacyTelemetry = true
+	n.raft, err = raft.NewRaft(c, &fsm{n.opts.Machine, n.logs}, n.logs, n.logs, n.opts.Snapshots, n.transport)
+	return err
+}
+
+func (n *Node) newTransport() transport {
+	id := raft.ServerID(n.id)
+	if n.opts.Layer == nil {
+		return peernet.NewLone(id)
+	}
+	return peernet.NewTransport(id, raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:  n.opts.Layer,
+		MaxPool: transportPool,
+		Timeout: n.opts.Timing.Transport,
+		Logger:  Logger(n.log),
+	}), peernet.Hooks{
+		Admit:   n.admits,
+		Durable: n.logs.WaitDurable,
+		Sends:   n.sends,
+		Forgot:  n.opts.Forgot,
+	})
+}
+
+// sends tells whether this node leads in a term and has a member at an address.
+func (n *Node) sends(id serverid.ID, address string, term uint64) bool {
+	if !n.started.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
+		return false
+	}
+	m, ok := n.Member(id)
+	return ok && m.Address == address
+}
+
+// mayBeUnsynced tells whether entries may come to this node's disk later than to those of others: see package raftlog.
+func (n *Node) mayBeUnsynced() bool {
+	if n.raft.State() != raft.Leader {
+		return false
+	}
+	voters, _ := Count(n.Members())
+	return voters >= 2
+}
+
+// Stop begins to stop the node without waiting for its disk, which may hang: Raft takes nothing any more, and no
+// heartbeat keeps the other nodes from electing a leader. The node is still to be closed. It may be called twice.
+func (n *Node) Stop() {
+	n.stopping.Do(func() {
+		close(n.stop)
+		n.raft.DeregisterObserver(n.observer)
+		n.shut = n.raft.Shutdown()
+	})
+}
+
+// StopTalking is Stop, and ends the connections of Raft as well. Raft closes those itself, but only when it has stopped.
+func (n *Node) StopTalking() {
+	n.Stop()
+	if t, ok := n.transport.(*peernet.Transport); ok {
+		_ = t.Close()
+		t.CloseStreams()
+	}
+}
+
+// Stopped waits until Raft has stopped, after Stop: then its log and term do not change. It gives up after a while.
+func (n *Node) Stopped() error {
+	done := make(chan error, 1)
+	go func() { done <- n.shut.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeBound):
+		return fmt.Errorf("raft has not stopped after %s", closeBound)
+	}
+}
+
+// Close stops the node and waits for its end. It may be called twice. What waits in Propose is told before: see Stopping.
+func (n *Node) Close() error {
+	n.Stop()
+	err := n.Stopped()
+	if t, ok := n.transport.(*peernet.Transport); ok {
+		t.CloseStreams()
+	}
+	n.wg.Wait()
+	return err
+}
+
+// Stopping is closed when the node begins to stop.
+func (n *Node) Stopping() <-chan struct{} { return n.stop }
+
+// await waits for a future, unless the node is stopped before: hashicorp/raft 1.7.3 forgets futures when it is shut
+// down, so that they never end. One goroutine each stays behind then.
+func (n *Node) await(f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-n.stop:
+		return ErrStopped
+	}
+}
