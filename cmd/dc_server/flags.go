@@ -54,7 +54,7 @@ type options struct {
 	daemon *daemon.Options
 }
 
-// defaults are all of dc_server's. A host without a usable name has to be given -node.
+// defaults are all of dc_server's. A new node on a host without a usable name has to be given -node.
 func defaults() *options {
 	host, _ := os.Hostname()
 	return &options{
@@ -97,7 +97,7 @@ func (o *options) flags() *config.Set {
 		})
 
 	set.Group("Cluster")
-	set.String(&o.node, "node", "NAME", "a name", "what this node is called, unlike any other of its cluster")
+	set.String(&o.node, "node", "NAME", "a name", "what this node is called, unlike any other of its cluster; unless given, a directory that was in use goes on under its own name")
 	set.HostPort(&o.peer, true, "peer", "where other nodes reach this one; without it, it is alone")
 	set.HostPort(&o.advertise, false, "advertise", "the address that other nodes are told, if it is not -peer")
 	set.List("cluster", "NAME=HOST:PORT,…", "NAME=HOST:PORT of every node, with commas between them",
@@ -143,8 +143,8 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		}
 		return opts, opts.places()
 	}
-	if opts.node == "" {
-		return nil, config.Usagef("-node is needed, as this host has no name")
+	if err := opts.name(set); err != nil {
+		return nil, err
 	}
 	if err := opts.place(); err != nil {
 		return nil, err
@@ -196,6 +196,24 @@ func memoryAlone(set *config.Set) error {
 		if set.Given(name) {
 			return config.Usagef("-memory and -%s don't go together: with -memory nothing is kept on disk or on other nodes", name)
 		}
+	}
+	return nil
+}
+
+// name has the node go on under the name that its data directory has, unless it was told one: its host's may have changed.
+func (o *options) name(set *config.Set) error {
+	if set.Given("node") {
+		return nil
+	}
+	before, err := raftstore.NodeName(o.data)
+	if err != nil {
+		return explainData(err)
+	}
+	if before != "" {
+		o.node = before
+	}
+	if o.node == "" {
+		return config.Usagef("-node is needed, as this host has no name")
 	}
 	return nil
 }

@@ -78,6 +78,29 @@ func TestFromEnvironmentAndFile(t *testing.T) {
 	}
 }
 
+// A node whose host is called differently than before, as every new container is, has the name of its data directory.
+func TestNameOfTheDataDirectory(t *testing.T) {
+	dir := t.TempDir()
+	node, err := raftstore.Open(raftstore.Config{Dir: dir, Name: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.Close()
+	args := []string{"-listen", "IP:9001", "-data", dir}
+	for want, more := range map[string][]string{
+		"other": {"-cluster", "n1=h1:1,other=h2:2"},
+		"n1":    {"-cluster", "n1=h1:1,other=h2:2", "-node", "n1"}, // which Open refuses
+	} {
+		if got, err := parse(append(args, more...), io.Discard); err != nil || got.node != want {
+			t.Errorf("%q: got %+v, %v", more, got, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "node.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantFailure(t, refuses(t, args...), statusForGood, "is not readable as a node's identity")
+}
+
 func TestPlace(t *testing.T) {
 	const cluster = " -cluster n1=h1:1,n2=h2:2"
 	for args, want := range map[string][2]string{ // peer, advertise

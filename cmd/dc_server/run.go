@@ -34,7 +34,7 @@ const (
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, err := parse(args, stdout)
 	if err != nil {
-		return err
+		return forGood(err)
 	}
 	err = opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
 		p.Log.Info("starting", "version", config.Version(), "node", opts.node)
