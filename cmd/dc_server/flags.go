@@ -105,7 +105,7 @@ func (o *options) flags() *config.Set {
 	set.HostPorts(&o.join, "join", "peers of a cluster to join; no effect once this node is a member")
 
 	set.Group("Operation")
-	set.Addresses(&o.admin, "admin", "where dc_admin connects, and Prometheus asks for /metrics, others for /healthz and /readyz; over IP there is only reading; may be repeated; by default UNIX:DIR/admin.sock in the -data directory, with -memory nowhere")
+	set.Addresses(&o.admin, "admin", "where dc_admin connects, and Prometheus asks for /metrics, others for /healthz and /readyz; over IP there is only reading; may be repeated; unless a socket is given, UNIX:DIR/admin.sock in the -data directory too, but not with -memory")
 	set.File()
 	o.daemon = daemon.Flags(set)
 	return set
@@ -149,17 +149,30 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	if err := opts.place(); err != nil {
 		return nil, err
 	}
-	if len(opts.admin) == 0 {
-		at, err := wire.ParseAddress(config.AdminAddress(opts.data))
-		if err != nil {
-			return nil, config.Usagef("-admin is needed, as it cannot be in that data directory: %w", err)
-		}
-		opts.admin = append(opts.admin, at)
+	if err := opts.adminSocket(); err != nil {
+		return nil, err
 	}
 	if err := opts.places(); err != nil {
 		return nil, err
 	}
 	return opts, opts.explain(opts.store().Validate())
+}
+
+// adminSocket adds the socket in the data directory, unless another one was given: nothing can be changed over IP.
+func (o *options) adminSocket() error {
+	for _, a := range o.admin {
+		if a.Path() != "" || strings.HasPrefix(a.String(), "FD:") {
+			return nil
+		}
+	}
+	at, err := wire.ParseAddress(config.AdminAddress(o.data))
+	switch {
+	case err == nil:
+		o.admin = append(o.admin, at)
+	case len(o.admin) == 0:
+		return config.Usagef("-admin is needed, as it cannot be in that data directory: %w", err)
+	}
+	return nil
 }
 
 // places refuses addresses that are in each other's way.

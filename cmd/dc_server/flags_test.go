@@ -205,6 +205,36 @@ func TestBadFlags(t *testing.T) {
 	}
 }
 
+// An address over IP, where nothing can be changed, leaves dc_admin its socket; a socket that is given takes its place.
+func TestAdminAddresses(t *testing.T) {
+	long := "/" + strings.Repeat("x", 200)
+	for args, want := range map[string]string{
+		"-data /d":                               "UNIX:/d/admin.sock",
+		"-data /d -admin IP:127.0.0.1:1":         "IP:127.0.0.1:1 UNIX:/d/admin.sock",
+		"-data /d -admin IPv4:h:1 -admin IP:2":   "IPv4:h:1 IP:2 UNIX:/d/admin.sock",
+		"-data /d -admin UNIX:/x":                "UNIX:/x",
+		"-data /d -admin UNIX:/x -admin IP:1":    "UNIX:/x IP:1",
+		"-data /d -admin FD:3":                   "FD:3",
+		"-data " + long + " -admin IP:1":         "IP:1",
+		"-memory -admin IP:1":                    "IP:1",
+		"-data /d -admin UNIX:/d/admin.sock":     "UNIX:/d/admin.sock",
+		"-data /d -admin IP:1 -admin UNIX:/x/ad": "IP:1 UNIX:/x/ad",
+	} {
+		got, err := parse(append(strings.Fields(args), "-listen", "IP:9001"), io.Discard)
+		if err != nil {
+			t.Errorf("%q: %v", args, err)
+			continue
+		}
+		var at []string
+		for _, a := range got.admin {
+			at = append(at, a.String())
+		}
+		if s := strings.Join(at, " "); s != want {
+			t.Errorf("%q: dc_admin connects to %s, want %s", args, s, want)
+		}
+	}
+}
+
 func TestLongDataDirectory(t *testing.T) {
 	_, err := parse([]string{"-listen", "IP:9001", "-data", "/" + strings.Repeat("x", 200)}, io.Discard)
 	if err == nil || !strings.HasPrefix(err.Error(), "-admin is needed, as it cannot be in that data directory") {
