@@ -35,6 +35,7 @@ type Store struct {
 	mu       sync.Mutex // never held while a disk is waited for
 	id       identity
 	reason   string                   // why it has not been taken into a cluster yet
+	kind     string                   // of the reason; it stays the same while the reason's details change
 	refusal  string                   // why the leader does not take this node's address; the caretaker's own
 	agreed   agreement                // to take a node in
 	forgot   map[raft.ServerID]string // of this leader's members, those whose logs lack what they had acknowledged, and what that is
