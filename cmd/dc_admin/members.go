@@ -33,6 +33,11 @@ func members(ctx context.Context, c *call) error {
 		}
 		return c.print(list)
 	}
+	s, err := c.node.Status(ctx)
+	if err != nil {
+		return err
+	}
+	c.saysNoLeader(s, list)
 	tw := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(tw, "NAME\tADDRESS\tVOTER\tSTATE\tAPPLIED\tLAG\tSESSIONS")
 	for _, m := range list {

@@ -17,7 +17,7 @@ var threeMembers = []raftstore.Member{
 }
 
 func TestMembers(t *testing.T) {
-	serve(t, &fakeNode{members: threeMembers})
+	serve(t, &fakeNode{status: aFollower, members: threeMembers})
 	golden(t, "members", says(t, "members"))
 }
 

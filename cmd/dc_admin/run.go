@@ -255,6 +255,25 @@ func (c *call) awaitsLeader(ctx context.Context) {
 	}
 }
 
+// leaderless tells whether a node belongs, or is about to belong, to a cluster that has no leader.
+func leaderless(s raftstore.Status) bool {
+	return s.Leader == "" && (s.Role == raftstore.RoleCandidate || s.Role == raftstore.RoleJoining)
+}
+
+// saysNoLeader tells, before all else, that the cluster has no leader, if so, and why.
+func (c *call) saysNoLeader(s raftstore.Status, members []raftstore.Member) {
+	why := "this node is not a member of a cluster yet"
+	switch {
+	case !leaderless(s):
+		return
+	case len(members) > 0:
+		why = clean(admin.Votes(members))
+	case s.Reason != "":
+		why += ": " + clean(s.Reason)
+	}
+	fmt.Fprintf(c.out, "no leader: %s\n\n", why)
+}
+
 // none is what a command without operands makes of them.
 func (c *call) none(name string) error {
 	if len(c.operands) > 0 {

@@ -32,6 +32,10 @@ func status(ctx context.Context, c *call) error {
 	if c.json {
 		return c.print(s)
 	}
+	if leaderless(s) {
+		list, _ := c.node.Members(ctx) // without which there is less to say
+		c.saysNoLeader(s, list)
+	}
 	tw := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(tw, name+"\t"+format+"\n", args...) }
 	line("node", "%s", clean(s.Node))
