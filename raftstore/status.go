@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -52,6 +53,13 @@ type Status struct {
 	LogSize   int64  `json:"log_bytes"`        // of the log's files
 	Reads     string `json:"reads"`            // linearizable, leader or local
 	Clocks    string `json:"clocks,omitempty"` // which nodes' clocks are more than a second off the median of the voters'
+	Process
+}
+
+// A Process is the program that runs a node. One of an earlier version says nothing of itself.
+type Process struct {
+	Version string `json:"version,omitempty"`
+	Uptime  int64  `json:"uptime_seconds,omitempty"`
 }
 
 // A Member is one node of the cluster as the answering node sees it.
@@ -64,6 +72,7 @@ type Member struct {
 	Lag      uint64 `json:"lag"` // log entries behind the leader
 	Sessions int    `json:"sessions"`
 	Error    string `json:"error,omitempty"` // why it is unreachable
+	Process
 }
 
 // Status is this node's view of itself and its cluster.
@@ -87,6 +96,7 @@ func (s *Store) Status() Status {
 		Limit:     s.cfg.Sessions,
 		LogKind:   s.cfg.RaftLog.String(),
 		Reads:     s.cfg.Reads.String(),
+		Process:   Process{s.cfg.Version, int64(time.Since(s.opened).Seconds())},
 	}
 	if s.mux != nil {
 		st.Address = s.cfg.Advertise
@@ -186,5 +196,5 @@ func (s *Store) unreachable(ctx context.Context, m raft.Server, err error) error
 }
 
 func (m *Member) fill(st Status) {
-	m.Role, m.Applied, m.Sessions = st.Role, st.Applied, st.Sessions
+	m.Role, m.Applied, m.Sessions, m.Process = st.Role, st.Applied, st.Sessions, st.Process
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -24,6 +25,7 @@ type Store struct {
 	cfg      Config
 	log      *slog.Logger
 	lock     *os.File
+	opened   time.Time
 	mux      *peernet.Mux // nil without a peer port
 	peers    *peers
 	badPeers *ratelog.Logger // of what the peer port hears
@@ -72,6 +74,7 @@ func Open(cfg Config) (*Store, error) {
 		cfg:      cfg,
 		log:      cfg.Logger,
 		lock:     lock,
+		opened:   time.Now(),
 		peers:    newPeers(cfg.Network),
 		badPeers: ratelog.New(cfg.Logger),
 		ended:    make(chan struct{}),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -41,8 +42,9 @@ func openBackend(opts *options, log *slog.Logger) (*backend, error) {
 func openMemory(opts *options) *backend {
 	store := server.NewMemory(int(opts.sessions))
 	return &backend{
-		store:    store,
-		node:     admin.Memory{Name: opts.node, Limit: opts.sessions, Sessions: store.Len},
+		store: store,
+		node: admin.Memory{Name: opts.node, Limit: opts.sessions, Sessions: store.Len,
+			Version: config.Release(), Started: time.Now()},
 		stepdown: func(context.Context) error { return nil },
 		close:    store.Close,
 		register: func(reg prometheus.Registerer) { metrics.AddSessions(reg, store.Len, opts.sessions) },

@@ -193,6 +193,7 @@ func (o *options) store() raftstore.Config {
 	return raftstore.Config{
 		Dir:       o.data,
 		Name:      o.node,
+		Version:   config.Release(),
 		Peer:      o.peer,
 		Advertise: o.advertise,
 		Cluster:   o.cluster,

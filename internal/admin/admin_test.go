@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/distcache/distcache/raftstore"
 )
@@ -160,10 +161,13 @@ func TestChangesAreRefusedOverTCP(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	_, client := serve(t, Memory{Name: "n1", Limit: 10, Sessions: func() int { return 4 }}, "unix")
+	_, client := serve(t, Memory{Name: "n1", Limit: 10, Sessions: func() int { return 4 }, Version: "1", Started: time.Now().Add(-time.Minute)}, "unix")
 	status, err := client.Status(t.Context())
-	if want := (raftstore.Status{Node: "n1", Role: RoleMemory, Sessions: 4, Limit: 10}); err != nil || status != want {
-		t.Errorf("status is %+v, %v", status, err)
+	up := status.Uptime
+	status.Uptime = 0
+	want := raftstore.Status{Node: "n1", Role: RoleMemory, Sessions: 4, Limit: 10, Process: raftstore.Process{Version: "1"}}
+	if err != nil || status != want || up < 60 || up > 3600 {
+		t.Errorf("status is %+v, up %d s, %v", status, up, err)
 	}
 	_, err = client.Members(t.Context())
 	wantError(t, err, http.StatusConflict, "in memory only")
