@@ -51,7 +51,7 @@ func (cmd *command) goesOn() string {
 
 // commands are in the order of usage.
 func commands() []*command {
-	return []*command{statusCommand(), membersCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand(),
+	return []*command{statusCommand(), membersCommand(), checkCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand(),
 		compactCommand(), convertCommand()}
 }
 
@@ -64,7 +64,8 @@ type call struct {
 	to       string
 	json     bool
 	out      io.Writer
-	notes    io.Writer // for people, beside the result
+	notes    io.Writer         // for people, beside the result
+	explain  func(error) error // what goes wrong when the node is asked
 }
 
 // options are dc_admin's flags.
@@ -118,8 +119,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	client := admin.NewClient(opts.connect.Dial)
 	defer client.Close()
-	err = cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.data, opts.to, opts.json, stdout, stderr})
-	return explain(err, opts.connect, timeout, cmd.goesOn())
+	explain := func(err error) error { return explain(err, opts.connect, timeout, cmd.goesOn()) }
+	return explain(cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.data, opts.to, opts.json, stdout, stderr, explain}))
+}
+
+// exit tells what err has to say on stderr, and returns the exit status.
+func exit(err error, stderr io.Writer) int {
+	if errors.Is(err, errNotWell) {
+		return 1
+	}
+	return config.Exit(program, err, stderr)
 }
 
 // onlyItsFlags refuses what another command takes.
@@ -163,7 +172,7 @@ func intro() string {
 	}
 	tw.Flush()
 	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" and \"%[1]s help COMMAND\" tell more about one.\n\n", program)
-	b.WriteString("ADDR is UNIX:PATH, or IP:HOST:PORT, where status and members can be asked for and nothing changed.")
+	b.WriteString("ADDR is UNIX:PATH, or IP:HOST:PORT, where status, members and check work and nothing can be changed.")
 	return b.String()
 }
 
@@ -260,18 +269,25 @@ func leaderless(s raftstore.Status) bool {
 	return s.Leader == "" && (s.Role == raftstore.RoleCandidate || s.Role == raftstore.RoleJoining)
 }
 
-// saysNoLeader tells, before all else, that the cluster has no leader, if so, and why.
-func (c *call) saysNoLeader(s raftstore.Status, members []raftstore.Member) {
-	why := "this node is not a member of a cluster yet"
+// whyNoLeader tells why the cluster has no leader, empty if it has one.
+func whyNoLeader(s raftstore.Status, members []raftstore.Member) string {
+	const joining = "this node is not a member of a cluster yet"
 	switch {
 	case !leaderless(s):
-		return
+		return ""
 	case len(members) > 0:
-		why = clean(admin.Votes(members))
+		return admin.Votes(members)
 	case s.Reason != "":
-		why += ": " + clean(s.Reason)
+		return joining + ": " + s.Reason
 	}
-	fmt.Fprintf(c.out, "no leader: %s\n\n", why)
+	return joining
+}
+
+// saysNoLeader tells, before all else, that the cluster has no leader, if so, and why.
+func (c *call) saysNoLeader(s raftstore.Status, members []raftstore.Member) {
+	if why := whyNoLeader(s, members); why != "" {
+		fmt.Fprintf(c.out, "no leader: %s\n\n", clean(why))
+	}
 }
 
 // none is what a command without operands makes of them.

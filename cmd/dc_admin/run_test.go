@@ -25,14 +25,14 @@ func mistakes(t *testing.T, lines map[string]string) {
 		if got := fails(t, err); got != want {
 			t.Errorf("%q: got  %s\nwant %s", line, got, want)
 		}
-		if code := config.Exit(program, err, io.Discard); code != 2 {
+		if code := exit(err, io.Discard); code != 2 {
 			t.Errorf("%q: exit status %d", line, code)
 		}
 	}
 }
 
 func TestMistakes(t *testing.T) {
-	const all = "status, members, join, leave, remove, transfer, compact, convert-log"
+	const all = "status, members, check, join, leave, remove, transfer, compact, convert-log"
 	mistakes(t, map[string]string{
 		"":                      "which command? It takes one of " + all,
 		"-json":                 "which command? It takes one of " + all,
@@ -60,7 +60,7 @@ func TestEnvironmentOfAnotherCommand(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
 	golden(t, "help", helps(t, "-h"))
-	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
+	for _, name := range []string{"status", "members", "check", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
 		got := helps(t, name, "-h")
 		golden(t, "help-"+name, got)
 		for _, args := range [][]string{{"-?", name, "word"}, {"help", name}, {"help", name, "-json"}} {
@@ -101,7 +101,7 @@ func TestUnreachable(t *testing.T) {
 	err := run(t.Context(), []string{"status"}, io.Discard, io.Discard)
 	got := strings.ReplaceAll(fails(t, err), dir, "/var/lib/distcache")
 	golden(t, "unreachable", got)
-	if code := config.Exit(program, err, io.Discard); code != 1 {
+	if code := exit(err, io.Discard); code != 1 {
 		t.Errorf("exit status %d", code)
 	}
 }

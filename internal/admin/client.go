@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/distcache/distcache/raftstore"
 )
@@ -87,6 +88,38 @@ func (c *Client) Compact(ctx context.Context) (done raftstore.Compacted, err err
 	return done, err
 }
 
+// Ready asks whether the node serves its clients, and why not: empty when it does.
+func (c *Client) Ready(ctx context.Context) (why string, err error) {
+	resp, answer, err := c.do(ctx, http.MethodGet, "/readyz", nil)
+	switch {
+	case err != nil:
+		return "", err
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		return strings.TrimSpace(string(answer)), nil
+	case resp.StatusCode != http.StatusOK:
+		return "", fmt.Errorf("%w: /readyz says %s", ErrNotAdmin, resp.Status)
+	}
+	return "", nil
+}
+
+// do sends a request and reads the answer.
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, transportError(ctx, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, nil, transportError(ctx, err)
+	}
+	return resp, answer, nil
+}
+
 func (c *Client) call(ctx context.Context, method, path string, request, response any) error {
 	var body io.Reader
 	if request != nil {
@@ -96,18 +129,9 @@ func (c *Client) call(ctx context.Context, method, path string, request, respons
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, body)
+	resp, answer, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return transportError(ctx, err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return transportError(ctx, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		e := &Error{Code: resp.StatusCode}
