@@ -60,6 +60,7 @@ type call struct {
 	node     *admin.Client
 	operands []string
 	discard  bool
+	force    bool
 	data     string
 	to       string
 	json     bool
@@ -74,6 +75,7 @@ type options struct {
 	json    bool
 	timeout time.Duration
 	discard bool
+	force   bool
 	data    string
 	to      string
 }
@@ -120,7 +122,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	client := admin.NewClient(opts.connect.Dial)
 	defer client.Close()
 	explain := func(err error) error { return explain(err, opts.connect, timeout, cmd.goesOn()) }
-	return explain(cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.data, opts.to, opts.json, stdout, stderr, explain}))
+	return explain(cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.force, opts.data, opts.to, opts.json, stdout, stderr, explain}))
 }
 
 // exit tells what err has to say on stderr, and returns the exit status.
@@ -157,6 +159,8 @@ func newOptions() (*options, *config.Set, error) {
 		"(default 10s, or 75s for a change of the cluster)")
 	set.Group("Flags of join")
 	set.Bool(&opts.discard, "discard", "give up the sessions that this node has of its own")
+	set.Group("Flags of remove")
+	set.Bool(&opts.force, "force", "remove the node although it answers")
 	set.Group("Flags of convert-log")
 	set.String(&opts.data, "data", "DIR", "the path of a directory", "the node's data directory")
 	set.Choice(&opts.to, []string{"bolt", "wal"}, "to", "the kind that its log is to have")

@@ -72,9 +72,9 @@ func (c *Client) Leave(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/leave", leaveRequest{}, nil)
 }
 
-// RemoveNode has another node taken out of the cluster.
-func (c *Client) RemoveNode(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodPost, "/v1/remove", removeRequest{name}, nil)
+// RemoveNode has another node taken out of the cluster, with force also one that answers.
+func (c *Client) RemoveNode(ctx context.Context, name string, force bool) error {
+	return c.call(ctx, http.MethodPost, "/v1/remove", removeRequest{name, force}, nil)
 }
 
 // Transfer has leadership handed to the named node, or to any if name is empty.
