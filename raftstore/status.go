@@ -88,7 +88,7 @@ func (s *Store) Status() Status {
 		Node:      id.Name,
 		Role:      RoleFollower,
 		Reason:    reason,
-		Doing:     s.underWay(),
+		Doing:     s.progress(n),
 		Term:      n.raft.CurrentTerm(),
 		LastIndex: n.raft.LastIndex(),
 		Commit:    n.raft.CommitIndex(),
@@ -130,6 +130,15 @@ func (s *Store) Status() Status {
 		st.Role = RoleCandidate
 	}
 	return st
+}
+
+// progress is what the node is doing with itself, and how far that has come.
+func (s *Store) progress(n *node) string {
+	what := s.underWay()
+	if copied, all := n.state.Copied(); what == doesCompact && all > 0 {
+		what += fmt.Sprintf(": %d%% of the sessions are copied", min(100, 100*copied/all))
+	}
+	return what
 }
 
 // leaderAt is the leader's peer address, empty when nobody knows it.

@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/term"
+
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/raftstore"
@@ -66,6 +68,7 @@ type call struct {
 	json     bool
 	out      io.Writer
 	notes    io.Writer         // for people, beside the result
+	terminal bool              // notes go to one
 	explain  func(error) error // what goes wrong when the node is asked
 }
 
@@ -122,7 +125,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	client := admin.NewClient(opts.connect.Dial)
 	defer client.Close()
 	explain := func(err error) error { return explain(err, opts.connect, timeout, cmd.goesOn()) }
-	return explain(cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.force, opts.data, opts.to, opts.json, stdout, stderr, explain}))
+	f, ok := stderr.(*os.File)
+	return explain(cmd.run(ctx, &call{
+		node: client, operands: operands[1:], discard: opts.discard, force: opts.force, data: opts.data, to: opts.to,
+		json: opts.json, out: stdout, notes: stderr, terminal: ok && term.IsTerminal(int(f.Fd())), explain: explain,
+	}))
 }
 
 // exit tells what err has to say on stderr, and returns the exit status.
