@@ -28,6 +28,7 @@ type backend struct {
 	stepdown func(context.Context) error // hand over what other nodes can take
 	close    func() error
 	register func(prometheus.Registerer) // of its metrics
+	dropped  func() (expired, evicted uint64)
 }
 
 func openBackend(opts *options, log *slog.Logger) (*backend, error) {
@@ -47,7 +48,8 @@ func openMemory(opts *options) *backend {
 			Version: config.Release(), Started: time.Now()},
 		stepdown: func(context.Context) error { return nil },
 		close:    store.Close,
-		register: func(reg prometheus.Registerer) { metrics.AddSessions(reg, store.Len, opts.sessions) },
+		register: func(reg prometheus.Registerer) { metrics.AddSessions(reg, store, opts.sessions) },
+		dropped:  store.Dropped,
 	}
 }
 
@@ -76,9 +78,10 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 		stepdown: store.Stepdown,
 		close:    store.Close,
 		register: func(reg prometheus.Registerer) {
-			metrics.AddSessions(reg, store.Len, opts.sessions)
+			metrics.AddSessions(reg, store, opts.sessions)
 			node.Add(reg, store)
 		},
+		dropped: store.Dropped,
 	}, nil
 }
 

@@ -85,7 +85,8 @@ type service struct {
 	failed   chan error // of a listener's Serve; nil when no more clients can come
 	serving  bool
 	stopping atomic.Bool
-	progress *reporter // nil without -progress
+	progress *reporter          // nil without -progress
+	watching context.CancelFunc // what only watches
 	wg       sync.WaitGroup
 }
 
@@ -144,6 +145,9 @@ func (s *service) open(open opener) (err error) {
 // serve sets going all that runs until stop.
 func (s *service) serve(stdout io.Writer) {
 	s.serving = true
+	watch, cancel := context.WithCancel(context.Background())
+	s.watching = cancel
+	s.wg.Go(func() { watchEvictions(watch, s.back.dropped, s.opts.sessions, s.log) })
 	daemon.Serve(&s.wg, s.clients, s.server.Serve, func(l net.Listener, err error) { s.ended("clients", l, err) }, s.deserted)
 	for _, l := range s.admins {
 		s.wg.Go(func() { s.ended("dc_admin", l, s.admin.Serve(l)) })
@@ -227,6 +231,9 @@ func (s *service) stop() error {
 	}
 	for _, l := range s.admins {
 		l.Close()
+	}
+	if s.serving {
+		s.watching()
 	}
 	s.wg.Wait()
 	if s.back != nil {
