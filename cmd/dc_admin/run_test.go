@@ -169,6 +169,31 @@ func TestStatusOfAnother(t *testing.T) {
 	}
 }
 
+// Pointed at dc_client, every command says that.
+func TestAdminOfDcClient(t *testing.T) {
+	listener(t, func(c net.Conn) {
+		defer c.Close()
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		switch {
+		case err != nil:
+		case r.URL.Path == "/v1/status":
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 14\r\n\r\n{\"servers\":[]}")
+		default:
+			_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlost")
+		}
+	})
+	for _, args := range [][]string{{"status"}, {"members"}, {"join", "a:1"}, {"leave"}, {"remove", "n1"}, {"transfer"}, {"compact"}} {
+		got := fails(t, run(t.Context(), args, io.Discard, io.Discard))
+		if !strings.Contains(got, "not answered by an admin listener of dc_server: dc_client is there") ||
+			!strings.Contains(got, "nor dc_client's") {
+			t.Errorf("%q: got %s", args, got)
+		}
+	}
+	if out, status := checked(t); status != 1 || !strings.HasSuffix(out, ": dc_client is there\n") {
+		t.Errorf("check: exit status %d, got %s", status, out)
+	}
+}
+
 func TestNoAnswer(t *testing.T) {
 	held := make(chan net.Conn, 10)
 	listener(t, func(c net.Conn) { held <- c })

@@ -23,7 +23,12 @@ var (
 	ErrUnreachable = errors.New("cannot connect")
 	// ErrNotAdmin matches the error of a call when something was there but did not answer like an admin listener.
 	ErrNotAdmin = errors.New("not answered by an admin listener")
+
+	errOther = fmt.Errorf("%w of dc_server", ErrNotAdmin)
+	errProxy = fmt.Errorf("%w: dc_client is there", errOther)
 )
+
+const statusPath = "/v1/status"
 
 // A Client makes calls to one node's admin listener, each bounded by its context. What the node says against a call
 // is an [Error].
@@ -48,12 +53,20 @@ func NewClient(dial func(ctx context.Context) (net.Conn, error)) *Client {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Status is the node's own view of itself and its cluster.
-func (c *Client) Status(ctx context.Context) (status raftstore.Status, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/status", nil, &status)
-	if err == nil && status.Role == "" { // dc_client has a status too
-		err = fmt.Errorf("%w of dc_server", ErrNotAdmin)
+func (c *Client) Status(ctx context.Context) (raftstore.Status, error) {
+	var answer struct {
+		raftstore.Status
+		Servers json.RawMessage `json:"servers"` // dc_client has a status too, with these
 	}
-	return status, err
+	err := c.call(ctx, http.MethodGet, statusPath, nil, &answer)
+	switch {
+	case err != nil || answer.Role != "":
+	case answer.Servers != nil:
+		err = errProxy
+	default:
+		err = errOther
+	}
+	return answer.Status, err
 }
 
 // Members are the cluster's nodes as this one sees them.
@@ -135,10 +148,15 @@ func (c *Client) call(ctx context.Context, method, path string, request, respons
 	}
 	if resp.StatusCode != http.StatusOK {
 		e := &Error{Code: resp.StatusCode}
-		if json.Unmarshal(answer, e) != nil || e.Message == "" {
-			return fmt.Errorf("%w: %s says %s", ErrNotAdmin, path, resp.Status)
+		switch {
+		case json.Unmarshal(answer, e) == nil && e.Message != "":
+			return e
+		case path != statusPath:
+			if _, err := c.Status(ctx); errors.Is(err, errProxy) {
+				return err
+			}
 		}
-		return e
+		return fmt.Errorf("%w: %s says %s", ErrNotAdmin, path, resp.Status)
 	}
 	if response == nil {
 		return nil
