@@ -19,6 +19,10 @@ DATA     ?= ./distcache-data
 PREFIX   ?= /usr/local
 INSTALL  ?= install
 
+# What the tools say that they are, with -version, in the log and to each other. Without git, say it: VERSION=1.2.3.
+VERSION  ?= $(shell test -e .git && git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS   = $(if $(VERSION),-X github.com/distcache/distcache/internal/config.release=$(VERSION))
+
 # More flags for "make bench-peers": "bin/peers -h" lists them.
 PEERFLAGS ?=
 
@@ -38,8 +42,8 @@ UNITS   := $(wildcard docs/systemd/*.service docs/systemd/*.socket)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build every tool into bin/
-	$(GO) build -o bin/ ./cmd/...
+build: ## build every tool into bin/, as VERSION (what git describes)
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 install: build ## install the tools, manual pages and systemd units below PREFIX (/usr/local), after DESTDIR if given
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR)

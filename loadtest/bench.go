@@ -25,8 +25,8 @@ type BenchConfig struct {
 	DataMin, DataMax int
 	// Sessions are put there before the start if the mix reads any; GET and HAVE ask for these.
 	Sessions int
-	// Timeout of the sessions that ADD adds. Those put there beforehand outlive the benchmark.
-	Timeout time.Duration
+	// Timeout of the sessions that ADD adds. Those put there beforehand have PreloadTimeout, or outlive the benchmark.
+	Timeout, PreloadTimeout time.Duration
 	// RequestTimeout is the longest wait for one answer: DefaultRequestTimeout when 0.
 	RequestTimeout time.Duration
 	// Say is told what goes on before the start, if not nil.

@@ -22,7 +22,10 @@ func (b *bench) preload(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	timeout := min(b.Duration+10*time.Minute, wire.MaxTimeout)
+	timeout := b.PreloadTimeout
+	if timeout == 0 {
+		timeout = min(b.Duration+10*time.Minute, wire.MaxTimeout)
+	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for _, a := range b.targets {

@@ -1,6 +1,8 @@
 package proxy_test
 
 import (
+	"context"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -293,5 +295,32 @@ func TestLateAnswers(t *testing.T) {
 			t.Errorf("the server was asked %d times", n)
 		}
 		w.wantUsed("a")
+	})
+}
+
+// A server's address that is the port where nodes talk to each other is said to be that.
+func TestPeerPortIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dial := func(context.Context) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go func() {
+				defer theirs.Close()
+				var m wire.Message
+				if wire.NewReader(theirs, wire.Requests).Read(&m) == nil {
+					m.Response, m.Payload = true, []byte(wire.PeerPort)
+					theirs.Write(wire.AppendMessage(nil, &m))
+				}
+			}()
+			return ours, nil
+		}
+		p, err := proxy.New(proxy.Config{Servers: []proxy.Server{{Name: "peer", Dial: dial}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		synctest.Wait()
+		if s := p.Status().Servers[0]; s.State != proxy.Down || s.Error != wire.PeerPort {
+			t.Errorf("the server is %v: %s", s.State, s.Error)
+		}
 	})
 }

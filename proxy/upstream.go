@@ -39,6 +39,8 @@ var (
 	errSilent  = errors.New("no answer, also to a ping")
 	errBetter  = errors.New("given up for a connection that works")
 	errNoReply = errors.New("connected, but no answer to a ping")
+
+	errPeerPort = errors.New(wire.PeerPort)
 )
 
 func (u *upstream) run() {
@@ -97,7 +99,10 @@ func (u *upstream) connect(ctx context.Context, within time.Duration) (*link, er
 	}
 	conn := client.NewConn(nc, client.ConnConfig{MaxInFlight: u.p.cfg.MaxInFlight, WriteTimeout: u.p.cfg.Timeout})
 	pong, err := conn.Do(ctx, wire.OpHave, nil)
-	if err == nil && len(pong) > 1 {
+	switch {
+	case err == nil && string(pong) == wire.PeerPort:
+		err = errPeerPort
+	case err == nil && len(pong) > 1:
 		err = wire.ErrCorrupt
 	}
 	if err != nil {

@@ -75,6 +75,7 @@ type Config struct {
 	Cluster   []Node   // all nodes of a cluster that starts together, this one among them; the same on all
 	Join      []string // peer addresses of a cluster to join; no effect once a member
 
+	Version  string // of the program; other nodes are told
 	Sessions uint64 // most sessions kept, those due to expire soonest go first; 0: no limit. The leader's counts.
 	Reads    ReadMode
 	RaftLog  LogKind      // what a directory with another kind has to be converted to

@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ type survey struct {
 	heard    []listed
 	fresh    []listed // of those, the ones that belong to no cluster
 	problems []string
+	missing  []string // the nodes that do not answer, each with its error
 }
 
 // exists tells whether a cluster was founded.
@@ -59,6 +61,7 @@ func (s *Store) survey(ctx context.Context) (v survey) {
 		h, err := s.greet(ctx, peernet.Peer{Address: c.Address})
 		switch {
 		case err != nil:
+			v.missing = append(v.missing, fmt.Sprintf("%s (%v)", c.Name, err))
 		case h.Phase != phaseNew && s.lists(h.name()): // members may have moved, to each other's addresses too
 			v.heard = append(v.heard, listed{Node{h.name(), c.Address}, h})
 		case h.name() != c.Name:
@@ -113,14 +116,26 @@ func (s *Store) found(n *node) {
 				return
 			}
 		}
-		switch {
-		case len(v.problems) > 0: // what others have to be told, or to be started with, says more than that they are missing
-			s.setReason(strings.Join(v.problems, "; "))
-		case late:
-			s.setReason("waiting for a majority of the nodes in -cluster to be up")
-		}
+		s.setReasonOfKind(v.reason(late))
 		t.Reset(s.cfg.timing.found)
 	}
+}
+
+// reason says what a new node waits for. That has no kind, and so is not logged, before it is late.
+func (v survey) reason(late bool) (kind, reason string) {
+	reason = "waiting for the nodes in -cluster to be up"
+	switch {
+	case len(v.problems) > 0: // what others have to be told, or to be started with, says more than that they are missing
+		kind = strings.Join(v.problems, "; ")
+		reason = kind
+	case late:
+		kind = "waiting for a majority of the nodes in -cluster to be up"
+		reason = kind
+	}
+	if len(v.missing) > 0 {
+		reason += ": no answer from " + strings.Join(v.missing, ", ")
+	}
+	return kind, reason
 }
 
 // founds tells whether a founder is up, is that server still, and has founded the cluster or is about to.

@@ -11,6 +11,42 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
+// A first start names each node that it waits for, with the error: from the first moment in its status, and once in the log
+// when that takes long.
+func TestFirstStartNamesWhoIsMissing(t *testing.T) {
+	t.Parallel()
+	_, nodes := listed(t, 3)
+	log := new(testlog.Buffer)
+	nodes[0].Config.Logger = slog.New(slog.NewTextHandler(log, nil))
+	nodes[0].Start()
+	missing := func(text string) error {
+		for _, n := range nodes[1:] {
+			if want := fmt.Sprintf("%s (node at %s: dial tcp %[2]s: ", n.Config.Name, n.Config.Peer); !strings.Contains(text, want) {
+				return fmt.Errorf("%q does not have %q", text, want)
+			}
+		}
+		return nil
+	}
+	testcluster.Eventually(t, func() error { return missing(nodes[0].Status().Reason) })
+	const waiting = "waiting for a majority"
+	testcluster.Eventually(t, func() error {
+		if !strings.Contains(log.String(), waiting) {
+			return fmt.Errorf("the log does not have it:\n%s", log)
+		}
+		return missing(log.String())
+	})
+	nodes[1].Start()
+	testcluster.Eventually(t, func() error {
+		if reason := nodes[0].Status().Reason; reason != "" {
+			return fmt.Errorf("the reason is still %s", reason)
+		}
+		return nil
+	})
+	if n := strings.Count(log.String(), waiting); n != 1 {
+		t.Errorf("it is logged %d times:\n%s", n, log)
+	}
+}
+
 // That a node has another -cluster list is what its operator has to know: that a majority is waited for does not take its
 // place, nor alternate with it in the log.
 func TestAnotherClusterListIsTheReasonGiven(t *testing.T) {

@@ -87,21 +87,40 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// NodeName is what the node of a data directory is called, empty where there is none yet. It is for before Open.
+func NodeName(dir string) (string, error) {
+	id, err := readIdentity(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return id.Name, err
+}
+
 // loadIdentity reads node.json, or makes one in a directory that has none.
 func loadIdentity(dir, name string) (identity, error) {
-	path := filepath.Join(dir, identityFile)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
+	id, err := readIdentity(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		if err := checkEmpty(dir); err != nil {
 			return identity{}, err
 		}
 		id := newIdentity(name)
 		return id, id.save(dir)
+	case err != nil:
+		return identity{}, err
+	case id.Name != name:
+		return identity{}, fmt.Errorf("%w: %s belongs to node %s, and this one is called %s", ErrForeign, dir, id.Name, name)
 	}
+	return id, nil
+}
+
+// readIdentity reads node.json.
+func readIdentity(dir string) (id identity, err error) {
+	path := filepath.Join(dir, identityFile)
+	b, err := os.ReadFile(path)
 	if err != nil {
-		return identity{}, fmt.Errorf("data directory: %w", err)
+		return id, fmt.Errorf("data directory: %w", err)
 	}
-	var id identity
 	err = json.Unmarshal(b, &id)
 	switch {
 	case err == nil && id.Format == 1:
@@ -109,9 +128,6 @@ func loadIdentity(dir, name string) (identity, error) {
 			"stop all nodes of the cluster, empty their directories, and start them, without the sessions that were there", ErrForeign, path)
 	case err != nil || id.Format != identityFormat || !id.ID().Valid() || !id.Phase.known():
 		return identity{}, fmt.Errorf("%w: %s is not readable as a node's identity", ErrForeign, path)
-	}
-	if id.Name != name {
-		return identity{}, fmt.Errorf("%w: %s belongs to node %s, and this one is called %s", ErrForeign, dir, id.Name, name)
 	}
 	return id, nil
 }

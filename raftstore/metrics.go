@@ -72,6 +72,12 @@ func (s *Store) Metrics() Metrics {
 	return m
 }
 
+// Dropped is how many sessions this node has dropped at the end of their time, and before it because there were too many.
+func (s *Store) Dropped() (expired, evicted uint64) {
+	c := s.cfg.counters
+	return c.expired.Load(), c.evicted.Load()
+}
+
 // The bounds of the histograms: operations, bytes and nanoseconds.
 var (
 	operationBounds = []int64{0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}
@@ -90,6 +96,7 @@ type counters struct {
 
 	flushNanos                  histogram
 	flushSessions, flushDeletes atomic.Uint64
+	expired, evicted            atomic.Uint64
 }
 
 func newCounters() *counters {
@@ -117,6 +124,11 @@ func (c *counters) flushed(took time.Duration, sessions, deletes int) {
 	c.flushNanos.add(int64(took))
 	c.flushSessions.Add(uint64(sessions))
 	c.flushDeletes.Add(uint64(deletes))
+}
+
+func (c *counters) dropped(expired, evicted int) {
+	c.expired.Add(uint64(expired))
+	c.evicted.Add(uint64(evicted))
 }
 
 // A histogram is a Histogram in the making.

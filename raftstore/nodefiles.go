@@ -21,6 +21,7 @@ func (n *node) openFiles(snapshots *snapstore.Store, fail func(error)) error {
 			FlushInterval: n.cfg.timing.flush,
 			Failed:        func(err error) { fail(fmt.Errorf("%w: %w", ErrDisk, err)) },
 			Flushed:       n.cfg.counters.flushed,
+			Dropped:       n.cfg.counters.dropped,
 		})
 		opened <- err
 	}()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/raftnode"
@@ -53,6 +54,13 @@ type Status struct {
 	LogFree   int64  `json:"log_bytes_free,omitempty"` // of LogSize: given back when the node next starts
 	Reads     string `json:"reads"`                    // linearizable, leader or local
 	Clocks    string `json:"clocks,omitempty"`         // which nodes' clocks are more than a second off the median of the voters'
+	Process
+}
+
+// A Process is the program that runs a node. One of an earlier version says nothing of itself.
+type Process struct {
+	Version string `json:"version,omitempty"`
+	Uptime  int64  `json:"uptime_seconds,omitempty"`
 }
 
 // A Member is one node of the cluster as the answering node sees it.
@@ -65,6 +73,7 @@ type Member struct {
 	Lag      uint64 `json:"lag"` // log entries behind the leader
 	Sessions int    `json:"sessions"`
 	Error    string `json:"error,omitempty"` // why it is unreachable
+	Process
 }
 
 // Status is this node's view of itself and its cluster.
@@ -80,7 +89,7 @@ func (s *Store) Status() Status {
 		Node:      id.Name,
 		Role:      RoleFollower,
 		Reason:    reason,
-		Doing:     s.underWay(),
+		Doing:     s.progress(n),
 		Term:      n.raft.Term(),
 		LastIndex: n.raft.LastIndex(),
 		Commit:    n.raft.CommitIndex(),
@@ -88,6 +97,7 @@ func (s *Store) Status() Status {
 		Limit:     s.cfg.Sessions,
 		LogKind:   s.cfg.RaftLog.String(),
 		Reads:     s.cfg.Reads.String(),
+		Process:   Process{s.cfg.Version, int64(time.Since(s.opened).Seconds())},
 	}
 	if s.mux != nil {
 		st.Address = s.cfg.Advertise
@@ -121,6 +131,15 @@ func (s *Store) Status() Status {
 		st.Role = RoleCandidate
 	}
 	return st
+}
+
+// progress is what the node is doing with itself, and how far that has come.
+func (s *Store) progress(n *node) string {
+	what := s.underWay()
+	if copied, all := n.state.Copied(); what == doesCompact && all > 0 {
+		what += fmt.Sprintf(": %d%% of the sessions are copied", min(100, 100*copied/all))
+	}
+	return what
 }
 
 // leaderAt is the leader's peer address, empty when nobody knows it.
@@ -187,5 +206,5 @@ func (s *Store) unreachable(ctx context.Context, m raftnode.Member, err error) e
 }
 
 func (m *Member) fill(st Status) {
-	m.Role, m.Applied, m.Sessions = st.Role, st.Applied, st.Sessions
+	m.Role, m.Applied, m.Sessions, m.Process = st.Role, st.Applied, st.Sessions, st.Process
 }

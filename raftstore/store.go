@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/files"
@@ -25,6 +26,7 @@ type Store struct {
 	cfg      Config
 	log      *slog.Logger
 	lock     *os.File
+	opened   time.Time
 	mux      *peernet.Mux // nil without a peer port
 	peers    *peers
 	badPeers *ratelog.Logger // of what the peer port hears
@@ -36,6 +38,7 @@ type Store struct {
 	mu       sync.Mutex // never held while a disk is waited for
 	id       identity
 	reason   string                 // why it has not been taken into a cluster yet
+	kind     string                 // of the reason; it stays the same while the reason's details change
 	refusal  string                 // why the leader does not take this node's address; the caretaker's own
 	agreed   agreement              // to take a node in
 	forgot   map[serverid.ID]string // of this leader's members, those whose logs lack what they had acknowledged, and what that is
@@ -72,6 +75,7 @@ func Open(cfg Config) (*Store, error) {
 		cfg:      cfg,
 		log:      cfg.Logger,
 		lock:     lock,
+		opened:   time.Now(),
 		peers:    newPeers(cfg.Network),
 		badPeers: ratelog.New(cfg.Logger),
 		ended:    make(chan struct{}),

@@ -1,6 +1,7 @@
 package raftstore_test
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -37,5 +38,25 @@ func TestEarlierStateIsRefused(t *testing.T) {
 	_, err = raftstore.Open(n.Config)
 	if err == nil || !strings.Contains(err.Error(), "of a version this program reads") || !strings.Contains(err.Error(), "; empty "+n.Config.Dir) {
 		t.Errorf("opened with %v", err)
+	}
+}
+
+// Nodes tell each other which version they are, and since when, so that one sees a rolling upgrade to its end.
+func TestMembersTellTheirVersions(t *testing.T) {
+	t.Parallel()
+	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.Version = "version of " + cfg.Name })
+	for _, n := range c.Running() {
+		if s := n.Status(); s.Version != "version of "+n.Config.Name || s.Uptime < 0 || s.Uptime > int64(patience.Seconds()) {
+			t.Errorf("%s: version %q, up %d s", n.Config.Name, s.Version, s.Uptime)
+		}
+		testcluster.Eventually(t, func() error {
+			members, err := n.Members(ctxFor(t, patience))
+			for _, m := range members {
+				if m.Version != "version of "+m.Name {
+					err = errors.Join(err, fmt.Errorf("%s says that %s has version %q (%s)", n.Config.Name, m.Name, m.Version, m.Error))
+				}
+			}
+			return err
+		})
 	}
 }

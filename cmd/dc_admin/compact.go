@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/distcache/distcache/raftstore"
 )
@@ -25,7 +27,9 @@ func compact(ctx context.Context, c *call) error {
 	if err := c.none("compact"); err != nil {
 		return err
 	}
+	hide := c.showProgress(ctx)
 	done, err := c.node.Compact(ctx)
+	hide()
 	if err != nil {
 		return err
 	}
@@ -33,6 +37,41 @@ func compact(ctx context.Context, c *call) error {
 		return c.print(done)
 	}
 	return c.compacted(done)
+}
+
+const (
+	progressPause = 500 * time.Millisecond
+	// clearLine begins a terminal's line anew and empties it.
+	clearLine = "\r\x1b[K"
+)
+
+// showProgress shows on a terminal, until hide is called, what the node has under way.
+func (c *call) showProgress(ctx context.Context) (hide func()) {
+	if !c.terminal {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(progressPause)
+		defer t.Stop()
+		for {
+			if s, err := c.node.Status(ctx); err == nil {
+				fmt.Fprint(c.notes, clearLine, clean(s.Doing))
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-t.C:
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+		fmt.Fprint(c.notes, clearLine)
+	}
 }
 
 // compacted tells what became of the files.

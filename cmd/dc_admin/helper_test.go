@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -13,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/internal/admin"
-	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/health"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -44,7 +45,8 @@ type fakeNode struct {
 	err     error
 	asked   string
 
-	noLeader bool // changes fail for that
+	noLeader bool   // changes fail for that
+	notReady string // why it does not serve
 
 	compacted raftstore.Compacted
 }
@@ -79,6 +81,12 @@ func serve(t *testing.T, node admin.Node) {
 		t.Fatal(err)
 	}
 	s := admin.NewServer(node, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s.Handle("GET /readyz", health.Handler(func(context.Context) error {
+		if f, ok := node.(*fakeNode); ok && f.notReady != "" {
+			return errors.New(f.notReady)
+		}
+		return nil
+	}))
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -106,7 +114,7 @@ func says(t *testing.T, args ...string) string {
 func fails(t *testing.T, err error) string {
 	t.Helper()
 	var stderr bytes.Buffer
-	if config.Exit(program, err, &stderr) == 0 {
+	if exit(err, &stderr) == 0 {
 		t.Fatal("no error")
 	}
 	return stderr.String()

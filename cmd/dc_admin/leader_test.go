@@ -8,6 +8,24 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
+// What people see of a cluster without a leader begins with that.
+func TestNoLeaderIsSaidFirst(t *testing.T) {
+	lost := aFollower
+	lost.Role, lost.Leader, lost.LeaderAt = raftstore.RoleCandidate, "", ""
+	node := &fakeNode{status: lost, members: []raftstore.Member{
+		{Name: "n1", Address: "10.0.0.1:7001", Voter: true, Role: raftstore.RoleUnreachable, Error: "connection refused"},
+		{Name: "n2", Address: "10.0.0.2:7001", Voter: true, Role: raftstore.RoleCandidate},
+	}}
+	serve(t, node)
+	golden(t, "members-leaderless", says(t, "members"))
+	golden(t, "status-leaderless", says(t, "status"))
+
+	node.status = raftstore.Status{Node: "n1", Role: raftstore.RoleJoining, Reason: "waiting for n2 (refused)"}
+	node.members = nil
+	golden(t, "members-joining", says(t, "members"))
+	golden(t, "status-joining", says(t, "status"))
+}
+
 // Who asks for a change while there is no leader is told at once what the answer waits for, and in the end why there was
 // none.
 func TestNoLeader(t *testing.T) {

@@ -33,15 +33,24 @@ func members(ctx context.Context, c *call) error {
 		}
 		return c.print(list)
 	}
+	s, err := c.node.Status(ctx)
+	if err != nil {
+		return err
+	}
+	c.saysNoLeader(s, list)
 	tw := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tw, "NAME\tADDRESS\tVOTER\tSTATE\tAPPLIED\tLAG\tSESSIONS")
+	fmt.Fprintln(tw, "NAME\tADDRESS\tVOTER\tSTATE\tAPPLIED\tLAG\tSESSIONS\tVERSION\tUPTIME")
 	for _, m := range list {
-		voter, known := "no", fmt.Sprintf("%d\t%d\t%d", m.Applied, m.Lag, m.Sessions)
+		voter, up := "no", "-"
+		if m.Version != "" {
+			up = uptime(m.Uptime)
+		}
+		known := fmt.Sprintf("%d\t%d\t%d\t%s\t%s", m.Applied, m.Lag, m.Sessions, orDash(m.Version), up)
 		if m.Voter {
 			voter = "yes"
 		}
 		if m.Error != "" || m.Role == raftstore.RoleUnreachable {
-			known = "-\t-\t-"
+			known = "-\t-\t-\t-\t-"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", clean(m.Name), orDash(m.Address), voter, orDash(string(m.Role)), known)
 	}

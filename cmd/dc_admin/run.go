@@ -13,6 +13,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/term"
+
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/raftstore"
@@ -51,7 +53,7 @@ func (cmd *command) goesOn() string {
 
 // commands are in the order of usage.
 func commands() []*command {
-	return []*command{statusCommand(), membersCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand(),
+	return []*command{statusCommand(), membersCommand(), checkCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand(),
 		compactCommand(), convertCommand()}
 }
 
@@ -60,11 +62,14 @@ type call struct {
 	node     *admin.Client
 	operands []string
 	discard  bool
+	force    bool
 	data     string
 	to       string
 	json     bool
 	out      io.Writer
-	notes    io.Writer // for people, beside the result
+	notes    io.Writer         // for people, beside the result
+	terminal bool              // notes go to one
+	explain  func(error) error // what goes wrong when the node is asked
 }
 
 // options are dc_admin's flags.
@@ -73,6 +78,7 @@ type options struct {
 	json    bool
 	timeout time.Duration
 	discard bool
+	force   bool
 	data    string
 	to      string
 }
@@ -118,8 +124,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	client := admin.NewClient(opts.connect.Dial)
 	defer client.Close()
-	err = cmd.run(ctx, &call{client, operands[1:], opts.discard, opts.data, opts.to, opts.json, stdout, stderr})
-	return explain(err, opts.connect, timeout, cmd.goesOn())
+	explain := func(err error) error { return explain(err, opts.connect, timeout, cmd.goesOn()) }
+	f, ok := stderr.(*os.File)
+	return explain(cmd.run(ctx, &call{
+		node: client, operands: operands[1:], discard: opts.discard, force: opts.force, data: opts.data, to: opts.to,
+		json: opts.json, out: stdout, notes: stderr, terminal: ok && term.IsTerminal(int(f.Fd())), explain: explain,
+	}))
+}
+
+// exit tells what err has to say on stderr, and returns the exit status.
+func exit(err error, stderr io.Writer) int {
+	if errors.Is(err, errNotWell) {
+		return 1
+	}
+	return config.Exit(program, err, stderr)
 }
 
 // onlyItsFlags refuses what another command takes.
@@ -148,6 +166,8 @@ func newOptions() (*options, *config.Set, error) {
 		"(default 10s, or 75s for a change of the cluster)")
 	set.Group("Flags of join")
 	set.Bool(&opts.discard, "discard", "give up the sessions that this node has of its own")
+	set.Group("Flags of remove")
+	set.Bool(&opts.force, "force", "remove the node although it answers")
 	set.Group("Flags of convert-log")
 	set.String(&opts.data, "data", "DIR", "the path of a directory", "the node's data directory")
 	set.Choice(&opts.to, []string{"bolt", "wal"}, "to", "the kind that its log is to have")
@@ -163,7 +183,7 @@ func intro() string {
 	}
 	tw.Flush()
 	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" and \"%[1]s help COMMAND\" tell more about one.\n\n", program)
-	b.WriteString("ADDR is UNIX:PATH, or IP:HOST:PORT, where status and members can be asked for and nothing changed.")
+	b.WriteString("ADDR is UNIX:PATH, or IP:HOST:PORT, where status, members and check work and nothing can be changed.")
 	return b.String()
 }
 
@@ -252,6 +272,32 @@ func (c *call) awaitsLeader(ctx context.Context) {
 	}
 	if members, err := c.node.Members(ctx); err == nil {
 		fmt.Fprintf(c.notes, "%s: waiting for the cluster to have a leader: %s\n", program, clean(admin.Votes(members)))
+	}
+}
+
+// leaderless tells whether a node belongs, or is about to belong, to a cluster that has no leader.
+func leaderless(s raftstore.Status) bool {
+	return s.Leader == "" && (s.Role == raftstore.RoleCandidate || s.Role == raftstore.RoleJoining)
+}
+
+// whyNoLeader tells why the cluster has no leader, empty if it has one.
+func whyNoLeader(s raftstore.Status, members []raftstore.Member) string {
+	const joining = "this node is not a member of a cluster yet"
+	switch {
+	case !leaderless(s):
+		return ""
+	case len(members) > 0:
+		return admin.Votes(members)
+	case s.Reason != "":
+		return joining + ": " + s.Reason
+	}
+	return joining
+}
+
+// saysNoLeader tells, before all else, that the cluster has no leader, if so, and why.
+func (c *call) saysNoLeader(s raftstore.Status, members []raftstore.Member) {
+	if why := whyNoLeader(s, members); why != "" {
+		fmt.Fprintf(c.out, "no leader: %s\n\n", clean(why))
 	}
 }
 

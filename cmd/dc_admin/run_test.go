@@ -25,14 +25,14 @@ func mistakes(t *testing.T, lines map[string]string) {
 		if got := fails(t, err); got != want {
 			t.Errorf("%q: got  %s\nwant %s", line, got, want)
 		}
-		if code := config.Exit(program, err, io.Discard); code != 2 {
+		if code := exit(err, io.Discard); code != 2 {
 			t.Errorf("%q: exit status %d", line, code)
 		}
 	}
 }
 
 func TestMistakes(t *testing.T) {
-	const all = "status, members, join, leave, remove, transfer, compact, convert-log"
+	const all = "status, members, check, join, leave, remove, transfer, compact, convert-log"
 	mistakes(t, map[string]string{
 		"":                      "which command? It takes one of " + all,
 		"-json":                 "which command? It takes one of " + all,
@@ -41,7 +41,8 @@ func TestMistakes(t *testing.T) {
 		"help stat":             `there is no command "stat": it takes one of ` + all,
 		"status now":            `status takes nothing after it, but there is "now"`,
 		"members all":           `members takes nothing after it, but there is "all"`,
-		"status -force":         "unknown flag -force",
+		"status -colour":        "unknown flag -colour",
+		"leave -force":          "-force goes with remove only",
 		"leave -discard":        "-discard goes with join only",
 		"join a:1 -to wal":      "-to goes with convert-log only",
 		"status -timeout never": `-timeout takes a duration above 0 such as 2s or 500ms, not "never"`,
@@ -60,7 +61,7 @@ func TestEnvironmentOfAnotherCommand(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
 	golden(t, "help", helps(t, "-h"))
-	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
+	for _, name := range []string{"status", "members", "check", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
 		got := helps(t, name, "-h")
 		golden(t, "help-"+name, got)
 		for _, args := range [][]string{{"-?", name, "word"}, {"help", name}, {"help", name, "-json"}} {
@@ -101,7 +102,7 @@ func TestUnreachable(t *testing.T) {
 	err := run(t.Context(), []string{"status"}, io.Discard, io.Discard)
 	got := strings.ReplaceAll(fails(t, err), dir, "/var/lib/distcache")
 	golden(t, "unreachable", got)
-	if code := config.Exit(program, err, io.Discard); code != 1 {
+	if code := exit(err, io.Discard); code != 1 {
 		t.Errorf("exit status %d", code)
 	}
 }
@@ -165,6 +166,31 @@ func TestStatusOfAnother(t *testing.T) {
 	got := fails(t, run(t.Context(), []string{"status"}, io.Discard, io.Discard))
 	if !strings.Contains(got, "not answered by an admin listener of dc_server") || !strings.Contains(got, "nor dc_client's") {
 		t.Errorf("got %s", got)
+	}
+}
+
+// Pointed at dc_client, every command says that.
+func TestAdminOfDcClient(t *testing.T) {
+	listener(t, func(c net.Conn) {
+		defer c.Close()
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		switch {
+		case err != nil:
+		case r.URL.Path == "/v1/status":
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 14\r\n\r\n{\"servers\":[]}")
+		default:
+			_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlost")
+		}
+	})
+	for _, args := range [][]string{{"status"}, {"members"}, {"join", "a:1"}, {"leave"}, {"remove", "n1"}, {"transfer"}, {"compact"}} {
+		got := fails(t, run(t.Context(), args, io.Discard, io.Discard))
+		if !strings.Contains(got, "not answered by an admin listener of dc_server: dc_client is there") ||
+			!strings.Contains(got, "nor dc_client's") {
+			t.Errorf("%q: got %s", args, got)
+		}
+	}
+	if out, status := checked(t); status != 1 || !strings.HasSuffix(out, ": dc_client is there\n") {
+		t.Errorf("check: exit status %d, got %s", status, out)
 	}
 }
 

@@ -13,9 +13,9 @@ func statusCommand() *command {
 	return &command{
 		name:    "status",
 		summary: "what this node is doing",
-		about: `Shows the node's own view: its part in the cluster, what it was told to do and has under way, how
-far its log and its state are, how many sessions it has, the size of its files, and which nodes'
-clocks are wrong, if any are.`,
+		about: `Shows the node's own view: its version and how long it is up, its part in the cluster, what it was
+told to do and has under way, how far its log and its state are, how many sessions it has, the size
+of its files, and which nodes' clocks are wrong, if any are.`,
 		timeout: readTimeout,
 		run:     status,
 	}
@@ -32,6 +32,10 @@ func status(ctx context.Context, c *call) error {
 	if c.json {
 		return c.print(s)
 	}
+	if leaderless(s) {
+		list, _ := c.node.Members(ctx) // without which there is less to say
+		c.saysNoLeader(s, list)
+	}
 	tw := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(tw, name+"\t"+format+"\n", args...) }
 	line("node", "%s", clean(s.Node))
@@ -44,6 +48,9 @@ func status(ctx context.Context, c *call) error {
 	}
 	if s.Doing != "" {
 		line("under way", "%s", clean(s.Doing))
+	}
+	if s.Version != "" { // a node of an older version says neither
+		line("version", "%s, up %s", clean(s.Version), uptime(s.Uptime))
 	}
 	line("sessions", "%s", sessions(s))
 	if s.Role != admin.RoleMemory {
@@ -101,6 +108,19 @@ func leader(s raftstore.Status) string {
 		return clean(s.Leader)
 	}
 	return orDash(s.Leader) + " at " + clean(s.LeaderAt)
+}
+
+// uptime is a time as people read it, in the two largest of its units.
+func uptime(seconds int64) string {
+	switch {
+	case seconds < 60:
+		return fmt.Sprintf("%ds", seconds)
+	case seconds < 3600:
+		return fmt.Sprintf("%dm%ds", seconds/60, seconds%60)
+	case seconds < 24*3600:
+		return fmt.Sprintf("%dh%dm", seconds/3600, seconds/60%60)
+	}
+	return fmt.Sprintf("%dd%dh", seconds/(24*3600), seconds/3600%24)
 }
 
 // size is a number of bytes as people read it.

@@ -13,6 +13,7 @@ var aFollower = raftstore.Status{
 	Leader: "n1", LeaderAt: "10.0.0.1:7001", Term: 7,
 	LastIndex: 120345, Commit: 120345, Applied: 120344, Flushed: 120100,
 	Sessions: 34567, Limit: 1000000, StateSize: 45 << 20, LogSize: 1234567, LogKind: "wal", Reads: "linearizable",
+	Process: raftstore.Process{Version: "1.2.3-4-gabcdef0", Uptime: 3725},
 }
 
 func TestStatus(t *testing.T) {
@@ -47,6 +48,14 @@ func TestStatusJSON(t *testing.T) {
 		var got raftstore.Status
 		if err := json.Unmarshal([]byte(says(t, args...)), &got); err != nil || got != aFollower {
 			t.Errorf("%q: got %+v, %v", args, got, err)
+		}
+	}
+}
+
+func TestUptime(t *testing.T) {
+	for n, want := range map[int64]string{0: "0s", 59: "59s", 60: "1m0s", 3599: "59m59s", 3600: "1h0m", 86399: "23h59m", 86400: "1d0h", 360 * 86400: "360d0h"} {
+		if got := uptime(n); got != want {
+			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
 	}
 }

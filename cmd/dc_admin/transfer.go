@@ -42,16 +42,22 @@ func transfer(ctx context.Context, c *call) error {
 	if err := c.node.Transfer(ctx, name); err != nil {
 		return err
 	}
-	if name != "" && name == before.Leader {
+	leader := name
+	if name == "" {
+		leader = c.newLeader(ctx, before.Leader)
+	}
+	switch {
+	case c.json:
+		return c.print(struct {
+			OK     bool   `json:"ok"`
+			Leader string `json:"leader,omitempty"` // not known yet if empty
+		}{true, leader})
+	case name != "" && name == before.Leader:
 		return c.done("%s leads already.", clean(name))
-	}
-	if name == "" {
-		name = c.newLeader(ctx, before.Leader)
-	}
-	if name == "" {
+	case leader == "":
 		return c.done("Leadership is handed over.")
 	}
-	return c.done("Leadership is handed over to %s.", clean(name))
+	return c.done("Leadership is handed over to %s.", clean(leader))
 }
 
 // newLeader is the leader's name once the node knows another than before, or empty if that takes too long.

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -20,6 +23,29 @@ func TestTransfer(t *testing.T) {
 	serve(t, &fakeNode{status: aFollower})
 	if got := says(t, "transfer", "n1"); got != "n1 leads already.\n" {
 		t.Errorf("said %q", got)
+	}
+}
+
+// Scripts are told who leads then, too.
+func TestTransferJSON(t *testing.T) {
+	for _, try := range []struct {
+		node admin.Node
+		args string
+		want string
+	}{
+		{&electing{fakeNode: fakeNode{status: aFollower}, next: "n3"}, "", "n3"},
+		{&electing{fakeNode: fakeNode{status: aFollower}, next: "n2"}, "n2", "n2"},
+		{&fakeNode{status: aFollower}, "n1", "n1"},
+	} {
+		serve(t, try.node)
+		var got struct {
+			OK     bool
+			Leader string
+		}
+		out := says(t, append([]string{"-json", "transfer"}, strings.Fields(try.args)...)...)
+		if err := json.Unmarshal([]byte(out), &got); err != nil || !got.OK || got.Leader != try.want {
+			t.Errorf("%q: said %s, %v", try.args, out, err)
+		}
 	}
 }
 

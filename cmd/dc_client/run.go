@@ -13,6 +13,7 @@ import (
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/internal/health"
 	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/wire/server"
@@ -34,6 +35,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
 		s := &service{opts: opts, process: p, log: p.Log, failed: make(chan error, len(opts.listen)+len(opts.admin))}
+		s.watch, s.endWatch = context.WithCancel(context.Background())
 		p.Log.Info("starting", "version", config.Version())
 		err := s.start(ctx)
 		if err == nil {
@@ -55,6 +57,8 @@ type service struct {
 	admins   []net.Listener
 	failed   chan error // of a listener's Serve; nil when no more clients can come
 	stopping atomic.Bool
+	watch    context.Context // of what only watches
+	endWatch context.CancelFunc
 	wg       sync.WaitGroup
 }
 
@@ -94,7 +98,12 @@ func (s *service) start(ctx context.Context) error {
 	if err := s.process.Ready(s.alive); err != nil {
 		return err
 	}
-	s.log.Info("ready")
+	s.log.Info("started")
+	s.wg.Go(func() {
+		if health.Await(s.watch, s.ready) == nil {
+			s.log.Info("ready")
+		}
+	})
 	return nil
 }
 
@@ -171,6 +180,7 @@ func (s *service) stop() error {
 	for _, l := range s.admins {
 		l.Close()
 	}
+	s.endWatch()
 	s.wg.Wait()
 	if s.proxy != nil {
 		s.proxy.Close()

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 	"github.com/distcache/distcache/wire/server"
@@ -28,13 +29,14 @@ type process struct {
 	ended   chan error
 	clients []string // where it listens
 	admins  []string
+	log     *testlog.Buffer // what came after it had started
 }
 
-// start runs dc_client until it says that it is ready.
+// start runs dc_client until it says that it has started.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{t: t, cancel: cancel, ended: make(chan error, 1)}
+	p := &process{t: t, cancel: cancel, ended: make(chan error, 1), log: new(testlog.Buffer)}
 	r, w := io.Pipe()
 	go func() {
 		err := run(ctx, append(args, "-log-format", "json"), io.Discard, w)
@@ -58,12 +60,12 @@ func start(t *testing.T, args ...string) *process {
 			p.clients = append(p.clients, line.Address)
 		case "listening for questions of status":
 			p.admins = append(p.admins, line.Address)
-		case "ready":
-			go io.Copy(io.Discard, r)
+		case "started":
+			go io.Copy(p.log, r)
 			return p
 		}
 	}
-	t.Fatalf("dc_client did not get ready: %v", <-p.ended)
+	t.Fatalf("dc_client did not start: %v", <-p.ended)
 	return nil
 }
 
@@ -181,18 +183,29 @@ func ask(t *testing.T, socket, path string, into any) {
 // Without a server it starts, answers, and serves when one comes.
 func TestServerComesLater(t *testing.T) {
 	dir := t.TempDir()
-	start(t, "-listen", "UNIX:"+dir+"/c", "-server", "UNIX:"+dir+"/s", "-retry", "20")
+	p := start(t, "-listen", "UNIX:"+dir+"/c", "-server", "UNIX:"+dir+"/s", "-retry", "20")
 	c := dial(t, dir+"/c")
 	for range 1000 {
 		if _, err := c.Get(t.Context(), []byte("id")); err != wire.Disconnected {
 			t.Fatalf("got %v", err)
 		}
 	}
+	const ready = `"msg":"ready"`
+	if log := p.log.String(); strings.Contains(log, ready) {
+		t.Errorf("the log says that it is ready:\n%s", log)
+	}
 	store := server.NewMemory(0)
 	defer store.Close()
 	serve(t, dir+"/s", store)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+	for !strings.Contains(p.log.String(), ready) {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the log does not say that it is ready:\n%s", p.log)
+		case <-time.After(time.Millisecond):
+		}
+	}
 	for err := error(wire.Disconnected); err != wire.NotOK; {
 		if err = c.Have(ctx, []byte("id")); ctx.Err() != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -27,6 +28,7 @@ type backend struct {
 	stepdown func(context.Context) error // hand over what other nodes can take
 	close    func() error
 	register func(prometheus.Registerer) // of its metrics
+	dropped  func() (expired, evicted uint64)
 }
 
 func openBackend(opts *options, log *slog.Logger) (*backend, error) {
@@ -41,11 +43,13 @@ func openBackend(opts *options, log *slog.Logger) (*backend, error) {
 func openMemory(opts *options) *backend {
 	store := server.NewMemory(int(opts.sessions))
 	return &backend{
-		store:    store,
-		node:     admin.Memory{Name: opts.node, Limit: opts.sessions, Sessions: store.Len},
+		store: store,
+		node: admin.Memory{Name: opts.node, Limit: opts.sessions, Sessions: store.Len,
+			Version: config.Release(), Started: time.Now()},
 		stepdown: func(context.Context) error { return nil },
 		close:    store.Close,
-		register: func(reg prometheus.Registerer) { metrics.AddSessions(reg, store.Len, opts.sessions) },
+		register: func(reg prometheus.Registerer) { metrics.AddSessions(reg, store, opts.sessions) },
+		dropped:  store.Dropped,
 	}
 }
 
@@ -74,9 +78,10 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 		stepdown: store.Stepdown,
 		close:    store.Close,
 		register: func(reg prometheus.Registerer) {
-			metrics.AddSessions(reg, store.Len, opts.sessions)
+			metrics.AddSessions(reg, store, opts.sessions)
 			node.Add(reg, store)
 		},
+		dropped: store.Dropped,
 	}, nil
 }
 

@@ -54,7 +54,7 @@ type options struct {
 	daemon *daemon.Options
 }
 
-// defaults are all of dc_server's. A host without a usable name has to be given -node.
+// defaults are all of dc_server's. A new node on a host without a usable name has to be given -node.
 func defaults() *options {
 	host, _ := os.Hostname()
 	return &options{
@@ -97,7 +97,7 @@ func (o *options) flags() *config.Set {
 		})
 
 	set.Group("Cluster")
-	set.String(&o.node, "node", "NAME", "a name", "what this node is called, unlike any other of its cluster")
+	set.String(&o.node, "node", "NAME", "a name", "what this node is called, unlike any other of its cluster; unless given, a directory that was in use goes on under its own name")
 	set.HostPort(&o.peer, true, "peer", "where other nodes reach this one; without it, it is alone")
 	set.HostPort(&o.advertise, false, "advertise", "the address that other nodes are told, if it is not -peer")
 	set.List("cluster", "NAME=HOST:PORT,…", "NAME=HOST:PORT of every node, with commas between them",
@@ -105,7 +105,7 @@ func (o *options) flags() *config.Set {
 	set.HostPorts(&o.join, "join", "peers of a cluster to join; no effect once this node is a member")
 
 	set.Group("Operation")
-	set.Addresses(&o.admin, "admin", "where dc_admin connects, and Prometheus asks for /metrics, others for /healthz and /readyz; over IP there is only reading; may be repeated; by default UNIX:DIR/admin.sock in the -data directory, with -memory nowhere")
+	set.Addresses(&o.admin, "admin", "where dc_admin connects, and Prometheus asks for /metrics, others for /healthz and /readyz; over IP there is only reading; may be repeated; unless a socket is given, UNIX:DIR/admin.sock in the -data directory too, but not with -memory")
 	set.File()
 	o.daemon = daemon.Flags(set)
 	return set
@@ -143,23 +143,36 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		}
 		return opts, opts.places()
 	}
-	if opts.node == "" {
-		return nil, config.Usagef("-node is needed, as this host has no name")
+	if err := opts.name(set); err != nil {
+		return nil, err
 	}
 	if err := opts.place(); err != nil {
 		return nil, err
 	}
-	if len(opts.admin) == 0 {
-		at, err := wire.ParseAddress(config.AdminAddress(opts.data))
-		if err != nil {
-			return nil, config.Usagef("-admin is needed, as it cannot be in that data directory: %w", err)
-		}
-		opts.admin = append(opts.admin, at)
+	if err := opts.adminSocket(); err != nil {
+		return nil, err
 	}
 	if err := opts.places(); err != nil {
 		return nil, err
 	}
 	return opts, opts.explain(opts.store().Validate())
+}
+
+// adminSocket adds the socket in the data directory, unless another one was given: nothing can be changed over IP.
+func (o *options) adminSocket() error {
+	for _, a := range o.admin {
+		if a.Path() != "" || strings.HasPrefix(a.String(), "FD:") {
+			return nil
+		}
+	}
+	at, err := wire.ParseAddress(config.AdminAddress(o.data))
+	switch {
+	case err == nil:
+		o.admin = append(o.admin, at)
+	case len(o.admin) == 0:
+		return config.Usagef("-admin is needed, as it cannot be in that data directory: %w", err)
+	}
+	return nil
 }
 
 // places refuses addresses that are in each other's way.
@@ -180,6 +193,7 @@ func (o *options) store() raftstore.Config {
 	return raftstore.Config{
 		Dir:       o.data,
 		Name:      o.node,
+		Version:   config.Release(),
 		Peer:      o.peer,
 		Advertise: o.advertise,
 		Cluster:   o.cluster,
@@ -196,6 +210,24 @@ func memoryAlone(set *config.Set) error {
 		if set.Given(name) {
 			return config.Usagef("-memory and -%s don't go together: with -memory nothing is kept on disk or on other nodes", name)
 		}
+	}
+	return nil
+}
+
+// name has the node go on under the name that its data directory has, unless it was told one: its host's may have changed.
+func (o *options) name(set *config.Set) error {
+	if set.Given("node") {
+		return nil
+	}
+	before, err := raftstore.NodeName(o.data)
+	if err != nil {
+		return explainData(err)
+	}
+	if before != "" {
+		o.node = before
+	}
+	if o.node == "" {
+		return config.Usagef("-node is needed, as this host has no name")
 	}
 	return nil
 }

@@ -78,6 +78,29 @@ func TestFromEnvironmentAndFile(t *testing.T) {
 	}
 }
 
+// A node whose host is called differently than before, as every new container is, has the name of its data directory.
+func TestNameOfTheDataDirectory(t *testing.T) {
+	dir := t.TempDir()
+	node, err := raftstore.Open(raftstore.Config{Dir: dir, Name: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.Close()
+	args := []string{"-listen", "IP:9001", "-data", dir}
+	for want, more := range map[string][]string{
+		"other": {"-cluster", "n1=h1:1,other=h2:2"},
+		"n1":    {"-cluster", "n1=h1:1,other=h2:2", "-node", "n1"}, // which Open refuses
+	} {
+		if got, err := parse(append(args, more...), io.Discard); err != nil || got.node != want {
+			t.Errorf("%q: got %+v, %v", more, got, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "node.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantFailure(t, refuses(t, args...), statusForGood, "is not readable as a node's identity")
+}
+
 func TestPlace(t *testing.T) {
 	const cluster = " -cluster n1=h1:1,n2=h2:2"
 	for args, want := range map[string][2]string{ // peer, advertise
@@ -178,6 +201,36 @@ func TestBadFlags(t *testing.T) {
 		}
 		if code := config.Exit(program, err, io.Discard); code != 2 {
 			t.Errorf("%q: exit status %d", args, code)
+		}
+	}
+}
+
+// An address over IP, where nothing can be changed, leaves dc_admin its socket; a socket that is given takes its place.
+func TestAdminAddresses(t *testing.T) {
+	long := "/" + strings.Repeat("x", 200)
+	for args, want := range map[string]string{
+		"-data /d":                               "UNIX:/d/admin.sock",
+		"-data /d -admin IP:127.0.0.1:1":         "IP:127.0.0.1:1 UNIX:/d/admin.sock",
+		"-data /d -admin IPv4:h:1 -admin IP:2":   "IPv4:h:1 IP:2 UNIX:/d/admin.sock",
+		"-data /d -admin UNIX:/x":                "UNIX:/x",
+		"-data /d -admin UNIX:/x -admin IP:1":    "UNIX:/x IP:1",
+		"-data /d -admin FD:3":                   "FD:3",
+		"-data " + long + " -admin IP:1":         "IP:1",
+		"-memory -admin IP:1":                    "IP:1",
+		"-data /d -admin UNIX:/d/admin.sock":     "UNIX:/d/admin.sock",
+		"-data /d -admin IP:1 -admin UNIX:/x/ad": "IP:1 UNIX:/x/ad",
+	} {
+		got, err := parse(append(strings.Fields(args), "-listen", "IP:9001"), io.Discard)
+		if err != nil {
+			t.Errorf("%q: %v", args, err)
+			continue
+		}
+		var at []string
+		for _, a := range got.admin {
+			at = append(at, a.String())
+		}
+		if s := strings.Join(at, " "); s != want {
+			t.Errorf("%q: dc_admin connects to %s, want %s", args, s, want)
 		}
 	}
 }

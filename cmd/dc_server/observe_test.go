@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -68,7 +69,10 @@ func TestNodeWithoutLeaderIsAliveAndNotReady(t *testing.T) {
 	for _, name := range []string{"n1", "n2", "n3"} {
 		members = append(members, name+"="+testcluster.FreeAddress(t))
 	}
-	p := start(t, "-listen", "IP:127.0.0.1:0", "-data", t.TempDir(), "-node", "n1", "-cluster", strings.Join(members, ","), "-admin", "IP:127.0.0.1:0")
+	startNode := func(name string) *process {
+		return start(t, "-listen", "IP:127.0.0.1:0", "-data", t.TempDir(), "-node", name, "-cluster", strings.Join(members, ","), "-admin", "IP:127.0.0.1:0")
+	}
+	p := startNode("n1")
 	if code, body := page(t, p.admins[0], "/healthz"); code != http.StatusOK {
 		t.Errorf("health: %d %q", code, body)
 	}
@@ -78,6 +82,23 @@ func TestNodeWithoutLeaderIsAliveAndNotReady(t *testing.T) {
 	if _, body := page(t, p.admins[0], "/metrics"); !strings.Contains(body, "distcache_raft_has_leader 0") {
 		t.Error("the metrics know a leader")
 	}
+	const ready = `"msg":"ready"`
+	if log := p.log.String(); strings.Contains(log, ready) {
+		t.Errorf("the log says that it is ready:\n%s", log)
+	}
+	startNode("n2")
+	testcluster.Eventually(t, func() error {
+		if log := p.log.String(); !strings.Contains(log, ready) {
+			return fmt.Errorf("the log does not say that it is ready:\n%s", log)
+		}
+		return nil
+	})
+	testcluster.Eventually(t, func() error { // unless it has lost its leader again
+		if code, body := page(t, p.admins[0], "/readyz"); code != http.StatusOK {
+			return fmt.Errorf("the log says that it is ready: %d %q", code, body)
+		}
+		return nil
+	})
 }
 
 // A fakeNode says what it is told to.

@@ -14,6 +14,7 @@ import (
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/internal/health"
 	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire/server"
@@ -34,7 +35,7 @@ const (
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, err := parse(args, stdout)
 	if err != nil {
-		return err
+		return forGood(err)
 	}
 	err = opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
 		p.Log.Info("starting", "version", config.Version(), "node", opts.node)
@@ -62,6 +63,7 @@ type opener func(*options, *slog.Logger) (*backend, error)
 // serve runs the service from its sockets to its end.
 func serve(ctx context.Context, opts *options, p *daemon.Process, open opener, stdout io.Writer) error {
 	s := &service{opts: opts, process: p, log: p.Log, failed: make(chan error, len(opts.listen)+len(opts.admin))}
+	s.watch, s.endWatch = context.WithCancel(context.Background())
 	err := s.start(ctx, open, stdout)
 	if err == nil {
 		err = s.wait(ctx)
@@ -85,7 +87,9 @@ type service struct {
 	failed   chan error // of a listener's Serve; nil when no more clients can come
 	serving  bool
 	stopping atomic.Bool
-	progress *reporter // nil without -progress
+	progress *reporter       // nil without -progress
+	watch    context.Context // of what only watches
+	endWatch context.CancelFunc
 	wg       sync.WaitGroup
 }
 
@@ -113,7 +117,12 @@ func (s *service) start(ctx context.Context, open opener, stdout io.Writer) erro
 	if err := s.process.Ready(s.alive); err != nil {
 		return err
 	}
-	s.log.Info("ready")
+	s.log.Info("started")
+	s.wg.Go(func() {
+		if health.Await(s.watch, s.ready) == nil {
+			s.log.Info("ready")
+		}
+	})
 	return nil
 }
 
@@ -144,6 +153,7 @@ func (s *service) open(open opener) (err error) {
 // serve sets going all that runs until stop.
 func (s *service) serve(stdout io.Writer) {
 	s.serving = true
+	s.wg.Go(func() { watchEvictions(s.watch, s.back.dropped, s.opts.sessions, s.log) })
 	daemon.Serve(&s.wg, s.clients, s.server.Serve, func(l net.Listener, err error) { s.ended("clients", l, err) }, s.deserted)
 	for _, l := range s.admins {
 		s.wg.Go(func() { s.ended("dc_admin", l, s.admin.Serve(l)) })
@@ -228,6 +238,7 @@ func (s *service) stop() error {
 	for _, l := range s.admins {
 		l.Close()
 	}
+	s.endWatch()
 	s.wg.Wait()
 	if s.back != nil {
 		if err := s.back.close(); err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/internal/testcluster"
+	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
@@ -35,6 +36,7 @@ type process struct {
 	clients []string // where it listens
 	admins  []string
 	stdout  *lines
+	log     *testlog.Buffer // what came after it had started
 }
 
 // lines is what was written, and tells of each line.
@@ -61,7 +63,7 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// start runs dc_server until it says that it is ready.
+// start runs dc_server until it says that it has started.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
 	return started(t, func(ctx context.Context, stdout, stderr io.Writer) error {
@@ -72,7 +74,7 @@ func start(t *testing.T, args ...string) *process {
 func started(t *testing.T, run func(ctx context.Context, stdout, stderr io.Writer) error) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{t: t, cancel: cancel, ended: make(chan error, 1), stdout: &lines{more: make(chan struct{}, 1)}}
+	p := &process{t: t, cancel: cancel, ended: make(chan error, 1), stdout: &lines{more: make(chan struct{}, 1)}, log: new(testlog.Buffer)}
 	r, w := io.Pipe()
 	go func() {
 		err := run(ctx, p.stdout, w)
@@ -96,12 +98,12 @@ func started(t *testing.T, run func(ctx context.Context, stdout, stderr io.Write
 			p.clients = append(p.clients, line.Address)
 		case "listening for dc_admin":
 			p.admins = append(p.admins, line.Address)
-		case "ready":
-			go io.Copy(io.Discard, r)
+		case "started":
+			go io.Copy(p.log, r)
 			return p
 		}
 	}
-	t.Fatalf("dc_server did not get ready: %v", <-p.ended)
+	t.Fatalf("dc_server did not start: %v", <-p.ended)
 	return nil
 }
 

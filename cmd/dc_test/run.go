@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/loadtest"
@@ -74,6 +75,9 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		Sessions: int(o.sessions),
 		Timeout:  o.timeout,
 		Say:      func(line string) { fmt.Fprintln(stderr, line) },
+	}
+	if o.timeoutGiven {
+		cfg.PreloadTimeout = max(o.timeout, time.Millisecond)
 	}
 	var report *reportFile
 	if o.report != "" {

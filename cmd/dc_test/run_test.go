@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -93,6 +94,44 @@ func TestBench(t *testing.T) {
 	var r loadtest.Result
 	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Total.Good == 0 || len(r.Series) == 0 || r.Persistent {
 		t.Errorf("status %d, %v\n%s", status, err, out)
+	}
+}
+
+// noting notes the longest and the shortest timeout that it is asked for.
+type noting struct {
+	*server.Memory
+	mu                sync.Mutex
+	longest, shortest time.Duration
+}
+
+func (n *noting) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+	n.mu.Lock()
+	n.longest = max(n.longest, timeout)
+	if n.shortest == 0 || timeout < n.shortest {
+		n.shortest = timeout
+	}
+	n.mu.Unlock()
+	return n.Memory.Add(ctx, id, data, timeout)
+}
+
+// A timeout that is asked for is that of the preloaded sessions too; unless one is, these outlive the benchmark.
+func TestBenchTimeout(t *testing.T) {
+	for _, try := range []struct {
+		args              []string
+		shortest, longest time.Duration
+	}{
+		{[]string{"-timeout", "2"}, 2 * time.Second, 2 * time.Second},
+		{[]string{"-timeout", "86400"}, 24 * time.Hour, 24 * time.Hour},
+		{[]string{"-timeout", "0", "-mix", "get=1"}, time.Millisecond, time.Millisecond},
+		{nil, benchTimeout, benchTimeout + 150*time.Millisecond},
+	} {
+		n := &noting{Memory: memory(t)}
+		args := append([]string{"-bench", "-connect", serve(t, n), "-duration", "150ms", "-sessions", "20"}, try.args...)
+		status, out, errs := call(t.Context(), args...)
+		if n.shortest != try.shortest || n.longest != try.longest {
+			t.Errorf("%q: timeouts from %v to %v, want %v to %v (status %d)\n%s%s",
+				try.args, n.shortest, n.longest, try.shortest, try.longest, status, out, errs)
+		}
 	}
 }
 

@@ -108,7 +108,7 @@ func TestStartedAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			lines := bufio.NewScanner(log)
-			for lines.Scan() && !strings.Contains(lines.Text(), "ready") {
+			for lines.Scan() && !strings.Contains(lines.Text(), "msg=started") {
 			}
 			if err := cmd.Process.Signal(syscall.SIGABRT); err != nil {
 				t.Error(err)

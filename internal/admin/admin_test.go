@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/distcache/distcache/raftstore"
 )
@@ -120,7 +121,7 @@ var changes = []struct {
 }{
 	{func(ctx context.Context, c *Client) error { return c.Join(ctx, []string{"a:1", "b:2"}, true) }, `join ["a:1" "b:2"] true`},
 	{func(ctx context.Context, c *Client) error { return c.Leave(ctx) }, `leave`},
-	{func(ctx context.Context, c *Client) error { return c.RemoveNode(ctx, "n2") }, `remove "n2"`},
+	{func(ctx context.Context, c *Client) error { return c.RemoveNode(ctx, "n2", false) }, `remove "n2"`},
 	{func(ctx context.Context, c *Client) error { return c.Transfer(ctx, "") }, `transfer ""`},
 	{func(ctx context.Context, c *Client) error { return c.Transfer(ctx, "n3") }, `transfer "n3"`},
 	{compactCall, `compact`},
@@ -159,11 +160,33 @@ func TestChangesAreRefusedOverTCP(t *testing.T) {
 	}
 }
 
+// A node that answers is told to leave, unless whoever asks insists: removed, it would go on until it finds out.
+func TestRemoveOfANodeThatAnswers(t *testing.T) {
+	node := newFake()
+	_, client := serve(t, node, "unix")
+	err := client.RemoveNode(t.Context(), "n1", false)
+	wantError(t, err, http.StatusConflict, "n1 answers, and is leader")
+	var e *Error
+	if errors.As(err, &e) && e.Hint != `Say "dc_admin leave" to n1 itself. -force removes it all the same.` || len(node.calls) > 0 {
+		t.Errorf("got %+v, %d calls", e, len(node.calls))
+	}
+	for name, force := range map[string]bool{"n1": true, "n2": false, "n9": false} {
+		if err := client.RemoveNode(t.Context(), name, force); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := <-node.calls; got != fmt.Sprintf("remove %q", name) {
+			t.Errorf("%s: the node was asked for %s", name, got)
+		}
+	}
+}
+
 func TestMemory(t *testing.T) {
-	_, client := serve(t, Memory{Name: "n1", Limit: 10, Sessions: func() int { return 4 }}, "unix")
+	_, client := serve(t, Memory{Name: "n1", Limit: 10, Sessions: func() int { return 4 }, Version: "1", Started: time.Now().Add(-time.Minute)}, "unix")
 	status, err := client.Status(t.Context())
-	if want := (raftstore.Status{Node: "n1", Role: RoleMemory, Sessions: 4, Limit: 10}); err != nil || status != want {
-		t.Errorf("status is %+v, %v", status, err)
+	up := status.Uptime
+	status.Uptime = 0
+	want := raftstore.Status{Node: "n1", Role: RoleMemory, Sessions: 4, Limit: 10, Process: raftstore.Process{Version: "1"}}
+	if err != nil || status != want || up < 60 || up > 3600 {
+		t.Errorf("status is %+v, up %d s, %v", status, up, err)
 	}
 	_, err = client.Members(t.Context())
 	wantError(t, err, http.StatusConflict, "in memory only")
@@ -220,12 +243,12 @@ func TestOneChangeAtATime(t *testing.T) {
 	first := make(chan error, 1)
 	go func() { first <- client.Leave(context.Background()) }()
 	<-node.calls
-	wantError(t, client.RemoveNode(t.Context(), "n2"), http.StatusConflict, "another change")
+	wantError(t, client.RemoveNode(t.Context(), "n2", false), http.StatusConflict, "another change")
 	close(node.block)
 	if err := <-first; err != nil {
 		t.Error(err)
 	}
-	if err := client.RemoveNode(t.Context(), "n2"); err != nil {
+	if err := client.RemoveNode(t.Context(), "n2", false); err != nil {
 		t.Error(err)
 	}
 }

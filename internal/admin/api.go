@@ -5,7 +5,7 @@
 //	GET  /v1/members                             list of raftstore.Member
 //	POST /v1/join      {"peers", "discard"}      {}
 //	POST /v1/leave     {}                        {}
-//	POST /v1/remove    {"name"}                  {}
+//	POST /v1/remove    {"name", "force"}         {}
 //	POST /v1/transfer  {"name"}                  {}
 //	POST /v1/compact   {}                        raftstore.Compacted
 //
@@ -48,7 +48,8 @@ type joinRequest struct {
 type leaveRequest struct{}
 
 type removeRequest struct {
-	Name string `json:"name"`
+	Name  string `json:"name"`
+	Force bool   `json:"force,omitempty"`
 }
 
 type transferRequest struct {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/distcache/distcache/raftstore"
 )
@@ -22,7 +23,12 @@ var (
 	ErrUnreachable = errors.New("cannot connect")
 	// ErrNotAdmin matches the error of a call when something was there but did not answer like an admin listener.
 	ErrNotAdmin = errors.New("not answered by an admin listener")
+
+	errOther = fmt.Errorf("%w of dc_server", ErrNotAdmin)
+	errProxy = fmt.Errorf("%w: dc_client is there", errOther)
 )
+
+const statusPath = "/v1/status"
 
 // A Client makes calls to one node's admin listener, each bounded by its context. What the node says against a call
 // is an [Error].
@@ -47,12 +53,20 @@ func NewClient(dial func(ctx context.Context) (net.Conn, error)) *Client {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Status is the node's own view of itself and its cluster.
-func (c *Client) Status(ctx context.Context) (status raftstore.Status, err error) {
-	err = c.call(ctx, http.MethodGet, "/v1/status", nil, &status)
-	if err == nil && status.Role == "" { // dc_client has a status too
-		err = fmt.Errorf("%w of dc_server", ErrNotAdmin)
+func (c *Client) Status(ctx context.Context) (raftstore.Status, error) {
+	var answer struct {
+		raftstore.Status
+		Servers json.RawMessage `json:"servers"` // dc_client has a status too, with these
 	}
-	return status, err
+	err := c.call(ctx, http.MethodGet, statusPath, nil, &answer)
+	switch {
+	case err != nil || answer.Role != "":
+	case answer.Servers != nil:
+		err = errProxy
+	default:
+		err = errOther
+	}
+	return answer.Status, err
 }
 
 // Members are the cluster's nodes as this one sees them.
@@ -71,9 +85,9 @@ func (c *Client) Leave(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/leave", leaveRequest{}, nil)
 }
 
-// RemoveNode has another node taken out of the cluster.
-func (c *Client) RemoveNode(ctx context.Context, name string) error {
-	return c.call(ctx, http.MethodPost, "/v1/remove", removeRequest{name}, nil)
+// RemoveNode has another node taken out of the cluster, with force also one that answers.
+func (c *Client) RemoveNode(ctx context.Context, name string, force bool) error {
+	return c.call(ctx, http.MethodPost, "/v1/remove", removeRequest{name, force}, nil)
 }
 
 // Transfer has leadership handed to the named node, or to any if name is empty.
@@ -87,6 +101,38 @@ func (c *Client) Compact(ctx context.Context) (done raftstore.Compacted, err err
 	return done, err
 }
 
+// Ready asks whether the node serves its clients, and why not: empty when it does.
+func (c *Client) Ready(ctx context.Context) (why string, err error) {
+	resp, answer, err := c.do(ctx, http.MethodGet, "/readyz", nil)
+	switch {
+	case err != nil:
+		return "", err
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		return strings.TrimSpace(string(answer)), nil
+	case resp.StatusCode != http.StatusOK:
+		return "", fmt.Errorf("%w: /readyz says %s", ErrNotAdmin, resp.Status)
+	}
+	return "", nil
+}
+
+// do sends a request and reads the answer.
+func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, transportError(ctx, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, nil, transportError(ctx, err)
+	}
+	return resp, answer, nil
+}
+
 func (c *Client) call(ctx context.Context, method, path string, request, response any) error {
 	var body io.Reader
 	if request != nil {
@@ -96,25 +142,21 @@ func (c *Client) call(ctx context.Context, method, path string, request, respons
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, body)
+	resp, answer, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return transportError(ctx, err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return transportError(ctx, err)
-	}
 	if resp.StatusCode != http.StatusOK {
 		e := &Error{Code: resp.StatusCode}
-		if json.Unmarshal(answer, e) != nil || e.Message == "" {
-			return fmt.Errorf("%w: %s says %s", ErrNotAdmin, path, resp.Status)
+		switch {
+		case json.Unmarshal(answer, e) == nil && e.Message != "":
+			return e
+		case path != statusPath:
+			if _, err := c.Status(ctx); errors.Is(err, errProxy) {
+				return err
+			}
 		}
-		return e
+		return fmt.Errorf("%w: %s says %s", ErrNotAdmin, path, resp.Status)
 	}
 	if response == nil {
 		return nil

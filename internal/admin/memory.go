@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/distcache/distcache/raftstore"
 )
@@ -15,11 +16,14 @@ type Memory struct {
 	Name     string
 	Limit    uint64     // of sessions, 0 for none
 	Sessions func() int // how many there are
+	Version  string     // of the program
+	Started  time.Time
 }
 
 // Status has the name and the sessions.
 func (m Memory) Status() raftstore.Status {
-	return raftstore.Status{Node: m.Name, Role: RoleMemory, Sessions: m.Sessions(), Limit: m.Limit}
+	return raftstore.Status{Node: m.Name, Role: RoleMemory, Sessions: m.Sessions(), Limit: m.Limit,
+		Process: raftstore.Process{Version: m.Version, Uptime: int64(time.Since(m.Started).Seconds())}}
 }
 
 // Members is refused, as is all that follows.

@@ -132,7 +132,27 @@ func (s *Server) remove(ctx context.Context, req removeRequest) error {
 	if req.Name == "" {
 		return badRequest("remove needs the name of a node")
 	}
+	if !req.Force {
+		if err := s.isGone(ctx, req.Name); err != nil {
+			return err
+		}
+	}
 	return s.leaderless(ctx, s.node.RemoveNode(ctx, req.Name))
+}
+
+// isGone refuses to remove a node that answers: it could leave, and removed it would go on until it finds out.
+func (s *Server) isGone(ctx context.Context, name string) error {
+	members, _ := s.node.Members(ctx) // without which the change itself will tell what is wrong
+	for _, m := range members {
+		if m.Name == name && m.Error == "" && m.Role != raftstore.RoleUnreachable {
+			return &Error{
+				Code:    http.StatusConflict,
+				Message: fmt.Sprintf("%s answers, and is %s", name, m.Role),
+				Hint:    fmt.Sprintf("Say \"dc_admin leave\" to %s itself. -force removes it all the same.", name),
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Server) transfer(ctx context.Context, req transferRequest) error {

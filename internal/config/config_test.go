@@ -265,6 +265,18 @@ func TestVersion(t *testing.T) {
 	}
 }
 
+// What the Makefile says that a build is goes before what Go knows of it.
+func TestRelease(t *testing.T) {
+	if got := Release(); got == "" || strings.Contains(got, " ") {
+		t.Errorf("got %q", got)
+	}
+	release = "1.2.3-4-gabcdef0"
+	defer func() { release = "" }()
+	if got := Version(); !strings.HasPrefix(got, "1.2.3-4-gabcdef0 (go1.") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestGiven(t *testing.T) {
 	t.Setenv("DC_TOOL_COUNT", "3")
 	_, set := newSettings()

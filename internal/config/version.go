@@ -5,12 +5,22 @@ import (
 	"runtime/debug"
 )
 
-// Version is the version of the running program, which Go takes from the tag or commit it was built from, and what
-// built it.
-func Version() string {
-	version := "devel"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		version = info.Main.Version
+// release is set by the linker: see VERSION in the Makefile.
+var release string
+
+// Release is the version of the running program: what it was built as, else the tag or commit that Go took it from, such
+// as that of "go install", else devel.
+func Release() string {
+	if release != "" {
+		return release
 	}
-	return version + " (" + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
+}
+
+// Version is the release, and what built it.
+func Version() string {
+	return Release() + " (" + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")"
 }

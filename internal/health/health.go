@@ -15,6 +15,9 @@ import (
 // A Check is nil when all is well, and otherwise says why it is not. It should end with its context.
 type Check func(context.Context) error
 
+// awaitPause is how long Await waits before it asks again.
+const awaitPause = 100 * time.Millisecond
+
 // ErrStuck is why a check failed that has not come back in time.
 var ErrStuck = errors.New("no answer in time")
 
@@ -67,6 +70,20 @@ func (s *shared) carryOut(r *run) {
 	s.run = nil
 	s.mu.Unlock()
 	close(r.done)
+}
+
+// Await returns when the check is nil, or ctx's error when that is done before.
+func Await(ctx context.Context, check Check) error {
+	t := time.NewTicker(awaitPause)
+	defer t.Stop()
+	for check(ctx) != nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+	return ctx.Err()
 }
 
 // Handler answers 200 when the check is nil, else 503 and why.

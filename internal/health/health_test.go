@@ -85,3 +85,24 @@ func TestHandler(t *testing.T) {
 		t.Errorf("not well: %d %q", code, body)
 	}
 }
+
+// What waits for a service to be well goes on when it is, or when nobody waits any more.
+func TestAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		asked := 0
+		err := health.Await(ctx, func(context.Context) error {
+			if asked++; asked < 4 {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		if err != nil || asked != 4 {
+			t.Errorf("asked %d times: %v", asked, err)
+		}
+		if err := health.Await(ctx, func(context.Context) error { return errors.New("never") }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

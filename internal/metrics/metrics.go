@@ -87,6 +87,7 @@ func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 		out.Gauge(d.inFlight, float64(s.InFlight))
 		out.Counter(d.overloaded, float64(s.Overloaded))
 		out.Gauge(d.connections, float64(s.Connections))
+		out.Gauge(d.mostConns, float64(s.MaxConns))
 		out.Counter(d.accepted, float64(s.Accepted))
 		out.Counter(d.refused, float64(s.Refused))
 		out.Counter(d.dropped, float64(s.Broken), "malformed")
@@ -99,13 +100,24 @@ func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 	}))
 }
 
-// AddSessions registers how many sessions there are, and how many there may be, 0 for no limit.
-func AddSessions(reg prometheus.Registerer, sessions func() int, limit uint64) {
+// A Sessions is a store that tells how many sessions it has, and how many of them it has dropped without being told to.
+type Sessions interface {
+	Len() int
+	Dropped() (expired, evicted uint64)
+}
+
+// AddSessions registers a store's sessions, and how many there may be, 0 for no limit.
+func AddSessions(reg prometheus.Registerer, store Sessions, limit uint64) {
 	reg.MustRegister(
+		Collector([]*prometheus.Desc{sessionsExpired, sessionsEvicted}, func(out Out) {
+			expired, evicted := store.Dropped()
+			out.Counter(sessionsExpired, float64(expired))
+			out.Counter(sessionsEvicted, float64(evicted))
+		}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "distcache_sessions",
 			Help: "Live sessions that this process has.",
-		}, func() float64 { return float64(sessions()) }),
+		}, func() float64 { return float64(store.Len()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "distcache_sessions_limit",
 			Help: "The most sessions kept, 0 for no limit.",
@@ -113,12 +125,20 @@ func AddSessions(reg prometheus.Registerer, sessions func() int, limit uint64) {
 	)
 }
 
+var (
+	sessionsExpired = Desc("sessions_expired_total", "Sessions that this process has dropped at the end of their time.")
+	sessionsEvicted = Desc("sessions_evicted_total",
+		"Sessions that this process has pushed out before the end of their time, to keep to the limit.")
+)
+
 type serverDesc struct {
-	requests, inFlight, overloaded, connections, accepted, refused, dropped, received, sent, untaken, held *prometheus.Desc
+	requests, inFlight, overloaded, connections, mostConns, accepted, refused, dropped *prometheus.Desc
+	received, sent, untaken, held                                                      *prometheus.Desc
 }
 
 func (d *serverDesc) all() []*prometheus.Desc {
-	return []*prometheus.Desc{d.requests, d.inFlight, d.overloaded, d.connections, d.accepted, d.refused, d.dropped, d.received, d.sent, d.untaken, d.held}
+	return []*prometheus.Desc{d.requests, d.inFlight, d.overloaded, d.connections, d.mostConns, d.accepted, d.refused, d.dropped,
+		d.received, d.sent, d.untaken, d.held}
 }
 
 var serverDescs = serverDesc{
@@ -126,6 +146,7 @@ var serverDescs = serverDesc{
 	inFlight:    Desc("requests_in_flight", "Requests that the store is busy with."),
 	overloaded:  Desc("requests_overload_total", "Requests answered DISCONNECTED at once because too many were in flight."),
 	connections: Desc("connections", "Clients' connections that are open."),
+	mostConns:   Desc("connections_limit", "The most clients' connections that may be open; more are closed at once."),
 	accepted:    Desc("connections_accepted_total", "Clients' connections taken."),
 	refused:     Desc("connections_refused_total", "Clients' connections closed at once because too many were open."),
 	dropped:     Desc("connections_dropped_total", "Clients' connections that this side closed: malformed traffic, stalled in the middle of a message or an answer, or idle.", "reason"),

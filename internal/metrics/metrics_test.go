@@ -60,7 +60,7 @@ func serverRegistry(t *testing.T) *prometheus.Registry {
 	}
 	t.Cleanup(func() { store.Close() })
 	reg := metrics.New()
-	metrics.AddSessions(reg, store.Len, 1000)
+	metrics.AddSessions(reg, store, 1000)
 	node.Add(reg, store)
 	at := serve(t, reg, store)
 	c, err := client.Dial(at.String(), client.WithTimeout(2*patience))
@@ -134,6 +134,9 @@ func TestServerMetricsCount(t *testing.T) {
 		`distcache_connections_accepted_total 1`,
 		`distcache_sessions 1`,
 		`distcache_sessions_limit 1000`,
+		`distcache_sessions_expired_total 0`,
+		`distcache_sessions_evicted_total 0`,
+		`distcache_connections_limit `,
 		`distcache_raft_has_leader 1`,
 		`distcache_raft_role{role="leader"} 1`,
 		`distcache_raft_role{role="follower"} 0`,

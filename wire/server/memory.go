@@ -20,6 +20,8 @@ type Memory struct {
 	sessions map[string]*session
 	queue    expiryQueue
 	added    uint64
+	expired  uint64 // dropped at the end of their time
+	evicted  uint64 // and before it
 	timer    *time.Timer
 	wake     time.Duration // when the timer fires; 0 when it isn't set
 	closed   bool
@@ -70,14 +72,14 @@ func (m *Memory) Add(_ context.Context, id, data []byte, timeout time.Duration) 
 		if old.expiry > now {
 			return wire.MatchingSession
 		}
-		m.drop(old)
+		m.dropOld(old, now)
 	}
 	m.added++
 	s := &session{id: string(id), data: data, expiry: now + timeout, seq: m.added}
 	m.sessions[s.id] = s
 	heap.Push(&m.queue, s)
 	if m.limit > 0 && len(m.queue) > m.limit {
-		m.drop(m.queue[0])
+		m.dropOld(m.queue[0], now)
 	}
 	m.schedule()
 	return nil
@@ -154,6 +156,23 @@ func (m *Memory) live(id []byte) (*session, error) {
 	return s, nil
 }
 
+// Dropped is how many sessions have gone at the end of their time, and before it because there were too many.
+func (m *Memory) Dropped() (expired, evicted uint64) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.expired, m.evicted
+}
+
+// dropOld is drop of a session that nobody has removed.
+func (m *Memory) dropOld(s *session, now time.Duration) {
+	if s.expiry <= now {
+		m.expired++
+	} else {
+		m.evicted++
+	}
+	m.drop(s)
+}
+
 func (m *Memory) drop(s *session) {
 	delete(m.sessions, s.id)
 	heap.Remove(&m.queue, s.index)
@@ -166,7 +185,7 @@ func (m *Memory) sweep() (more bool) {
 		if n == sweepBatch {
 			return true
 		}
-		m.drop(m.queue[0])
+		m.dropOld(m.queue[0], now)
 	}
 	return false
 }

@@ -65,6 +65,38 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// Sessions that go by themselves are counted, by why they go.
+func TestMemoryCountsWhatItDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := server.NewMemory(2)
+		defer m.Close()
+		is := func(expired, evicted uint64) {
+			t.Helper()
+			if e, p := m.Dropped(); e != expired || p != evicted {
+				t.Errorf("%d have expired and %d were pushed out, want %d and %d", e, p, expired, evicted)
+			}
+		}
+		mustAdd(t, m, "a", time.Second)
+		mustAdd(t, m, "b", time.Hour)
+		is(0, 0)
+		mustAdd(t, m, "c", time.Hour)
+		is(0, 1)
+		if err := m.Remove(background, []byte("b")); err != nil {
+			t.Fatal(err)
+		}
+		mustAdd(t, m, "a", time.Second)
+		time.Sleep(time.Second)
+		mustAdd(t, m, "a", time.Second) // in the place of one that has expired
+		is(1, 1)
+		time.Sleep(time.Second)
+		mustAdd(t, m, "d", time.Hour) // one too many, of which one has expired
+		is(2, 1)
+		time.Sleep(2 * time.Hour)
+		m.Len()
+		is(4, 1)
+	})
+}
+
 // A session is gone for every operation at the very end of its time.
 func TestMemoryExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,6 +16,7 @@ var statuses = [...]wire.Status{
 // some and not yet in others.
 type Stats struct {
 	Connections int64  // open now
+	MaxConns    int    // the most that may be
 	Accepted    uint64 // connections taken, in all
 	Refused     uint64 // connections closed at once because MaxConns were open
 	Broken      uint64 // connections closed because the peer broke the protocol
@@ -77,6 +78,7 @@ func (s *Server) Stats() Stats {
 	c := &s.counters
 	stats := Stats{
 		Connections: c.connections.Load(),
+		MaxConns:    s.cfg.MaxConns,
 		Accepted:    c.accepted.Load(),
 		Refused:     c.refused.Load(),
 		Broken:      c.broken.Load(),

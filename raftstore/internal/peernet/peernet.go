@@ -3,6 +3,7 @@
 package peernet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
+	"github.com/distcache/distcache/wire"
 )
 
 // kindLimit is how long a connection may take to say what it is for, and as long for the first byte after the greeting.
@@ -162,9 +164,24 @@ func (m *Mux) greet(c net.Conn) {
 			tracked.Close()
 		}
 	default:
-		m.log.Warn("peer port: a connection that is not a node's", "remote", c.RemoteAddr().String())
+		m.greetOther(tracked, kind[0])
 		tracked.Close()
 	}
+}
+
+// greetOther says what a connection is that is not a node's, of which the first byte was read. A client that asks no more
+// than whether there is anybody is answered where it is.
+func (m *Mux) greetOther(c *conn, first byte) {
+	what := "a connection that is not a node's"
+	var msg wire.Message
+	if wire.NewReader(io.MultiReader(bytes.NewReader([]byte{first}), c.Conn), wire.Requests).Read(&msg) == nil {
+		what = "a client of the cache, which has to use the port for clients"
+		if msg.Op == wire.OpHave && len(msg.Payload) == 0 && c.SetWriteDeadline(time.Now().Add(kindLimit)) == nil {
+			msg.Response, msg.Payload = true, []byte(wire.PeerPort)
+			_, _ = c.Write(wire.AppendMessage(nil, &msg)) // who is gone wants no answer
+		}
+	}
+	m.log.Warn("peer port: "+what, "remote", c.RemoteAddr().String())
 }
 
 // greetPeer has a connection for requests served.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
+	"github.com/distcache/distcache/wire"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -53,6 +54,35 @@ func dialTo(t *testing.T, m *Mux, first ...byte) net.Conn {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// Whoever points a client at the peer port is told, there and here.
+func TestClientIsToldWhereItIs(t *testing.T) {
+	log := new(testlog.Buffer)
+	m, err := Listen(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(log, nil)), refuseAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	c := dialTo(t, m, wire.AppendMessage(nil, &wire.Message{UID: 7, Op: wire.OpHave})...)
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	var answer wire.Message
+	r := wire.NewReader(c, wire.Responses)
+	if err := r.Read(&answer); err != nil || answer.UID != 7 || answer.Op != wire.OpHave || string(answer.Payload) != wire.PeerPort {
+		t.Errorf("answered %v %q, %v", answer.Op, answer.Payload, err)
+	}
+	if err := r.Read(&answer); !errors.Is(err, io.EOF) {
+		t.Errorf("then %v", err)
+	}
+	if !strings.Contains(log.String(), "a client of the cache, which has to use the port for clients") {
+		t.Errorf("logged %s", log)
+	}
+	// A GET's answer of that length would be a session to a client.
+	closed(t, dialTo(t, m, wire.AppendMessage(nil, &wire.Message{Op: wire.OpGet, Payload: []byte("an id")})...))
+	closed(t, dialTo(t, m, wire.AppendMessage(nil, &wire.Message{Op: wire.OpHave, Payload: []byte("an id")})...))
+	if n := strings.Count(log.String(), "a client of the cache"); n != 3 {
+		t.Errorf("%d clients are logged: %s", n, log)
+	}
 }
 
 // closed waits until the other side has closed.

@@ -60,8 +60,8 @@ func (s *sink) mute(msg string) (mute bool, before int) {
 	return r.count > repeatLimit, before
 }
 
-// ordinary are messages that Raft calls errors and that belong to the life of any cluster: connections that end when a
-// node stops, and leaders that step down.
+// ordinary are messages that Raft says louder than they are, as they belong to the life of any cluster: connections that
+// end when a node stops, leaders that step down, and nodes that ask in vain who would vote for them.
 var ordinary = map[string]slog.Level{
 	"failed to decode incoming command":         slog.LevelDebug,
 	"failed to flush response":                  slog.LevelDebug,
@@ -70,6 +70,12 @@ var ordinary = map[string]slog.Level{
 	"failed to heartbeat to":                    slog.LevelWarn,
 	"failed to appendEntries to":                slog.LevelWarn,
 	"failed to make requestVote RPC":            slog.LevelWarn,
+
+	"pre-vote campaign failed, waiting for election timeout":     slog.LevelDebug,
+	"no known peers, aborting election":                          slog.LevelDebug,
+	"rejecting pre-vote request since we have a leader":          slog.LevelDebug,
+	"rejecting pre-vote request since our last term is greater":  slog.LevelDebug,
+	"rejecting pre-vote request since our last index is greater": slog.LevelDebug,
 }
 
 // Accept passes one message on.

@@ -7,6 +7,25 @@ import (
 	"testing"
 )
 
+// That a node asks in vain who would vote for it, over and over while there is no majority, is for debugging: what an
+// operator has to know, the Store says.
+func TestPreVotesAreForDebugging(t *testing.T) {
+	var out bytes.Buffer
+	log := Logger(slog.New(slog.NewTextHandler(&out, nil)))
+	log.Info("pre-vote campaign failed, waiting for election timeout", "term", 3)
+	log.Warn("no known peers, aborting election")
+	log.Warn("rejecting pre-vote request since we have a leader", "from", "127.0.0.1:1")
+	log.Warn("rejecting pre-vote request since our last term is greater", "candidate", "127.0.0.1:1")
+	log.Warn("rejecting pre-vote request since our last index is greater", "candidate", "127.0.0.1:1")
+	if out.Len() > 0 {
+		t.Errorf("logged:\n%s", &out)
+	}
+	log.Warn("rejecting pre-vote request since node is not in configuration", "from", "127.0.0.1:1")
+	if out.Len() == 0 {
+		t.Error("that a stranger asks is not logged")
+	}
+}
+
 // What reads a JSON object keeps the last of two values of one name.
 func TestRaftLinesHaveEachKeyOnce(t *testing.T) {
 	var out bytes.Buffer

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 
@@ -66,6 +67,9 @@ type compaction struct {
 	cancel context.CancelFunc // ends it; may be called at any time, and then the old file is closed at once
 	done   chan struct{}      // closed when the old file is closed, or the copy given up
 
+	all    int          // sessions to copy, as it began
+	copied atomic.Int64 // of these
+
 	uncertain error // why a crash may leave the old file, which must then stay whole
 
 	changed [][keySize]byte // sessions that flushes have written or deleted since the copy began; under flushMu
@@ -80,8 +84,18 @@ func (c *compaction) begin() error {
 	case c.m.replacing || c.m.compacting != nil:
 		return ErrBusy
 	}
-	c.m.compacting, c.from = c, c.m.db
+	c.m.compacting, c.from, c.all = c, c.m.db, c.m.c.index.len()
 	return nil
+}
+
+// Copied tells how many sessions a Compact that is under way has copied, and about how many there are; 0 and 0 without one.
+func (m *Machine) Copied() (copied, all int) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.compacting == nil {
+		return 0, 0
+	}
+	return int(m.compacting.copied.Load()), m.compacting.all
 }
 
 func (c *compaction) end() {

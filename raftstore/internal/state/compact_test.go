@@ -53,6 +53,47 @@ func settled(m *Machine) {
 	}
 }
 
+// While it is under way, it is known how far it has come.
+func TestCompactTellsHowFarItIs(t *testing.T) {
+	m := openAt(t, filepath.Join(t.TempDir(), "state.db"), never)
+	const sessions = 1000 // of which a transaction of the copy takes a part
+	for i := range sessions {
+		do(t, m, entry.Header{Stamp: 1}, adding(fmt.Sprintf("session %d", i), 1000, strings.Repeat("x", 1000)))
+	}
+	flush(t, m)
+	c := &compaction{m: m, path: m.path + compactSuffix, cancel: func() {}, done: make(chan struct{})}
+	is := func(least, most int) int {
+		t.Helper()
+		copied, all := m.Copied()
+		if copied < least || copied > most || all > 0 && all != sessions {
+			t.Errorf("%d of %d are copied, not %d to %d", copied, all, least, most)
+		}
+		return copied
+	}
+	is(0, 0)
+	if err := c.begin(); err != nil {
+		t.Fatal(err)
+	}
+	is(0, 0)
+	var err error
+	if c.to, err = openFile(c.path, true); err != nil {
+		t.Fatal(err)
+	}
+	defer c.to.Close()
+	next, err := c.copyFrom(nil)
+	for some := 0; next != nil && err == nil; next, err = c.copyFrom(next) {
+		some = is(some+1, sessions-1)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	is(sessions, sessions)
+	c.end()
+	if copied, all := m.Copied(); copied != 0 || all != 0 {
+		t.Errorf("afterwards %d of %d are copied", copied, all)
+	}
+}
+
 func TestCompact(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	m := peak(t, path, never)

@@ -53,6 +53,7 @@ func (c *compaction) copyFrom(start []byte) (next []byte, err error) {
 			for n := 0; k != nil && n < copyBytes && err == nil; k, v = cur.Next() {
 				n += len(v)
 				err = b.Put(k, v)
+				c.copied.Add(1)
 			}
 			return err
 		})

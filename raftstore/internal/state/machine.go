@@ -29,6 +29,9 @@ type Options struct {
 	Failed func(error)
 	// Flushed, if not nil, is told of each flush: how long it took, and how many sessions were written and deleted.
 	Flushed func(took time.Duration, writes, deletes int)
+	// Dropped, if not nil, is told of sessions that an entry has dropped because they have expired, and of those that it
+	// has pushed out before. It is called by Apply, with the machine locked, and must be quick.
+	Dropped func(expired, evicted int)
 }
 
 func (o Options) withDefaults() Options {
@@ -239,6 +242,7 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 	found := m.c.index.find(op.ID)
 	if found != 0 && m.over(found) {
 		m.drop(found)
+		m.countDropped(1, 0)
 		found = 0
 	}
 	switch {
@@ -297,6 +301,7 @@ func (m *Machine) expire() (dropped int) {
 		}
 		m.drop(r)
 	}
+	m.countDropped(dropped, 0)
 	return dropped
 }
 
@@ -313,8 +318,22 @@ func (m *Machine) live(id []byte, now uint64) ref {
 
 // evict pushes out what is too many, no more than most.
 func (m *Machine) evict(capacity uint64, most int) {
+	var expired, evicted int
 	for ; most > 0 && capacity > 0 && uint64(m.c.index.len()) > capacity; most-- {
-		m.drop(m.c.index.next())
+		r := m.c.index.next()
+		if m.over(r) {
+			expired++
+		} else {
+			evicted++
+		}
+		m.drop(r)
+	}
+	m.countDropped(expired, evicted)
+}
+
+func (m *Machine) countDropped(expired, evicted int) {
+	if m.opts.Dropped != nil && expired+evicted > 0 {
+		m.opts.Dropped(expired, evicted)
 	}
 }
 

@@ -403,3 +403,27 @@ func TestReadAtATime(t *testing.T) {
 		t.Error("it is there after the stamp at which it expires")
 	}
 }
+
+// Sessions that go by themselves are counted, by why they go.
+func TestDroppedAreCounted(t *testing.T) {
+	var expired, evicted int
+	o := never
+	o.Dropped = func(e, p int) { expired, evicted = expired+e, evicted+p }
+	m := openAt(t, filepath.Join(t.TempDir(), "state.db"), o)
+	is := func(e, p int) {
+		t.Helper()
+		if expired != e || evicted != p {
+			t.Errorf("%d have expired and %d were pushed out, want %d and %d", expired, evicted, e, p)
+		}
+	}
+	do(t, m, entry.Header{Stamp: 1000, Capacity: 2}, adding("a", 1000, "x"), adding("b", 5000, "x"))
+	is(0, 0)
+	do(t, m, entry.Header{Stamp: 1000, Capacity: 2}, adding("c", 5000, "x"))
+	is(0, 1)
+	do(t, m, entry.Header{Stamp: 1000, Capacity: 2}, removing("b"))
+	is(0, 1)
+	do(t, m, entry.Header{Stamp: 6000, Capacity: 2}, adding("d", 5000, "x"))
+	is(1, 1)
+	do(t, m, entry.Header{Stamp: 20000, Capacity: 2})
+	is(2, 1)
+}
