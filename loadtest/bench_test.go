@@ -153,7 +153,7 @@ func TestWorkers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := benchOf(t, "add=3,get=3,have=2,remove=2", a)
 			cfg.Persistent, cfg.Pipeline = persistent, 1
-			r := measuredBy(t, cfg, (*bench).startWorkers, fourKinds)
+			r := measuredBy(t, cfg, (*Bench).startWorkers, fourKinds)
 			if len(r.Errors) > 0 || r.Total.Good == 0 || len(r.Ops) != 4 {
 				t.Errorf("errors %v, %d good, %d operations", r.Errors, r.Total.Good, len(r.Ops))
 			}

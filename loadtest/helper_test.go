@@ -59,20 +59,21 @@ func address1(t *testing.T, s string) wire.Address {
 // measured runs a benchmark, whose duration counts for nothing, until what it has taken down is enough.
 func measured(t *testing.T, cfg BenchConfig, enough func(*Result) bool) *Result {
 	t.Helper()
-	return measuredBy(t, cfg, (*bench).start, enough)
+	return measuredBy(t, cfg, (*Bench).start, enough)
 }
 
 // measuredBy is measured with workers of a kind.
-func measuredBy(t *testing.T, cfg BenchConfig, start func(*bench, context.Context, *sync.WaitGroup), enough func(*Result) bool) *Result {
+func measuredBy(t *testing.T, cfg BenchConfig, start func(*Bench, context.Context, *sync.WaitGroup) error, enough func(*Result) bool) *Result {
 	t.Helper()
 	cfg.Duration = time.Hour
 	if cfg.RequestTimeout == 0 {
 		cfg.RequestTimeout = patience
 	}
-	b, err := newBench(t.Context(), cfg)
+	b, err := NewBench(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.ready()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var watch sync.WaitGroup
@@ -88,7 +89,11 @@ func measuredBy(t *testing.T, cfg BenchConfig, start func(*bench, context.Contex
 			}
 		}
 	})
-	return b.measure(ctx, func(ctx context.Context, wg *sync.WaitGroup) { start(b, ctx, wg) })
+	r, err := b.measure(ctx, func(ctx context.Context, wg *sync.WaitGroup) error { return start(b, ctx, wg) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // fourKinds tells whether there are good answers to each kind of request.
