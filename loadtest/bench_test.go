@@ -62,6 +62,45 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// A benchmark that is run again, over stores and at a rate, goes on with the sessions that are there.
+func TestBenchAgain(t *testing.T) {
+	m := newMemory(t)
+	a, _ := serve(t, m, "")
+	cfg := benchOf(t, "get=1", a)
+	cfg.Open, cfg.Addresses, cfg.PreloadTimeout = Servers(cfg.Addresses), nil, time.Hour
+	b, err := NewBench(t.Context(), cfg)
+	if err != nil || m.Len() != cfg.Sessions {
+		t.Fatalf("%d sessions: %v", m.Len(), err)
+	}
+	added := 0
+	for _, mix := range []string{"add=1,get=1", "get=1", "add=1"} {
+		b.Mix, err = ParseMix(mix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Rate = 200
+		r, err := b.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if most := uint64(b.Rate*b.Duration.Seconds()) + uint64(b.Workers); r.Total.Good == 0 || r.Total.Good > most ||
+			r.Total.Errors > 0 || r.Total.Missed > 0 {
+			t.Errorf("%s: %+v, errors %v", mix, r.Total, r.Errors)
+		}
+		if mix == "get=1" && m.Len() != cfg.Sessions+added {
+			t.Errorf("%d sessions after %s", m.Len(), mix)
+		}
+		added = m.Len() - cfg.Sessions
+	}
+	if err := b.Keep(t.Context(), 7); err != nil || m.Len() != 7+added || b.Sessions != 7 {
+		t.Errorf("%d sessions are left: %v", m.Len(), err)
+	}
+	id, data := b.Session(6)
+	if got, err := m.Get(t.Context(), id); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("one of them is gone: %v", err)
+	}
+}
+
 // The servers hold what it added, and only that.
 func TestBenchReallyAdds(t *testing.T) {
 	m := newMemory(t)

@@ -192,3 +192,19 @@ func TestScales(t *testing.T) {
 		}
 	}
 }
+
+// What servers say does not grow without bound, however much of it they have to say.
+func TestErrorsAreBounded(t *testing.T) {
+	r := newRecorder()
+	for i := range 3 * maxErrors {
+		r.bad(wire.OpAdd, strings.Repeat(string(rune('a'+i)), 10*maxErrorText))
+	}
+	if len(r.errors) != maxErrors+1 || r.errors["other errors"] != 2*maxErrors || r.failed[wire.OpAdd] != 3*maxErrors {
+		t.Errorf("%d kinds: %v", len(r.errors), r.errors)
+	}
+	for what := range r.errors {
+		if len(what) > maxErrorText {
+			t.Errorf("a text of %d bytes", len(what))
+		}
+	}
+}

@@ -2,13 +2,10 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -29,50 +26,3 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Errorf("%s differs (go test -update writes it anew):\n%s", path, got)
 	}
 }
-
-// fakeLatency is how long every answer of a fakeStore takes.
-const fakeLatency = time.Millisecond
-
-// fakeStore is a store in this process, for tests in whose bubbles time stands still while anybody is at work.
-type fakeStore struct {
-	mu       sync.Mutex
-	sessions map[string][]byte
-	ways     map[int]int // how often each was gone
-	fail     error       // what all calls return, if not nil
-}
-
-func newFakeStore() *fakeStore {
-	return &fakeStore{sessions: map[string][]byte{}, ways: map[int]int{}}
-}
-
-func (f *fakeStore) add(_ context.Context, way int, s session) error {
-	time.Sleep(fakeLatency)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ways[way]++
-	if f.fail != nil {
-		return f.fail
-	}
-	if f.sessions[string(s.id)] != nil {
-		return errExists
-	}
-	f.sessions[string(s.id)] = s.data
-	return nil
-}
-
-func (f *fakeStore) get(_ context.Context, way int, id []byte) ([]byte, error) {
-	time.Sleep(fakeLatency)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ways[way]++
-	data := f.sessions[string(id)]
-	switch {
-	case f.fail != nil:
-		return nil, f.fail
-	case data == nil:
-		return nil, errMissing
-	}
-	return data, nil
-}
-
-func (f *fakeStore) close() {}
