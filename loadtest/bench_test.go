@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -171,12 +172,12 @@ func TestBenchOutlivesServer(t *testing.T) {
 				}
 				out <- r
 			}()
-			until(t, "sessions", func() bool { return m.Len() > 100 })
+			testutil.Eventually(t, "sessions", func() bool { return m.Len() > 100 })
 			stop()
-			until(t, "errors", func() bool { return bad.Load() > 0 })
+			testutil.Eventually(t, "errors", func() bool { return bad.Load() > 0 })
 			before := m.Len()
 			serve(t, m, at)
-			until(t, "sessions again", func() bool { return m.Len() > before+100 })
+			testutil.Eventually(t, "sessions again", func() bool { return m.Len() > before+100 })
 			cancel()
 			if r := <-out; r.Total.Good < 150 || r.LongestGap <= 0 || len(r.Errors) == 0 {
 				t.Errorf("%d good, longest gap %v s, errors %v", r.Total.Good, r.LongestGap, r.Errors)
@@ -203,7 +204,7 @@ func TestWorkers(t *testing.T) {
 // Of several servers one may be down from the start.
 func TestBenchWithOneServerDown(t *testing.T) {
 	a, _ := serve(t, newMemory(t), "")
-	cfg := benchOf(t, "get=1", address1(t, "UNIX:/nobody/listens"), a)
+	cfg := benchOf(t, "get=1", testutil.Address(t, "UNIX:/nobody/listens"), a)
 	cfg.Pipeline = 1
 	r := measured(t, cfg, func(r *Result) bool { return r.Total.Good > 0 && r.Errors["not sent"] > 0 })
 	if r.Total.Good == 0 || r.Total.Missed > 0 || r.Errors["not sent"] == 0 {
@@ -212,7 +213,7 @@ func TestBenchWithOneServerDown(t *testing.T) {
 }
 
 func TestBenchThatCannotStart(t *testing.T) {
-	nobody := address1(t, "IP:127.0.0.1:1")
+	nobody := testutil.Address(t, "IP:127.0.0.1:1")
 	if _, err := RunBench(t.Context(), benchOf(t, "get=1", nobody)); err == nil || !strings.Contains(err.Error(), "connect to IP:127.0.0.1:1") {
 		t.Errorf("without a server: %v", err)
 	}

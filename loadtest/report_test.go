@@ -2,35 +2,14 @@ package loadtest
 
 import (
 	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (go test -update writes it anew):\n%s", path, got)
-	}
-}
 
 // sample is a run of three seconds, with a failover of half of one.
 func sample() *Result {
@@ -72,7 +51,7 @@ func TestSummary(t *testing.T) {
 	if err := nothing.Print(&out); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "summary.txt", out.Bytes())
+	testutil.Golden(t, "summary.txt", out.String())
 }
 
 // The page needs nothing but itself, and what came from outside does not become markup.

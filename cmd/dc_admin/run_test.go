@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 // mistakes are command lines that get exit status 2 and a sentence, before any node is asked.
@@ -59,10 +60,10 @@ func TestEnvironmentOfAnotherCommand(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
-	golden(t, "help", helps(t, "-h"))
+	testutil.Golden(t, "help.golden", helps(t, "-h"))
 	for _, name := range []string{"status", "members", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
 		got := helps(t, name, "-h")
-		golden(t, "help-"+name, got)
+		testutil.Golden(t, "help-"+name+".golden", got)
 		for _, args := range [][]string{{"-?", name, "word"}, {"help", name}, {"help", name, "-json"}} {
 			if again := helps(t, args...); again != got {
 				t.Errorf("%q gives other help than -h after %s", args, name)
@@ -100,7 +101,7 @@ func TestUnreachable(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", dir)
 	err := run(t.Context(), []string{"status"}, io.Discard, io.Discard)
 	got := strings.ReplaceAll(fails(t, err), dir, "/var/lib/distcache")
-	golden(t, "unreachable", got)
+	testutil.Golden(t, "unreachable.golden", got)
 	if code := config.Exit(program, err, io.Discard); code != 1 {
 		t.Errorf("exit status %d", code)
 	}
@@ -109,12 +110,7 @@ func TestUnreachable(t *testing.T) {
 // listener takes connections and does with each what it is told.
 func listener(t *testing.T, serve func(net.Conn)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := testutil.Listen(t, "unix")
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -124,7 +120,7 @@ func listener(t *testing.T, serve func(net.Conn)) {
 			serve(c)
 		}
 	}()
-	t.Setenv("DC_ADMIN_CONNECT", "UNIX:"+path)
+	t.Setenv("DC_ADMIN_CONNECT", testutil.At(t, l).String())
 }
 
 func TestNoAdminListener(t *testing.T) {

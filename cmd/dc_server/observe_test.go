@@ -14,25 +14,11 @@ import (
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/internal/testcluster"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
-
-// page asks an admin listener on TCP.
-func page(t *testing.T, at, path string) (int, string) {
-	t.Helper()
-	resp, err := http.Get("http://" + at + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(b)
-}
 
 func TestNodeIsObservedOverTCPAndBesideTheLocalSocket(t *testing.T) {
 	dir := t.TempDir()
@@ -40,17 +26,17 @@ func TestNodeIsObservedOverTCPAndBesideTheLocalSocket(t *testing.T) {
 	if _, err := adminOf(t, p.admins[0]).Status(t.Context()); err != nil {
 		t.Error(err)
 	}
-	testcluster.Eventually(t, func() error {
-		if code, body := page(t, p.admins[1], "/readyz"); code != http.StatusOK {
+	testutil.Until(t, func() error {
+		if code, body := testutil.Page(t, "tcp", p.admins[1], "/readyz"); code != http.StatusOK {
 			return errors.New(body)
 		}
 		return nil
 	})
 	wantAnswer(t, p.dial(), wire.OpAdd, wire.AppendAdd(nil, []byte("id"), []byte("data"), wire.MaxTimeout), "\x00")
-	if code, body := page(t, p.admins[1], "/healthz"); code != http.StatusOK || body != "ok\n" {
+	if code, body := testutil.Page(t, "tcp", p.admins[1], "/healthz"); code != http.StatusOK || body != "ok\n" {
 		t.Errorf("health: %d %q", code, body)
 	}
-	code, body := page(t, p.admins[1], "/metrics")
+	code, body := testutil.Page(t, "tcp", p.admins[1], "/metrics")
 	for _, want := range []string{`distcache_requests_total{operation="add",status="ok"} 1`, "distcache_sessions 1", `distcache_raft_role{role="leader"} 1`} {
 		if code != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("metrics: %d, %s is missing", code, want)
@@ -69,13 +55,13 @@ func TestNodeWithoutLeaderIsAliveAndNotReady(t *testing.T) {
 		members = append(members, name+"="+testcluster.FreeAddress(t))
 	}
 	p := start(t, "-listen", "IP:127.0.0.1:0", "-data", t.TempDir(), "-node", "n1", "-cluster", strings.Join(members, ","), "-admin", "IP:127.0.0.1:0")
-	if code, body := page(t, p.admins[0], "/healthz"); code != http.StatusOK {
+	if code, body := testutil.Page(t, "tcp", p.admins[0], "/healthz"); code != http.StatusOK {
 		t.Errorf("health: %d %q", code, body)
 	}
-	if code, body := page(t, p.admins[0], "/readyz"); code != http.StatusServiceUnavailable || body == "" {
+	if code, body := testutil.Page(t, "tcp", p.admins[0], "/readyz"); code != http.StatusServiceUnavailable || body == "" {
 		t.Errorf("readiness: %d %q", code, body)
 	}
-	if _, body := page(t, p.admins[0], "/metrics"); !strings.Contains(body, "distcache_raft_has_leader 0") {
+	if _, body := testutil.Page(t, "tcp", p.admins[0], "/metrics"); !strings.Contains(body, "distcache_raft_has_leader 0") {
 		t.Error("the metrics know a leader")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/loadtest"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -19,22 +19,13 @@ import (
 // serve runs a server on a unix socket until the test ends.
 func serve(t *testing.T, store server.Store) (address string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "dc") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("unix", filepath.Join(dir, "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go s.Serve(l)
-	t.Cleanup(func() { _ = s.Close() })
-	return "UNIX:" + filepath.Join(dir, "s")
+	l := testutil.Listen(t, "unix")
+	testutil.Serve(t, l, s)
+	return testutil.At(t, l).String()
 }
 
 // call runs dc_test and returns what came of it.
