@@ -100,12 +100,12 @@ func TestReady(t *testing.T) {
 		{raftstore.Status{Role: raftstore.RoleJoining, Reason: "not yet"}, wire.NotOK, "joining: not yet"},
 		{raftstore.Status{Role: raftstore.RoleStopped, Reason: "disk full"}, wire.NotOK, "stopped: disk full"},
 	} {
-		s := &service{back: &backend{node: fakeNode{status: c.status}, store: fakeStore{err: c.have}}}
+		s := &service{Service: daemon.NewService(&daemon.Process{}), back: &backend{node: fakeNode{status: c.status}, store: fakeStore{err: c.have}}}
 		err := s.ready(t.Context())
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v, HAVE says %v: %v", c.status, c.have, err)
 		}
-		s.stopping.Store(true)
+		s.CloseClients()
 		if s.ready(t.Context()) == nil {
 			t.Errorf("%+v: ready while it stops", c.status)
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/loadtest"
 	"github.com/distcache/distcache/wire/server"
@@ -32,7 +33,7 @@ func serve(t *testing.T, store server.Store) (address string) {
 func call(ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	err := run(ctx, args, &out, &errs)
-	return exit(err, &errs), out.String(), errs.String()
+	return config.Exit(program, err, &errs), out.String(), errs.String()
 }
 
 func memory(t *testing.T) *server.Memory {

@@ -18,12 +18,15 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // ErrDone is returned by [Set.Parse] when it has printed what was asked for (usage, the version) and the tool has
@@ -62,8 +65,19 @@ type StatusError struct {
 func (e *StatusError) Error() string { return e.Err.Error() }
 func (e *StatusError) Unwrap() error { return e.Err }
 
-// Exit tells what err has to say on stderr, and returns the exit status: 0 for nil and [ErrDone], 2 for a
-// [UsageError], its own for a [StatusError], 1 for any other.
+// ErrInterrupted is what comes of a signal; what was found until then has been told.
+var ErrInterrupted = errors.New("interrupted")
+
+// Main is the main function of a tool that is no daemon: it calls run with a context that ends at SIGINT or SIGTERM, and
+// returns what [Exit] makes of its error. A second signal ends the process at once.
+func Main(program string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal finds nobody listening
+	return Exit(program, run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr)
+}
+
+// Exit tells what err has to say on stderr, and returns the exit status: 0 for nil and [ErrDone], 2 for a [UsageError],
+// its own for a [StatusError], 130 for [ErrInterrupted], as a shell has it after ^C, and 1 for any other.
 func Exit(program string, err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, ErrDone) {
 		return 0
@@ -79,8 +93,11 @@ func Exit(program string, err error, stderr io.Writer) int {
 		return 2
 	}
 	var status *StatusError
-	if errors.As(err, &status) {
+	switch {
+	case errors.As(err, &status):
 		return status.Status
+	case errors.Is(err, ErrInterrupted):
+		return 130
 	}
 	return 1
 }

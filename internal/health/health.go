@@ -42,6 +42,15 @@ func Shared(check Check, bound time.Duration) Check {
 	}
 }
 
+// bound is how long a service may take to show that it is alive, or ready.
+const bound = 2 * time.Second
+
+// Handle adds /healthz, whether a service is alive, and /readyz, whether it can do its work.
+func Handle(mux interface{ Handle(string, http.Handler) }, alive, ready Check) {
+	mux.Handle("GET /healthz", Handler(Shared(alive, bound)))
+	mux.Handle("GET /readyz", Handler(Shared(ready, bound)))
+}
+
 // Handler answers 200 when the check is nil, else 503 and why.
 func Handler(check Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

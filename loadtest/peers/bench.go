@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/loadtest"
 )
 
@@ -44,7 +45,7 @@ func (b *bench) run(ctx context.Context) error {
 			e := b.entrants[(round+i)%len(b.entrants)]
 			b.say("round %d of %d: %s", round+1, b.o.rounds, e.name)
 			if err := b.measure(ctx, round, e); ctx.Err() != nil {
-				return errInterrupted
+				return config.ErrInterrupted
 			} else if err != nil {
 				b.fail("round %d: %v", round+1, err)
 			}
@@ -217,7 +218,7 @@ func (b *bench) countSyncs(ctx context.Context) error {
 			return nil
 		})
 		if ctx.Err() != nil {
-			return errInterrupted
+			return config.ErrInterrupted
 		} else if err != nil {
 			b.fail("syncs: %v", err)
 		}

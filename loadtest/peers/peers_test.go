@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/testutil"
 )
 
@@ -66,7 +67,7 @@ func TestInterrupted(t *testing.T) {
 	var out bytes.Buffer
 	errs := &cancelWriter{at: "get2", cancel: cancel}
 	err := run(ctx, strings.Fields("-only bolt -works get2,add2 -duration 100ms -sessions 10 -rounds 1000 -dir "+dir), &out, errs)
-	if status := exit(err, &out); status != 130 {
+	if status := config.Exit(program, err, &out); status != 130 {
 		t.Errorf("status %d: %v\n%s", status, err, errs.String())
 	}
 	if !strings.Contains(out.String(), "get2: 2 callers") {

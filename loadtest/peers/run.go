@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	if err := buildServer(ctx, dir, entrants); ctx.Err() != nil {
-		return errInterrupted
+		return config.ErrInterrupted
 	} else if err != nil {
 		return err
 	}
@@ -125,16 +125,4 @@ func explain(err error) error {
 		return fmt.Errorf("%w\n%s", err, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return err
-}
-
-// errInterrupted is what comes of a signal; what was found until then has been printed.
-var errInterrupted = errors.New("interrupted")
-
-// exit tells what err has to say on stderr, and returns the exit status: as a shell has it, 130 after ^C.
-func exit(err error, stderr io.Writer) int {
-	status := config.Exit(program, err, stderr)
-	if errors.Is(err, errInterrupted) {
-		return 130
-	}
-	return status
 }
