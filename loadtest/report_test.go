@@ -60,7 +60,7 @@ func TestReport(t *testing.T) {
 	empty.fill(nil, 0)
 	for name, r := range map[string]*Result{"sample": sample(), "empty": empty} {
 		var out bytes.Buffer
-		if err := r.Report(&out, "dc_test", "v1"); err != nil {
+		if err := r.Report(&out, "dc_test -bench", "dc_test v1"); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		page := out.String()

@@ -103,7 +103,9 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		err = result.Print(stdout)
 	}
 	if err == nil && report != nil {
-		err = report.write(func(w io.Writer) error { return result.Report(w, program, config.Version()) })
+		err = report.write(func(w io.Writer) error {
+			return result.Report(w, program+" -bench", program+" "+config.Version())
+		})
 	}
 	switch {
 	case err != nil:
