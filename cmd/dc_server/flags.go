@@ -127,11 +127,7 @@ func (o *options) addNode(word string) error {
 func parse(args []string, stdout io.Writer) (*options, error) {
 	opts := defaults()
 	set := opts.flags()
-	operands, err := set.Parse(args, stdout)
-	if err != nil {
-		return nil, err
-	}
-	if err := config.NoOperands(operands); err != nil {
+	if err := set.ParseFlags(args, stdout); err != nil {
 		return nil, err
 	}
 	if len(opts.listen) == 0 {

@@ -13,11 +13,7 @@ import (
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, set := newOptions()
-	operands, err := set.Parse(args, stdout)
-	if err != nil {
-		return err
-	}
-	if err := config.NoOperands(operands); err != nil {
+	if err := set.ParseFlags(args, stdout); err != nil {
 		return err
 	}
 	for _, name := range set.UnknownVariables() {

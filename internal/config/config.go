@@ -213,12 +213,13 @@ func (s *Set) UnknownVariables() (names []string) {
 	return names
 }
 
-// NoOperands is what a tool that takes none makes of them.
-func NoOperands(operands []string) error {
-	if len(operands) > 0 {
-		return Usagef("unexpected argument %q: settings are given as -flag value", operands[0])
+// ParseFlags is Parse for a tool that takes no operands.
+func (s *Set) ParseFlags(args []string, stdout io.Writer) error {
+	operands, err := s.Parse(args, stdout)
+	if err == nil && len(operands) > 0 {
+		err = Usagef("unexpected argument %q: settings are given as -flag value", operands[0])
 	}
-	return nil
+	return err
 }
 
 // arguments reads the command line. A question for usage or the version beats any mistake beside it.

@@ -16,11 +16,7 @@ import (
 // run does what args ask for: the report goes to stdout, what goes on to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, set := newOptions()
-	operands, err := set.Parse(args, stdout)
-	if err != nil {
-		return err
-	}
-	if err := config.NoOperands(operands); err != nil {
+	if err := set.ParseFlags(args, stdout); err != nil {
 		return err
 	}
 	if err := opts.finish(); err != nil {
