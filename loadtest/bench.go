@@ -15,12 +15,12 @@ import (
 type BenchConfig struct {
 	// Addresses of the servers; workers are spread over them. One whose server is gone turns to the next.
 	Addresses []wire.Address
-	// Open, if not nil, gives each worker a store to ask, in place of Addresses: Servers is one way to make this function.
-	// A store that is an io.Closer is closed in the end. The request that is under way at the end is waited for, and not
-	// counted.
+	// Open, if not nil, gives each worker a store to ask, in place of Addresses: Servers is one way to make this
+	// function. A store that is an io.Closer is closed in the end. The request that is under way at the end is waited
+	// for, and not counted.
 	Open func(worker int) (Store, error)
-	// Rate is how many requests a second there are, of all workers together, with Open; 0: as many as are answered. Where
-	// an answer takes too long for that, the next request has waited since it was due.
+	// Rate is how many requests a second there are, of all workers together, with Open; 0: as many as are answered.
+	// Where an answer takes too long for that, the next request has waited since it was due.
 	Rate float64
 	// Workers each have one connection at a time, on which Pipeline requests are under way.
 	Workers, Pipeline int
@@ -58,6 +58,8 @@ func (c *BenchConfig) check() error {
 		return fmt.Errorf("%d requests in flight on a connection: it must be from 1 to %d", c.Pipeline, MaxPipeline)
 	case c.Pipeline > 1 && !c.Persistent:
 		return errors.New("several requests in flight need connections that are kept")
+	case c.Rate < 0 || c.Rate > 0 && c.Open == nil:
+		return fmt.Errorf("a rate of %v: only workers with stores keep to one", c.Rate)
 	case c.Duration <= 0:
 		return fmt.Errorf("a duration of %v", c.Duration)
 	case c.Mix.reads() && c.Sessions < 1:

@@ -46,7 +46,8 @@ func measured(t *testing.T, cfg BenchConfig, enough func(*Result) bool) *Result 
 }
 
 // measuredBy is measured with workers of a kind.
-func measuredBy(t *testing.T, cfg BenchConfig, start func(*Bench, context.Context, *sync.WaitGroup) error, enough func(*Result) bool) *Result {
+func measuredBy(t *testing.T, cfg BenchConfig, start func(*Bench, context.Context, *sync.WaitGroup) error,
+	enough func(*Result) bool) *Result {
 	t.Helper()
 	cfg.Duration = time.Hour
 	if cfg.RequestTimeout == 0 {

@@ -54,7 +54,8 @@ func (l *lane) choose() (wire.Op, []byte) {
 	l.pick()
 	if l.op == wire.OpAdd {
 		var id [idLen]byte
-		l.payload = wire.AppendAdd(l.payload[:0], l.b.corpus.id(id[:0], l.session), l.b.corpus.data(l.session), l.b.Timeout)
+		c := l.b.corpus
+		l.payload = wire.AppendAdd(l.payload[:0], c.id(id[:0], l.session), c.data(l.session), l.b.Timeout)
 	} else {
 		l.payload = l.b.corpus.id(l.payload[:0], l.session)
 	}

@@ -51,8 +51,8 @@ type row struct {
 	P50, P90, P99, P999, Max string
 }
 
-// Report writes the result as a page of HTML that needs nothing besides itself, with a title and, in madeBy, what program
-// the load came from.
+// Report writes the result as a page of HTML that needs nothing besides itself, with a title and, in madeBy, what
+// program the load came from.
 func (r *Result) Report(w io.Writer, title, madeBy string) error {
 	p := report{Result: r, Title: title + ": " + r.Mix}
 	p.Subtitle = fmt.Sprintf("%s on %s, %s", r.Mix, strings.Join(r.Addresses, ", "), r.Started.UTC().Format("2 January 2006, 15:04:05 MST"))

@@ -58,10 +58,12 @@ func TestNodeWithoutLeaderIsAliveAndNotReady(t *testing.T) {
 	if code, body := testutil.Page(t, "tcp", p.admins[0], "/healthz"); code != http.StatusOK {
 		t.Errorf("health: %d %q", code, body)
 	}
-	if code, body := testutil.Page(t, "tcp", p.admins[0], "/readyz"); code != http.StatusServiceUnavailable || body == "" {
+	code, body := testutil.Page(t, "tcp", p.admins[0], "/readyz")
+	if code != http.StatusServiceUnavailable || body == "" {
 		t.Errorf("readiness: %d %q", code, body)
 	}
-	if _, body := testutil.Page(t, "tcp", p.admins[0], "/metrics"); !strings.Contains(body, "distcache_raft_has_leader 0") {
+	_, body = testutil.Page(t, "tcp", p.admins[0], "/metrics")
+	if !strings.Contains(body, "distcache_raft_has_leader 0") {
 		t.Error("the metrics know a leader")
 	}
 }
@@ -100,7 +102,8 @@ func TestReady(t *testing.T) {
 		{raftstore.Status{Role: raftstore.RoleJoining, Reason: "not yet"}, wire.NotOK, "joining: not yet"},
 		{raftstore.Status{Role: raftstore.RoleStopped, Reason: "disk full"}, wire.NotOK, "stopped: disk full"},
 	} {
-		s := &service{Service: daemon.NewService(&daemon.Process{}), back: &backend{node: fakeNode{status: c.status}, store: fakeStore{err: c.have}}}
+		back := &backend{node: fakeNode{status: c.status}, store: fakeStore{err: c.have}}
+		s := &service{Service: daemon.NewService(&daemon.Process{}), back: back}
 		err := s.ready(t.Context())
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v, HAVE says %v: %v", c.status, c.have, err)

@@ -103,7 +103,8 @@ func (f *farm) settle(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s has not settled with %d sessions: %+v, %v", f.servers[i].Name, f.load.Sessions, st, err)
+			return fmt.Errorf("%s has not settled with %d sessions: %+v, %v",
+				f.servers[i].Name, f.load.Sessions, st, err)
 		case <-tick.C:
 		}
 	}

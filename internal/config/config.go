@@ -68,8 +68,8 @@ func (e *StatusError) Unwrap() error { return e.Err }
 // ErrInterrupted is what comes of a signal; what was found until then has been told.
 var ErrInterrupted = errors.New("interrupted")
 
-// Main is the main function of a tool that is no daemon: it calls run with a context that ends at SIGINT or SIGTERM, and
-// returns what [Exit] makes of its error. A second signal ends the process at once.
+// Main is the main function of a tool that is no daemon: it calls run with a context that ends at SIGINT or SIGTERM,
+// and returns what [Exit] makes of its error. A second signal ends the process at once.
 func Main(program string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal finds nobody listening
@@ -150,8 +150,8 @@ func (s *Set) File() {
 // Given tells whether a flag was set, from anywhere. It is for after Parse.
 func (s *Set) Given(name string) bool { return s.flags[name] != nil && s.flags[name].from != nowhere }
 
-// OnCommandLine tells whether a flag was set there. It is for after Parse, and for tools of several commands: what is in
-// the environment or a file for one of them is no mistake when another is called.
+// OnCommandLine tells whether a flag was set there. It is for after Parse, and for tools of several commands: what is
+// in the environment or a file for one of them is no mistake when another is called.
 func (s *Set) OnCommandLine(name string) bool {
 	return s.flags[name] != nil && s.flags[name].from == commandLine
 }

@@ -124,7 +124,8 @@ func (s *Set) Millis(p *time.Duration, least, most time.Duration, name, usage st
 	s.Func(name, "MSECS", takes, strconv.FormatInt(p.Milliseconds(), 10), usage,
 		into(p, func(text string) (time.Duration, bool) {
 			n, err := strconv.ParseInt(text, 10, 64)
-			return time.Duration(n) * time.Millisecond, err == nil && n >= least.Milliseconds() && n <= most.Milliseconds()
+			ok := err == nil && n >= least.Milliseconds() && n <= most.Milliseconds()
+			return time.Duration(n) * time.Millisecond, ok
 		}))
 }
 

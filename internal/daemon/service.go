@@ -11,8 +11,9 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Service is a daemon's listeners, those of its clients and those of whoever looks after it. Its methods are called in
-// the order Listen, Serve, Wait, CloseClients, CloseAll, by one goroutine; the last two also when one before them has failed.
+// A Service is a daemon's listeners, those of its clients and those of whoever looks after it. Its methods are called
+// in the order Listen, Serve, Wait, CloseClients, CloseAll, by one goroutine; the last two also when one before them
+// has failed.
 type Service struct {
 	process  *Process
 	clients  []net.Listener
@@ -38,8 +39,8 @@ func (s *Service) ListenClients(ctx context.Context, addresses []wire.Address) e
 	return nil
 }
 
-// ListenAdmins opens the sockets that -admin names: whoever can connect to those may look, or change something. An error
-// is what cannot makes of it.
+// ListenAdmins opens the sockets that -admin names: whoever can connect to those may look, or change something. An
+// error is what cannot makes of it.
 func (s *Service) ListenAdmins(ctx context.Context, who string, addresses []wire.Address,
 	cannot func(wire.Address, error) error) error {
 	for _, at := range addresses {

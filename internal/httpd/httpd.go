@@ -1,5 +1,5 @@
-// Package httpd is the HTTP server that daemons have for whoever looks after them: dc_admin, a scraper, a load balancer.
-// What its clients can take up is bounded.
+// Package httpd is the HTTP server that daemons have for whoever looks after them: dc_admin, a scraper, a load
+// balancer. What its clients can take up is bounded.
 package httpd
 
 import (

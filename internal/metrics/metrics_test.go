@@ -27,7 +27,9 @@ import (
 // serve starts a listener over a store, with metrics.
 func serve(t *testing.T, reg prometheus.Registerer, store server.Store) wire.Address {
 	t.Helper()
-	s, err := server.New(server.Config{Store: store, RequestTimeout: testutil.Patience, Observe: metrics.NewLatency(reg).Observe})
+	s, err := server.New(server.Config{
+		Store: store, RequestTimeout: testutil.Patience, Observe: metrics.NewLatency(reg).Observe,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

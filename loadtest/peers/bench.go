@@ -122,8 +122,8 @@ func (b *bench) load(ctx context.Context, f *farm, reads bool) (*loadtest.Bench,
 		return nil, err
 	}
 	defer s.close()
-	cfg := loadtest.BenchConfig{Open: callersOf(s, preloaders), Workers: 1, Pipeline: 1, Duration: b.o.duration, Mix: addMix,
-		DataMin: int(b.o.size), DataMax: int(b.o.size), RequestTimeout: requestTimeout,
+	cfg := loadtest.BenchConfig{Open: callersOf(s, preloaders), Workers: 1, Pipeline: 1, Duration: b.o.duration,
+		Mix: addMix, DataMin: int(b.o.size), DataMax: int(b.o.size), RequestTimeout: requestTimeout,
 		Timeout: sessionTimeout, PreloadTimeout: sessionTimeout}
 	if reads {
 		cfg.Sessions, cfg.Mix = int(b.o.sessions), getMix
@@ -140,7 +140,8 @@ type measurement struct {
 }
 
 // work does one work.
-func (b *bench) work(ctx context.Context, f *farm, w work, lb *loadtest.Bench, read func(*farm) (usage, error)) (*measurement, error) {
+func (b *bench) work(ctx context.Context, f *farm, w work, lb *loadtest.Bench,
+	read func(*farm) (usage, error)) (*measurement, error) {
 	s, err := f.contestant.connect(w.callers)
 	if err != nil {
 		return nil, err

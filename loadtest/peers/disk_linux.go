@@ -14,7 +14,8 @@ func readDisk(path string) (uint64, error) {
 	if err := unix.Stat(path, &info); err != nil {
 		return 0, err
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/stat", unix.Major(uint64(info.Dev)), unix.Minor(uint64(info.Dev))))
+	dev := uint64(info.Dev)
+	stat, err := os.ReadFile(fmt.Sprintf("/sys/dev/block/%d:%d/stat", unix.Major(dev), unix.Minor(dev)))
 	if err != nil {
 		return 0, err
 	}

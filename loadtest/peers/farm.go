@@ -18,8 +18,8 @@ type farm struct {
 	processes  []*procs.Process
 }
 
-// startFarm starts servers in dir, which must be empty, and waits until they are fit to be measured. Their command lines
-// go behind prefix's words, if any, which it makes for each.
+// startFarm starts servers in dir, which must be empty, and waits until they are fit to be measured. Their command
+// lines go behind prefix's words, if any, which it makes for each.
 func startFarm(ctx context.Context, k kind, program, dir string, prefix func(node string) []string) (*farm, error) {
 	c, err := k.new(dir)
 	if err != nil {

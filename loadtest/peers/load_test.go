@@ -73,12 +73,15 @@ func TestWork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Total.Good == 0 || len(m.errors) > 0 || len(f.ways) != nodes || m.used.servers != 3 || m.used.syncs[0] != 1 {
+		if m.Total.Good == 0 || len(m.errors) > 0 || len(f.ways) != nodes ||
+			m.used.servers != 3 || m.used.syncs[0] != 1 {
 			t.Errorf("%v: %+v, errors %v, used %+v, by node %v", w, m.Total, m.errors, m.used, f.ways)
 		}
 	}
 	f.forget = true
-	m, err := b.work(t.Context(), on, work{opGet, 3}, lb, func(*farm) (usage, error) { return usage{}, errors.ErrUnsupported })
+	m, err := b.work(t.Context(), on, work{opGet, 3}, lb, func(*farm) (usage, error) {
+		return usage{}, errors.ErrUnsupported
+	})
 	if err != nil || m.Total.Good != 0 || m.errors[errMissing.Error()] == 0 || m.used != nil || m.usedUnknown == nil {
 		t.Errorf("of what is forgotten: %+v, %v", m, err)
 	}

@@ -98,7 +98,8 @@ func TestSkipped(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	var out, errs bytes.Buffer
 	err := run(t.Context(), nil, &out, &errs)
-	if config.Exit(program, err, &errs) != 0 || !strings.HasPrefix(out.String(), "skipped: ") || !strings.Contains(errs.String(), "package etcd-server") {
+	if config.Exit(program, err, &errs) != 0 || !strings.HasPrefix(out.String(), "skipped: ") ||
+		!strings.Contains(errs.String(), "package etcd-server") {
 		t.Errorf("%v\n%s%s", err, out.String(), errs.String())
 	}
 }

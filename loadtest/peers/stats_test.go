@@ -47,7 +47,8 @@ func TestRatio(t *testing.T) {
 
 // measured is a measurement of so many good answers.
 func measured(good uint64, used *usage) *measurement {
-	total := loadtest.OpResult{Good: good, PerSecond: float64(good) / 2, Latency: loadtest.Latency{P50: 50e3, P99: 99e3}}
+	latency := loadtest.Latency{P50: 50e3, P99: 99e3}
+	total := loadtest.OpResult{Good: good, PerSecond: float64(good) / 2, Latency: latency}
 	return &measurement{Result: &loadtest.Result{Total: total}, used: used}
 }
 

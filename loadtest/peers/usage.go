@@ -18,8 +18,8 @@ type usage struct {
 	syncs   []uint64      // of the disk, by server; nil when not counted
 }
 
-// readUsage reads what a farm and this process have used. The error is errors.ErrUnsupported where that is not known: then
-// there are no such figures.
+// readUsage reads what a farm and this process have used. The error is errors.ErrUnsupported where that is not known:
+// then there are no such figures.
 func readUsage(f *farm) (usage, error) {
 	var u usage
 	for _, p := range f.processes {

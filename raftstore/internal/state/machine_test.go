@@ -273,8 +273,8 @@ func TestMalformedEntryStops(t *testing.T) {
 	}
 }
 
-// A read that goes on while its session is flushed, removed or replaced with the whole file finds what was there at some
-// moment since it began: never what was removed before, and never nothing where a session stays.
+// A read that goes on while its session is flushed, removed or replaced with the whole file finds what was there at
+// some moment since it began: never what was removed before, and never nothing where a session stays.
 func TestGetDuringEverything(t *testing.T) {
 	m := newMachine(t, Options{FlushInterval: time.Millisecond})
 	do(t, m, at(1), adding("steady", 1<<31, "steady data"))
