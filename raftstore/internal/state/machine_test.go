@@ -314,7 +314,7 @@ func TestGetDuringEverything(t *testing.T) {
 		})
 	}
 	for range 8 {
-		for i := range int64(40) {
+		for i := range int64(12) {
 			n := added.Add(1)
 			do(t, m, at(1), adding("churn", 1000, fmt.Sprint(n)))
 			before := found.Load()
