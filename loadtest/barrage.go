@@ -104,7 +104,7 @@ func RunBarrage(ctx context.Context, cfg BarrageConfig) (BarrageResult, error) {
 		if err != nil {
 			return BarrageResult{}, err
 		}
-		defer w.close()
+		defer closeStore(w.store)
 		workers[i] = w
 	}
 	start := time.Now()
@@ -160,12 +160,6 @@ func (b *barrage) newChecker(worker int) (*checker, error) {
 		w.sessions[i].id = c.id(nil, uint64(i))
 	}
 	return w, nil
-}
-
-func (w *checker) close() {
-	if c, ok := w.store.(io.Closer); ok {
-		_ = c.Close()
-	}
 }
 
 func (w *checker) run(ctx context.Context) {

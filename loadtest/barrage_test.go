@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -160,7 +161,7 @@ func TestBarrageOverTheWire(t *testing.T) {
 }
 
 func TestBarrageWithoutServer(t *testing.T) {
-	nobody := []wire.Address{address1(t, "IP:127.0.0.1:1")}
+	nobody := []wire.Address{testutil.Address(t, "IP:127.0.0.1:1")}
 	for name, open := range map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime} {
 		cfg := barrageOf(nil)
 		cfg.Open = open(nobody)

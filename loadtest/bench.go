@@ -15,6 +15,13 @@ import (
 type BenchConfig struct {
 	// Addresses of the servers; workers are spread over them. One whose server is gone turns to the next.
 	Addresses []wire.Address
+	// Open, if not nil, gives each worker a store to ask, in place of Addresses: Servers is one way to make this
+	// function. A store that is an io.Closer is closed in the end. The request that is under way at the end is waited
+	// for, and not counted.
+	Open func(worker int) (Store, error)
+	// Rate is how many requests a second there are, of all workers together, with Open; 0: as many as are answered.
+	// Where an answer takes too long for that, the next request has waited since it was due.
+	Rate float64
 	// Workers each have one connection at a time, on which Pipeline requests are under way.
 	Workers, Pipeline int
 	// Persistent keeps the connections; else every request has its own, and Pipeline must be 1.
@@ -43,7 +50,7 @@ const (
 
 func (c *BenchConfig) check() error {
 	switch {
-	case len(c.Addresses) == 0:
+	case len(c.Addresses) == 0 && c.Open == nil:
 		return errors.New("no address to connect to")
 	case c.Workers < 1 || c.Workers > MaxWorkers:
 		return fmt.Errorf("%d workers: there must be from 1 to %d", c.Workers, MaxWorkers)
@@ -51,6 +58,8 @@ func (c *BenchConfig) check() error {
 		return fmt.Errorf("%d requests in flight on a connection: it must be from 1 to %d", c.Pipeline, MaxPipeline)
 	case c.Pipeline > 1 && !c.Persistent:
 		return errors.New("several requests in flight need connections that are kept")
+	case c.Rate < 0 || c.Rate > 0 && c.Open == nil:
+		return fmt.Errorf("a rate of %v: only workers with stores keep to one", c.Rate)
 	case c.Duration <= 0:
 		return fmt.Errorf("a duration of %v", c.Duration)
 	case c.Mix.reads() && c.Sessions < 1:
@@ -61,11 +70,13 @@ func (c *BenchConfig) check() error {
 	return c.Mix.check()
 }
 
-// bench is a benchmark under way.
-type bench struct {
+// A Bench is servers that have been made ready to be measured. Between runs its settings may be changed, but for those
+// of the sessions that are there.
+type Bench struct {
 	BenchConfig
 	targets   []target
 	corpus    *corpus
+	lanes     int // made so far: none adds the sessions of another
 	recorders []*recorder
 	gap       gap
 }
@@ -74,15 +85,15 @@ type bench struct {
 // through failures of the servers: they are counted, and connections opened again. An error means that it could not
 // start.
 func RunBench(ctx context.Context, cfg BenchConfig) (*Result, error) {
-	b, err := newBench(ctx, cfg)
+	b, err := NewBench(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return b.measure(ctx, b.start), nil
+	return b.Run(ctx)
 }
 
-// newBench gets everything ready.
-func newBench(ctx context.Context, cfg BenchConfig) (*bench, error) {
+// NewBench gets everything ready, and puts the sessions there that are to be read.
+func NewBench(ctx context.Context, cfg BenchConfig) (*Bench, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -93,12 +104,11 @@ func newBench(ctx context.Context, cfg BenchConfig) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{BenchConfig: cfg, corpus: c}
-	if b.targets, err = findTargets(ctx, cfg.Addresses); err != nil {
-		return nil, err
-	}
-	for range min(cfg.Workers, 2*runtime.GOMAXPROCS(0)) {
-		b.recorders = append(b.recorders, newRecorder())
+	b := &Bench{BenchConfig: cfg, corpus: c}
+	if cfg.Open == nil {
+		if b.targets, err = findTargets(ctx, cfg.Addresses); err != nil {
+			return nil, err
+		}
 	}
 	if !cfg.Mix.reads() {
 		b.Sessions = 0
@@ -111,19 +121,43 @@ func newBench(ctx context.Context, cfg BenchConfig) (*bench, error) {
 	return b, nil
 }
 
-// start starts the workers, to run until ctx is done, in the cheapest way that there is.
-func (b *bench) start(ctx context.Context, wg *sync.WaitGroup) {
-	if b.Pipeline > 1 || !b.startLoops(ctx, wg) {
-		b.startWorkers(ctx, wg)
+// Run is RunBench on sessions that are there already.
+func (b *Bench) Run(ctx context.Context) (*Result, error) {
+	if err := b.check(); err != nil {
+		return nil, err
 	}
+	b.ready()
+	return b.measure(ctx, b.start)
 }
 
-func (b *bench) measure(ctx context.Context, start func(context.Context, *sync.WaitGroup)) *Result {
+// ready makes what the answers of a run are taken down in.
+func (b *Bench) ready() {
+	b.recorders = nil
+	for range min(b.Workers, 2*runtime.GOMAXPROCS(0)) {
+		b.recorders = append(b.recorders, newRecorder())
+	}
+	b.gap = gap{}
+}
+
+// start starts the workers, to run until ctx is done, in the cheapest way that there is.
+func (b *Bench) start(ctx context.Context, wg *sync.WaitGroup) error {
+	switch {
+	case b.Open != nil:
+		return b.startAskers(ctx, wg)
+	case b.Pipeline > 1 || !b.startLoops(ctx, wg):
+		return b.startWorkers(ctx, wg)
+	}
+	return nil
+}
+
+func (b *Bench) measure(ctx context.Context, start func(context.Context, *sync.WaitGroup) error) (*Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.Duration)
 	defer cancel()
 	var wg sync.WaitGroup
 	b.gap.start()
-	start(ctx, &wg)
+	if err := start(ctx, &wg); err != nil {
+		return nil, err
+	}
 	points := b.watch(ctx)
 	elapsed := time.Since(b.gap.origin)
 	b.gap.end()
@@ -136,11 +170,11 @@ func (b *bench) measure(ctx context.Context, start func(context.Context, *sync.W
 		r.Addresses = append(r.Addresses, a.String())
 	}
 	r.fill(b.recorders, elapsed)
-	return r
+	return r, nil
 }
 
 // startWorkers starts a goroutine for each worker.
-func (b *bench) startWorkers(ctx context.Context, wg *sync.WaitGroup) {
+func (b *Bench) startWorkers(ctx context.Context, wg *sync.WaitGroup) error {
 	for i := range b.Workers {
 		if b.Persistent {
 			w := newPipeliner(b, i)
@@ -150,10 +184,11 @@ func (b *bench) startWorkers(ctx context.Context, wg *sync.WaitGroup) {
 			wg.Go(func() { w.run(ctx) })
 		}
 	}
+	return nil
 }
 
 // watch makes the time series until ctx is done.
-func (b *bench) watch(ctx context.Context) []Point {
+func (b *Bench) watch(ctx context.Context) []Point {
 	const perLive = int(500 * time.Millisecond / Interval)
 	s := newSeries(b.recorders)
 	tick := time.NewTicker(Interval)
@@ -176,4 +211,4 @@ func (b *bench) watch(ctx context.Context) []Point {
 }
 
 // at is the time since the start.
-func (b *bench) at() time.Duration { return time.Since(b.gap.origin) }
+func (b *Bench) at() time.Duration { return time.Since(b.gap.origin) }

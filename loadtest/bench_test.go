@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -59,6 +60,45 @@ func TestBench(t *testing.T) {
 				t.Errorf("%v: %s", err, b)
 			}
 		})
+	}
+}
+
+// A benchmark that is run again, over stores and at a rate, goes on with the sessions that are there.
+func TestBenchAgain(t *testing.T) {
+	m := newMemory(t)
+	a, _ := serve(t, m, "")
+	cfg := benchOf(t, "get=1", a)
+	cfg.Open, cfg.Addresses, cfg.PreloadTimeout = Servers(cfg.Addresses), nil, time.Hour
+	b, err := NewBench(t.Context(), cfg)
+	if err != nil || m.Len() != cfg.Sessions {
+		t.Fatalf("%d sessions: %v", m.Len(), err)
+	}
+	added := 0
+	for _, mix := range []string{"add=1,get=1", "get=1", "add=1"} {
+		b.Mix, err = ParseMix(mix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Rate = 200
+		r, err := b.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if most := uint64(b.Rate*b.Duration.Seconds()) + uint64(b.Workers); r.Total.Good == 0 || r.Total.Good > most ||
+			r.Total.Errors > 0 || r.Total.Missed > 0 {
+			t.Errorf("%s: %+v, errors %v", mix, r.Total, r.Errors)
+		}
+		if mix == "get=1" && m.Len() != cfg.Sessions+added {
+			t.Errorf("%d sessions after %s", m.Len(), mix)
+		}
+		added = m.Len() - cfg.Sessions
+	}
+	if err := b.Keep(t.Context(), 7); err != nil || m.Len() != 7+added || b.Sessions != 7 {
+		t.Errorf("%d sessions are left: %v", m.Len(), err)
+	}
+	id, data := b.Session(6)
+	if got, err := m.Get(t.Context(), id); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("one of them is gone: %v", err)
 	}
 }
 
@@ -132,12 +172,12 @@ func TestBenchOutlivesServer(t *testing.T) {
 				}
 				out <- r
 			}()
-			until(t, "sessions", func() bool { return m.Len() > 100 })
+			testutil.Eventually(t, "sessions", func() bool { return m.Len() > 100 })
 			stop()
-			until(t, "errors", func() bool { return bad.Load() > 0 })
+			testutil.Eventually(t, "errors", func() bool { return bad.Load() > 0 })
 			before := m.Len()
 			serve(t, m, at)
-			until(t, "sessions again", func() bool { return m.Len() > before+100 })
+			testutil.Eventually(t, "sessions again", func() bool { return m.Len() > before+100 })
 			cancel()
 			if r := <-out; r.Total.Good < 150 || r.LongestGap <= 0 || len(r.Errors) == 0 {
 				t.Errorf("%d good, longest gap %v s, errors %v", r.Total.Good, r.LongestGap, r.Errors)
@@ -153,7 +193,7 @@ func TestWorkers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := benchOf(t, "add=3,get=3,have=2,remove=2", a)
 			cfg.Persistent, cfg.Pipeline = persistent, 1
-			r := measuredBy(t, cfg, (*bench).startWorkers, fourKinds)
+			r := measuredBy(t, cfg, (*Bench).startWorkers, fourKinds)
 			if len(r.Errors) > 0 || r.Total.Good == 0 || len(r.Ops) != 4 {
 				t.Errorf("errors %v, %d good, %d operations", r.Errors, r.Total.Good, len(r.Ops))
 			}
@@ -164,7 +204,7 @@ func TestWorkers(t *testing.T) {
 // Of several servers one may be down from the start.
 func TestBenchWithOneServerDown(t *testing.T) {
 	a, _ := serve(t, newMemory(t), "")
-	cfg := benchOf(t, "get=1", address1(t, "UNIX:/nobody/listens"), a)
+	cfg := benchOf(t, "get=1", testutil.Address(t, "UNIX:/nobody/listens"), a)
 	cfg.Pipeline = 1
 	r := measured(t, cfg, func(r *Result) bool { return r.Total.Good > 0 && r.Errors["not sent"] > 0 })
 	if r.Total.Good == 0 || r.Total.Missed > 0 || r.Errors["not sent"] == 0 {
@@ -173,7 +213,7 @@ func TestBenchWithOneServerDown(t *testing.T) {
 }
 
 func TestBenchThatCannotStart(t *testing.T) {
-	nobody := address1(t, "IP:127.0.0.1:1")
+	nobody := testutil.Address(t, "IP:127.0.0.1:1")
 	if _, err := RunBench(t.Context(), benchOf(t, "get=1", nobody)); err == nil || !strings.Contains(err.Error(), "connect to IP:127.0.0.1:1") {
 		t.Errorf("without a server: %v", err)
 	}

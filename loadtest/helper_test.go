@@ -2,7 +2,6 @@ package loadtest
 
 import (
 	"context"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,12 +9,10 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/procs"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
-
-// patience is how long the tests wait for something that must come to be.
-const patience = time.Minute
 
 func newMemory(t *testing.T) *server.Memory {
 	m := server.NewMemory(0)
@@ -33,47 +30,35 @@ func serve(t *testing.T, store Store, at string) (address wire.Address, stop fun
 		}
 		at = free[0]
 	}
-	l, err := net.Listen("tcp", at)
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go s.Serve(l)
-	stop = func() { _ = s.Close() }
-	t.Cleanup(stop)
-	return address1(t, "IP:"+l.Addr().String()), stop
-}
-
-func address1(t *testing.T, s string) wire.Address {
-	t.Helper()
-	a, err := wire.ParseAddress(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	l := testutil.Listen(t, "tcp", at)
+	testutil.Serve(t, l, s)
+	return testutil.At(t, l), func() { _ = s.Close() }
 }
 
 // measured runs a benchmark, whose duration counts for nothing, until what it has taken down is enough.
 func measured(t *testing.T, cfg BenchConfig, enough func(*Result) bool) *Result {
 	t.Helper()
-	return measuredBy(t, cfg, (*bench).start, enough)
+	return measuredBy(t, cfg, (*Bench).start, enough)
 }
 
 // measuredBy is measured with workers of a kind.
-func measuredBy(t *testing.T, cfg BenchConfig, start func(*bench, context.Context, *sync.WaitGroup), enough func(*Result) bool) *Result {
+func measuredBy(t *testing.T, cfg BenchConfig, start func(*Bench, context.Context, *sync.WaitGroup) error,
+	enough func(*Result) bool) *Result {
 	t.Helper()
 	cfg.Duration = time.Hour
 	if cfg.RequestTimeout == 0 {
-		cfg.RequestTimeout = patience
+		cfg.RequestTimeout = testutil.Patience
 	}
-	b, err := newBench(t.Context(), cfg)
+	b, err := NewBench(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	b.ready()
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
 	defer cancel()
 	var watch sync.WaitGroup
 	defer watch.Wait()
@@ -88,28 +73,16 @@ func measuredBy(t *testing.T, cfg BenchConfig, start func(*bench, context.Contex
 			}
 		}
 	})
-	return b.measure(ctx, func(ctx context.Context, wg *sync.WaitGroup) { start(b, ctx, wg) })
+	r, err := b.measure(ctx, func(ctx context.Context, wg *sync.WaitGroup) error { return start(b, ctx, wg) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // fourKinds tells whether there are good answers to each kind of request.
 func fourKinds(r *Result) bool {
 	return len(r.Ops) == 4 && !slices.ContainsFunc(r.Ops, func(o OpResult) bool { return o.Good == 0 })
-}
-
-// until waits for something that will be.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 // A badStore behaves as a right one, except in one way, and there only at every nth opportunity.

@@ -12,7 +12,7 @@ import (
 
 // A lane has one request under way at a time: it chooses operations, writes their payloads and judges the answers.
 type lane struct {
-	b       *bench
+	b       *Bench
 	rec     *recorder
 	rng     uint64
 	next    uint64 // number of the next new session
@@ -23,12 +23,14 @@ type lane struct {
 	payload []byte
 }
 
-func newLane(b *bench, n int) *lane {
-	return &lane{b: b, rec: b.recorders[n%len(b.recorders)], rng: mix(b.corpus.seed ^ uint64(n)), next: uint64(n+1) << 40}
+func newLane(b *Bench, n int) *lane {
+	number := uint64(b.lanes)
+	b.lanes++
+	return &lane{b: b, rec: b.recorders[n%len(b.recorders)], rng: mix(b.corpus.seed ^ number), next: (number + 1) << 40}
 }
 
-// choose makes the next request.
-func (l *lane) choose() (wire.Op, []byte) {
+// pick chooses the next request, which is asked now.
+func (l *lane) pick() {
 	l.rng = mix(l.rng)
 	l.op = l.b.Mix.pick(l.rng >> 8)
 	if l.op == wire.OpRemove {
@@ -41,24 +43,35 @@ func (l *lane) choose() (wire.Op, []byte) {
 	case wire.OpAdd:
 		l.session = l.next
 		l.next++
-		var id [idLen]byte
-		l.payload = wire.AppendAdd(l.payload[:0], l.b.corpus.id(id[:0], l.session), l.b.corpus.data(l.session), l.b.Timeout)
 	case wire.OpGet, wire.OpHave:
 		l.session = mix(l.rng) % uint64(l.b.Sessions)
-		fallthrough
-	default:
-		l.payload = l.b.corpus.id(l.payload[:0], l.session)
 	}
 	l.asked = l.b.at()
+}
+
+// choose makes the next request.
+func (l *lane) choose() (wire.Op, []byte) {
+	l.pick()
+	if l.op == wire.OpAdd {
+		var id [idLen]byte
+		c := l.b.corpus
+		l.payload = wire.AppendAdd(l.payload[:0], c.id(id[:0], l.session), c.data(l.session), l.b.Timeout)
+	} else {
+		l.payload = l.b.corpus.id(l.payload[:0], l.session)
+	}
 	return l.op, l.payload
 }
 
 // judge takes down the answer, and says whether it was good.
 func (l *lane) judge(answer []byte, err error) bool {
-	at := l.b.at()
 	if err == nil {
 		err = l.check(answer)
 	}
+	return l.take(l.b.at(), err)
+}
+
+// take takes down what came of the request at a time.
+func (l *lane) take(at time.Duration, err error) bool {
 	missed := err == wire.NotOK && l.op != wire.OpAdd
 	if err != nil && !missed {
 		l.rec.bad(l.op, kind(err))
@@ -78,7 +91,10 @@ func (l *lane) check(answer []byte) error {
 	if l.op != wire.OpGet {
 		return wire.ParseStatus(answer)
 	}
-	data, err := wire.ParseGet(answer)
+	return l.checkData(wire.ParseGet(answer))
+}
+
+func (l *lane) checkData(data []byte, err error) error {
 	if err == nil && !bytes.Equal(data, l.b.corpus.data(l.session)) {
 		return errWrongData
 	}
@@ -140,7 +156,7 @@ type oneByOne struct {
 	current  int
 }
 
-func newOneByOne(b *bench, n int) *oneByOne {
+func newOneByOne(b *Bench, n int) *oneByOne {
 	w := &oneByOne{lane: newLane(b, n), current: n % len(b.Addresses)}
 	for _, a := range b.Addresses {
 		w.shooters = append(w.shooters, newShooter(a))
@@ -184,8 +200,11 @@ func (d *backoff) longer() time.Duration {
 }
 
 // sleep waits, or until ctx is done, and for longer the next time.
-func (d *backoff) sleep(ctx context.Context) {
-	t := time.NewTimer(d.longer())
+func (d *backoff) sleep(ctx context.Context) { pause(ctx, d.longer()) }
+
+// pause waits for so long, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -24,8 +24,7 @@ type LedgerConfig struct {
 	Timeout time.Duration
 	// RequestTimeout is the longest wait for one answer: DefaultRequestTimeout by default.
 	RequestTimeout time.Duration
-	// StaleReads says that servers may answer reads from an older state (dc_server -reads local): then Run does not
-	// check any.
+	// StaleReads says that servers may answer reads from an older state: then Run does not check any.
 	StaleReads bool
 	// Seed makes writers choose the same operations again; 0 is one that nobody has had. Ids and data always differ.
 	Seed uint64

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
 
 func newLedger(t *testing.T, addresses ...wire.Address) *Ledger {
 	t.Helper()
-	l, err := NewLedger(LedgerConfig{Addresses: addresses, Writers: 4, RequestTimeout: patience})
+	l, err := NewLedger(LedgerConfig{Addresses: addresses, Writers: 4, RequestTimeout: testutil.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +24,7 @@ func newLedger(t *testing.T, addresses ...wire.Address) *Ledger {
 // runLedger runs it until enough is done, or something is found wrong.
 func runLedger(t *testing.T, l *Ledger, done func(Counts) bool) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testutil.Patience)
 	defer cancel()
 	out := make(chan error, 1)
 	go func() { out <- l.Run(ctx) }()
@@ -157,14 +158,14 @@ func TestLedgerThroughDeaths(t *testing.T) {
 	go func() { out <- l.Run(ctx) }()
 	more := func() {
 		n := l.Counts().Added
-		until(t, "more sessions", func() bool { return l.Counts().Added > n+100 })
+		testutil.Eventually(t, "more sessions", func() bool { return l.Counts().Added > n+100 })
 	}
 	more()
 	stopA()
 	more()
 	stopB()
 	failed := l.Counts().NotSent
-	until(t, "failures", func() bool { return l.Counts().NotSent > failed+10 })
+	testutil.Eventually(t, "failures", func() bool { return l.Counts().NotSent > failed+10 })
 	serve(t, m, strings.TrimPrefix(a.String(), "IP:"))
 	serve(t, m, strings.TrimPrefix(b.String(), "IP:"))
 	more()

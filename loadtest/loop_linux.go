@@ -19,7 +19,7 @@ import (
 // together. The load generator often shares its machine with what it measures: this costs about half of what a
 // goroutine for each connection does.
 type loop struct {
-	b       *bench
+	b       *Bench
 	rec     *recorder
 	ep      int // epoll
 	targets []unix.Sockaddr
@@ -39,7 +39,7 @@ const (
 
 // startLoops starts loops for all workers, to run until ctx is done. It says false when it can't: then it has started
 // nothing.
-func (b *bench) startLoops(ctx context.Context, wg *sync.WaitGroup) bool {
+func (b *Bench) startLoops(ctx context.Context, wg *sync.WaitGroup) bool {
 	for _, t := range b.targets {
 		if sockaddr(t.addr) == nil {
 			return false

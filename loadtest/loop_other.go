@@ -8,4 +8,4 @@ import (
 )
 
 // startLoops is for Linux.
-func (b *bench) startLoops(context.Context, *sync.WaitGroup) bool { return false }
+func (b *Bench) startLoops(context.Context, *sync.WaitGroup) bool { return false }

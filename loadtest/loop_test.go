@@ -2,10 +2,10 @@ package loadtest
 
 import (
 	"net"
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -14,12 +14,7 @@ type peer func(nc net.Conn, request wire.Message) bool
 
 func (p peer) listen(t *testing.T) wire.Address {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
+	l := testutil.Listen(t, "unix")
 	go func() {
 		for {
 			nc, err := l.Accept()
@@ -29,7 +24,7 @@ func (p peer) listen(t *testing.T) wire.Address {
 			go p.serve(nc)
 		}
 	}()
-	return address1(t, "UNIX:"+path)
+	return testutil.At(t, l)
 }
 
 func (p peer) serve(nc net.Conn) {

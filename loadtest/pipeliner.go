@@ -11,7 +11,7 @@ import (
 // A pipeliner is a worker with one connection and several requests under way on it. There is no goroutine per request:
 // the answer to one sends the next, right where it was read.
 type pipeliner struct {
-	b     *bench
+	b     *Bench
 	rec   *recorder
 	first int // address
 
@@ -29,7 +29,7 @@ type slot struct {
 	done func([]byte, error)
 }
 
-func newPipeliner(b *bench, n int) *pipeliner {
+func newPipeliner(b *Bench, n int) *pipeliner {
 	w := &pipeliner{b: b, rec: b.recorders[n%len(b.recorders)], first: n % len(b.Addresses)}
 	for i := range b.Pipeline {
 		s := &slot{lane: newLane(b, n*b.Pipeline+i)}

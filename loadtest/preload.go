@@ -12,51 +12,104 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// preloaders is how many requests of a preload are under way at each address.
+// preloaders is how many requests of a preload are under way at each address, or at all stores of Open together.
 const preloaders = 64
 
+// Session is one of those that were put there beforehand, counted from 0.
+func (b *Bench) Session(n int) (id, data []byte) {
+	return b.corpus.id(nil, uint64(n)), b.corpus.data(uint64(n))
+}
+
 // preload puts the sessions there that the mix reads.
-func (b *bench) preload(ctx context.Context) error {
+func (b *Bench) preload(ctx context.Context) error {
 	if b.Say != nil {
 		b.Say(fmt.Sprintf("preloading %d sessions", b.Sessions))
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	timeout := b.PreloadTimeout
 	if timeout == 0 {
 		timeout = min(b.Duration+10*time.Minute, wire.MaxTimeout)
 	}
+	return b.each(ctx, 0, "preloading", func(s Store, n int) error {
+		id, data := b.Session(n)
+		return again(wire.MatchingSession, func() error { return s.Add(ctx, id, data, timeout) })
+	})
+}
+
+// Keep removes those that were put there beforehand, but for the first few.
+func (b *Bench) Keep(ctx context.Context, few int) error {
+	err := b.each(ctx, few, "removing", func(s Store, n int) error {
+		id, _ := b.Session(n)
+		return again(wire.NotOK, func() error { return s.Remove(ctx, id) })
+	})
+	b.Sessions = few
+	return err
+}
+
+// each does something with all sessions but the first, many at a time.
+func (b *Bench) each(ctx context.Context, from int, what string, do func(s Store, n int) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var next atomic.Int64
+	next.Store(int64(from))
 	var wg sync.WaitGroup
+	defer wg.Wait()
+	work := func(s preloadStore) {
+		for n := int(next.Add(1)) - 1; n < b.Sessions && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
+			if err := do(s, n); err != nil {
+				stop(fmt.Errorf("%s session %d of %d%s: %w", what, n+1, b.Sessions, s.at, err))
+			}
+		}
+	}
+	stores, err := b.preloadStores()
+	for _, s := range stores {
+		defer closeStore(s.Store)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range preloaders * max(1, len(b.targets)) {
+		wg.Go(func() { work(stores[i%len(stores)]) })
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// A preloadStore is asked by a preload; at says where it is, for errors.
+type preloadStore struct {
+	Store
+	at string
+}
+
+// preloadStores are what a preload asks: a client for each address, or what Open gives.
+func (b *Bench) preloadStores() (stores []preloadStore, err error) {
+	if b.Open != nil {
+		for i := range preloaders {
+			s, err := b.Open(i)
+			if err != nil {
+				return stores, err
+			}
+			stores = append(stores, preloadStore{s, ""})
+		}
+		return stores, nil
+	}
 	for _, a := range b.targets {
 		if !a.up {
 			continue
 		}
 		c, err := client.New(a.String(), client.WithTimeout(b.RequestTimeout))
 		if err != nil {
-			return err
+			return stores, err
 		}
-		defer c.Close()
-		for range preloaders {
-			wg.Go(func() {
-				for n := next.Add(1) - 1; n < int64(b.Sessions) && ctx.Err() == nil; n = next.Add(1) - 1 {
-					if err := b.preloadOne(ctx, c, uint64(n), timeout); err != nil {
-						stop(fmt.Errorf("preloading session %d of %d at %s: %w", n+1, b.Sessions, a, err))
-					}
-				}
-			})
-		}
+		stores = append(stores, preloadStore{c, " at " + a.String()})
 	}
-	wg.Wait()
-	return context.Cause(ctx)
+	return stores, nil
 }
 
-// preloadOne adds a session, and once more if it is not known whether that worked.
-func (b *bench) preloadOne(ctx context.Context, c *client.Client, n uint64, timeout time.Duration) error {
-	id, data := b.corpus.id(nil, n), b.corpus.data(n)
-	err := c.Add(ctx, id, data, timeout)
+// again asks a second time if it is not known whether the first did it. Then done says that it did.
+func again(done wire.Status, ask func() error) error {
+	err := ask()
 	if errors.Is(err, wire.Disconnected) || errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrTimeout) {
-		if err = c.Add(ctx, id, data, timeout); errors.Is(err, wire.MatchingSession) {
+		if err = ask(); errors.Is(err, done) {
 			return nil
 		}
 	}

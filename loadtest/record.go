@@ -16,6 +16,12 @@ const (
 	mostLatency  = int64(time.Minute)
 )
 
+// maxErrors is how many kinds of error are told apart, and maxErrorText how many bytes of each are kept.
+const (
+	maxErrors    = 20
+	maxErrorText = 200
+)
+
 // Interval is the width of a Point of the time series.
 const Interval = 100 * time.Millisecond
 
@@ -51,16 +57,25 @@ func (r *recorder) good(op wire.Op, took time.Duration, missed bool) {
 
 func (r *recorder) bad(op wire.Op, what string) {
 	r.mu.Lock()
-	r.errors[what]++
+	r.count(what)
 	r.failed[op]++
 	r.slotBad++
 	r.mu.Unlock()
 }
 
+// count counts an error. The caller holds mu.
+func (r *recorder) count(what string) {
+	what = what[:min(len(what), maxErrorText)]
+	if _, known := r.errors[what]; !known && len(r.errors) >= maxErrors {
+		what = "other errors"
+	}
+	r.errors[what]++
+}
+
 // trouble counts an error that belongs to no operation: a connection that could not be made.
 func (r *recorder) trouble(what string) {
 	r.mu.Lock()
-	r.errors[what]++
+	r.count(what)
 	r.slotBad++
 	r.mu.Unlock()
 }

@@ -51,10 +51,10 @@ type row struct {
 	P50, P90, P99, P999, Max string
 }
 
-// Report writes the result as a page of HTML that needs nothing besides itself. The program and its version are what
-// it says it was made by.
-func (r *Result) Report(w io.Writer, program, version string) error {
-	p := report{Result: r, Title: program + " -bench: " + r.Mix}
+// Report writes the result as a page of HTML that needs nothing besides itself, with a title and, in madeBy, what
+// program the load came from.
+func (r *Result) Report(w io.Writer, title, madeBy string) error {
+	p := report{Result: r, Title: title + ": " + r.Mix}
 	p.Subtitle = fmt.Sprintf("%s on %s, %s", r.Mix, strings.Join(r.Addresses, ", "), r.Started.UTC().Format("2 January 2006, 15:04:05 MST"))
 	s := newSlices(r.Series)
 	p.Rate, p.Errors, p.Latency = rateChart(r, s), errorChart(r, s), latencyChart(r, s)
@@ -68,7 +68,7 @@ func (r *Result) Report(w io.Writer, program, version string) error {
 	for _, what := range slices.Sorted(maps.Keys(r.Errors)) {
 		p.Kinds = append(p.Kinds, pair{what, grouped(r.Errors[what])})
 	}
-	p.Config = r.config(program, version)
+	p.Config = r.config(madeBy)
 	return reportTemplate.Execute(w, p)
 }
 
@@ -97,7 +97,7 @@ func errorsNote(errors, good uint64) string {
 	return fmt.Sprintf("%.3g %% of all requests", 100*float64(errors)/float64(errors+good))
 }
 
-func (r *Result) config(program, version string) []pair {
+func (r *Result) config(madeBy string) []pair {
 	c := []pair{
 		{"Servers", strings.Join(r.Addresses, ", ")},
 		{"Operations", r.Mix},
@@ -112,7 +112,7 @@ func (r *Result) config(program, version string) []pair {
 		pair{"Timeout of added sessions", fmt.Sprintf("%.10g s", r.SessionTimeout)},
 		pair{"Duration", fmt.Sprintf("%.1f s", r.Seconds)},
 		pair{"Started", r.Started.Format("2006-01-02 15:04:05 -0700")},
-		pair{"Load generator", fmt.Sprintf("%s %s, %d CPUs", program, version, runtime.NumCPU())},
+		pair{"Load generator", fmt.Sprintf("%s, %d CPUs", madeBy, runtime.NumCPU())},
 	)
 }
 

@@ -2,35 +2,14 @@ package loadtest
 
 import (
 	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs (go test -update writes it anew):\n%s", path, got)
-	}
-}
 
 // sample is a run of three seconds, with a failover of half of one.
 func sample() *Result {
@@ -72,7 +51,7 @@ func TestSummary(t *testing.T) {
 	if err := nothing.Print(&out); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "summary.txt", out.Bytes())
+	testutil.Golden(t, "summary.txt", out.String())
 }
 
 // The page needs nothing but itself, and what came from outside does not become markup.
@@ -81,7 +60,7 @@ func TestReport(t *testing.T) {
 	empty.fill(nil, 0)
 	for name, r := range map[string]*Result{"sample": sample(), "empty": empty} {
 		var out bytes.Buffer
-		if err := r.Report(&out, "dc_test", "v1"); err != nil {
+		if err := r.Report(&out, "dc_test -bench", "dc_test v1"); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		page := out.String()
@@ -189,6 +168,22 @@ func TestScales(t *testing.T) {
 	} {
 		if k := got(); k != nil && labels(k) != want {
 			t.Errorf("got %s, want %s", labels(k), want)
+		}
+	}
+}
+
+// What servers say does not grow without bound, however much of it they have to say.
+func TestErrorsAreBounded(t *testing.T) {
+	r := newRecorder()
+	for i := range 3 * maxErrors {
+		r.bad(wire.OpAdd, strings.Repeat(string(rune('a'+i)), 10*maxErrorText))
+	}
+	if len(r.errors) != maxErrors+1 || r.errors["other errors"] != 2*maxErrors || r.failed[wire.OpAdd] != 3*maxErrors {
+		t.Errorf("%d kinds: %v", len(r.errors), r.errors)
+	}
+	for what := range r.errors {
+		if len(what) > maxErrorText {
+			t.Errorf("a text of %d bytes", len(what))
 		}
 	}
 }

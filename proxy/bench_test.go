@@ -3,42 +3,27 @@ package proxy_test
 import (
 	"fmt"
 	"net"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
 
 // serveBench serves a store on a unix socket and returns its address.
-func serveBench(b *testing.B, name string, store server.Store) wire.Address {
+func serveBench(b *testing.B, store server.Store) wire.Address {
 	b.Helper()
 	s, err := server.New(server.Config{Store: store, RequestTimeout: time.Minute})
 	if err != nil {
 		b.Fatal(err)
 	}
-	path := filepath.Join(b.TempDir(), name)
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	b.Cleanup(func() {
-		s.Close()
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-	})
-	a, err := wire.ParseAddress("UNIX:" + path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return a
+	l := testutil.Listen(b, "unix")
+	testutil.Serve(b, l, s)
+	return testutil.At(b, l)
 }
 
 const benchData = 200
@@ -80,7 +65,7 @@ func benchProxy(b *testing.B, callers int, keep bool) {
 		}
 		requests = append(requests, wire.AppendMessage(nil, &wire.Message{UID: 1, Op: wire.OpGet, Payload: id}))
 	}
-	p, err := proxy.New(proxy.Config{Servers: []proxy.Server{proxy.At(serveBench(b, "s", store))}, Timeout: time.Minute})
+	p, err := proxy.New(proxy.Config{Servers: []proxy.Server{proxy.At(serveBench(b, store))}, Timeout: time.Minute})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -88,7 +73,7 @@ func benchProxy(b *testing.B, callers int, keep bool) {
 	if !p.Settle(b.Context()) {
 		b.Fatal("no server")
 	}
-	at := serveBench(b, "c", p)
+	at := serveBench(b, p)
 	b.ReportAllocs()
 	b.ResetTimer()
 	var next atomic.Int64

@@ -1,7 +1,6 @@
 package raftstore
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -60,10 +59,7 @@ func ParseReadMode(s string) (ReadMode, error) {
 }
 
 // A Network opens the connections between nodes.
-type Network interface {
-	Listen(address string) (net.Listener, error)
-	Dial(ctx context.Context, address string) (net.Conn, error)
-}
+type Network = peernet.Network
 
 // Config is what Open needs. Dir and Name are required.
 type Config struct {

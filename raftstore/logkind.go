@@ -23,6 +23,10 @@ const (
 // ParseLogKind takes bolt or wal.
 func ParseLogKind(s string) (LogKind, error) { return raftlog.ParseKind(s) }
 
+// A LogKindError is the ErrForeign of a directory whose log is of another kind than Config.RaftLog: open it as that, or
+// convert it with ConvertLog.
+type LogKindError = raftlog.OtherKindError
+
 // A Conversion is what ConvertLog has found and done.
 type Conversion = raftlog.Conversion
 

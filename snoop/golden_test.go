@@ -2,7 +2,6 @@ package snoop
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,10 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
-
-var update = flag.Bool("update", false, "write what is printed to testdata")
 
 // replay feeds recorded bytes to watches, as relays would, and returns what is printed. The file says how it is read.
 func replay(t *testing.T, file string, cfg Config) string {
@@ -68,7 +66,7 @@ func replay(t *testing.T, file string, cfg Config) string {
 		queue.force(cfg.printer().summary(nil, tally.interval(at.Add(10*time.Second))))
 		queue.force(cfg.printer().dropped(nil, &dropped{at, 3}))
 	}
-	queue.close(patience)
+	queue.close(testutil.Patience)
 	return out.String()
 }
 
@@ -103,20 +101,7 @@ func TestGolden(t *testing.T) {
 		{"malformed-json", "malformed", Config{Format: JSON}},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
-			got := replay(t, test.rec+".rec", test.cfg)
-			path := filepath.Join("testdata", test.golden+".golden")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
-			}
+			testutil.Golden(t, test.golden+".golden", replay(t, test.rec+".rec", test.cfg))
 		})
 	}
 }
@@ -150,7 +135,7 @@ func TestSameInPieces(t *testing.T) {
 		for piece := range slicesOf(b, size) {
 			w.bytes(toServer, piece, time.Time{})
 		}
-		queue.close(patience)
+		queue.close(testutil.Patience)
 		return out.String()
 	}
 	if one, all := print(1), print(len(b)); one != all || !strings.Contains(one, "MALFORMED at byte 52") {

@@ -3,24 +3,21 @@ package snoop_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/distcache/distcache/internal/testlog"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire/server"
 )
 
-// patience bounds a test's wait for what must happen; nothing is asserted on it.
-const patience = time.Minute
-
 // lines is an output that can be read while it is written.
-type lines struct{ testlog.Buffer }
+type lines struct{ testutil.Buffer }
 
 // An event is one line of JSON output.
 type event struct {
@@ -72,20 +69,6 @@ type snooper struct {
 	stop func() // and wait for the end; may be called twice
 }
 
-func listen(t testing.TB, network string) net.Listener {
-	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		address = filepath.Join(t.TempDir(), "s")
-	}
-	l, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	return l
-}
-
 // start snoops on a network before the server on addr. The output is JSON, with a summary, into lines, unless cfg has
 // another.
 func start(t testing.TB, network string, server net.Addr, cfg snoop.Config) *snooper {
@@ -102,7 +85,7 @@ func start(t testing.TB, network string, server net.Addr, cfg snoop.Config) *sno
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := listen(t, network)
+	l := testutil.Listen(t, network)
 	s.addr = l.Addr()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -127,23 +110,15 @@ func (s *snooper) dial() net.Conn {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testutil.Patience))
 	return c
 }
 
 // wait returns the events once there are n of a kind.
 func (s *snooper) wait(kind string, n int) []event {
 	s.t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); ; <-tick.C {
-		if s.out.count(kind) >= n {
-			return s.out.events(s.t)
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("no %d lines of %s: %+v", n, kind, s.out.events(s.t))
-		}
-	}
+	testutil.Eventually(s.t, fmt.Sprintf("%d lines of %s", n, kind), func() bool { return s.out.count(kind) >= n })
+	return s.out.events(s.t)
 }
 
 // cache runs a server with sessions in memory.
@@ -154,23 +129,16 @@ func cache(t testing.TB, network string) net.Addr {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := listen(t, network)
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Close()
-		store.Close()
-		if err := <-ended; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-	})
+	l := testutil.Listen(t, network)
+	testutil.Serve(t, l, s)
+	t.Cleanup(func() { store.Close() })
 	return l.Addr()
 }
 
 // serve runs one function on each connection, and waits for all of them in the end.
 func serve(t testing.TB, network string, handle func(net.Conn)) net.Addr {
 	t.Helper()
-	l := listen(t, network)
+	l := testutil.Listen(t, network)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -178,7 +146,7 @@ func serve(t testing.TB, network string, handle func(net.Conn)) net.Addr {
 			if err != nil {
 				return
 			}
-			c.SetDeadline(time.Now().Add(patience))
+			c.SetDeadline(time.Now().Add(testutil.Patience))
 			wg.Go(func() {
 				defer c.Close()
 				handle(c)

@@ -7,10 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// patience bounds a test's wait for what must happen; nothing is asserted on it.
-const patience = time.Minute
+	"github.com/distcache/distcache/internal/testutil"
+)
 
 // A gate is an output that lets nothing through until it is opened, and tells when something waits.
 type gate struct {
@@ -49,7 +48,7 @@ func TestQueueDrops(t *testing.T) {
 	}
 	q.force([]byte("last\n"))
 	close(out.open)
-	q.close(patience)
+	q.close(testutil.Patience)
 	if got, want := out.String(), "one\ntwo\nthree\n(3)\nlast\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -64,7 +63,7 @@ func TestQueueTakesOneLongLine(t *testing.T) {
 	close(out.open)
 	q := newQueue(out, 10, notice, unwanted(t))
 	q.put([]byte(strings.Repeat("x", 100) + "\n"))
-	q.close(patience)
+	q.close(testutil.Patience)
 	if out.Len() != 101 {
 		t.Errorf("got %q", out.String())
 	}
@@ -95,7 +94,7 @@ func TestQueueWithBrokenOutput(t *testing.T) {
 	<-failed
 	q.put([]byte("two\n"))
 	q.force([]byte("three\n"))
-	q.close(patience)
+	q.close(testutil.Patience)
 	if len(failed) != 0 || out.writes != 1 || q.dropped() != 1 {
 		t.Errorf("%d writes, %d dropped", out.writes, q.dropped())
 	}

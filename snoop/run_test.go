@@ -7,6 +7,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire"
 )
@@ -41,7 +42,7 @@ func TestEndsWithItsListeners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := listen(t, "tcp")
+		l := testutil.Listen(t, "tcp")
 		ended := make(chan error, 1)
 		wrapped := test.l(l)
 		go func() { ended <- engine.Run(context.Background(), wrapped) }()

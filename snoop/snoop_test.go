@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/procs"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
@@ -31,7 +32,7 @@ func address(a net.Addr) string {
 
 func dialClient(t testing.TB, a net.Addr) *client.Client {
 	t.Helper()
-	c, err := client.Dial(address(a), client.WithTimeout(patience))
+	c, err := client.Dial(address(a), client.WithTimeout(testutil.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,14 +7,12 @@ import (
 	"strings"
 
 	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/raftstore"
 )
 
 // mostLag is how many log entries a node may be behind: as in docs/alerts.yml.
 const mostLag = 10_000
-
-// errNotWell is why check ends with status 1; what is not well has been printed.
-var errNotWell = errors.New("not well")
 
 func checkCommand() *command {
 	return &command{
@@ -71,7 +69,7 @@ func check(ctx context.Context, c *call) error {
 		}
 	}
 	if err == nil && len(found) > 0 {
-		err = errNotWell
+		err = config.ErrSaid
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -19,7 +20,7 @@ func checked(t *testing.T, args ...string) (out string, status int) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	err := run(t.Context(), append([]string{"check"}, args...), &stdout, &stderr)
-	status = exit(err, &stderr)
+	status = config.Exit(program, err, &stderr)
 	if stderr.Len() > 0 {
 		t.Errorf("%q: on stderr: %s", args, &stderr)
 	}

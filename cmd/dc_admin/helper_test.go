@@ -4,39 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/health"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden holds what people read against a file.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("got\n%s\nwant, as %s has it,\n%s", got, path, want)
-	}
-}
 
 // A fakeNode is a node at the other end of the admin socket. It notes the changes it is asked for.
 type fakeNode struct {
@@ -75,11 +53,7 @@ func (f *fakeNode) note(format string, args ...any) error {
 // serve puts a node at an admin socket and makes that the default of -connect.
 func serve(t *testing.T, node admin.Node) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "admin.sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := testutil.Listen(t, "unix")
 	s := admin.NewServer(node, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	s.Handle("GET /readyz", health.Handler(func(context.Context) error {
 		if f, ok := node.(*fakeNode); ok && f.notReady != "" {
@@ -97,7 +71,7 @@ func serve(t *testing.T, node admin.Node) {
 			t.Error(err)
 		}
 	})
-	t.Setenv("DC_ADMIN_CONNECT", "UNIX:"+path)
+	t.Setenv("DC_ADMIN_CONNECT", testutil.At(t, l).String())
 }
 
 // says runs dc_admin and returns what it prints.
@@ -114,7 +88,7 @@ func says(t *testing.T, args ...string) string {
 func fails(t *testing.T, err error) string {
 	t.Helper()
 	var stderr bytes.Buffer
-	if exit(err, &stderr) == 0 {
+	if config.Exit(program, err, &stderr) == 0 {
 		t.Fatal("no error")
 	}
 	return stderr.String()

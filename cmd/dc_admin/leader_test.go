@@ -5,6 +5,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -17,13 +18,13 @@ func TestNoLeaderIsSaidFirst(t *testing.T) {
 		{Name: "n2", Address: "10.0.0.2:7001", Voter: true, Role: raftstore.RoleCandidate},
 	}}
 	serve(t, node)
-	golden(t, "members-leaderless", says(t, "members"))
-	golden(t, "status-leaderless", says(t, "status"))
+	testutil.Golden(t, "members-leaderless.golden", says(t, "members"))
+	testutil.Golden(t, "status-leaderless.golden", says(t, "status"))
 
 	node.status = raftstore.Status{Node: "n1", Role: raftstore.RoleJoining, Reason: "waiting for n2 (refused)"}
 	node.members = nil
-	golden(t, "members-joining", says(t, "members"))
-	golden(t, "status-joining", says(t, "status"))
+	testutil.Golden(t, "members-joining.golden", says(t, "members"))
+	testutil.Golden(t, "status-joining.golden", says(t, "status"))
 }
 
 // Who asks for a change while there is no leader is told at once what the answer waits for, and in the end why there was

@@ -1,6 +1,8 @@
 package main
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestLeave(t *testing.T) {
 	node := new(fakeNode)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -19,7 +20,7 @@ var threeMembers = []raftstore.Member{
 
 func TestMembers(t *testing.T) {
 	serve(t, &fakeNode{status: aFollower, members: threeMembers})
-	golden(t, "members", says(t, "members"))
+	testutil.Golden(t, "members.golden", says(t, "members"))
 }
 
 func TestMembersJSON(t *testing.T) {
@@ -34,5 +35,5 @@ func TestMembersJSON(t *testing.T) {
 
 func TestMembersOfMemory(t *testing.T) {
 	serve(t, admin.Memory{Name: "n1", Sessions: func() int { return 0 }})
-	golden(t, "members-memory", fails(t, run(t.Context(), []string{"members"}, nil, io.Discard)))
+	testutil.Golden(t, "members-memory.golden", fails(t, run(t.Context(), []string{"members"}, nil, io.Discard)))
 }

@@ -132,14 +132,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}))
 }
 
-// exit tells what err has to say on stderr, and returns the exit status.
-func exit(err error, stderr io.Writer) int {
-	if errors.Is(err, errNotWell) {
-		return 1
-	}
-	return config.Exit(program, err, stderr)
-}
-
 // onlyItsFlags refuses what another command takes.
 func onlyItsFlags(cmd *command, set *config.Set) error {
 	for _, other := range commands() {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 // mistakes are command lines that get exit status 2 and a sentence, before any node is asked.
@@ -25,7 +26,7 @@ func mistakes(t *testing.T, lines map[string]string) {
 		if got := fails(t, err); got != want {
 			t.Errorf("%q: got  %s\nwant %s", line, got, want)
 		}
-		if code := exit(err, io.Discard); code != 2 {
+		if code := config.Exit(program, err, io.Discard); code != 2 {
 			t.Errorf("%q: exit status %d", line, code)
 		}
 	}
@@ -60,10 +61,10 @@ func TestEnvironmentOfAnotherCommand(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
-	golden(t, "help", helps(t, "-h"))
+	testutil.Golden(t, "help.golden", helps(t, "-h"))
 	for _, name := range []string{"status", "members", "check", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
 		got := helps(t, name, "-h")
-		golden(t, "help-"+name, got)
+		testutil.Golden(t, "help-"+name+".golden", got)
 		for _, args := range [][]string{{"-?", name, "word"}, {"help", name}, {"help", name, "-json"}} {
 			if again := helps(t, args...); again != got {
 				t.Errorf("%q gives other help than -h after %s", args, name)
@@ -101,8 +102,8 @@ func TestUnreachable(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", dir)
 	err := run(t.Context(), []string{"status"}, io.Discard, io.Discard)
 	got := strings.ReplaceAll(fails(t, err), dir, "/var/lib/distcache")
-	golden(t, "unreachable", got)
-	if code := exit(err, io.Discard); code != 1 {
+	testutil.Golden(t, "unreachable.golden", got)
+	if code := config.Exit(program, err, io.Discard); code != 1 {
 		t.Errorf("exit status %d", code)
 	}
 }
@@ -110,12 +111,7 @@ func TestUnreachable(t *testing.T) {
 // listener takes connections and does with each what it is told.
 func listener(t *testing.T, serve func(net.Conn)) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
+	l := testutil.Listen(t, "unix")
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -125,7 +121,7 @@ func listener(t *testing.T, serve func(net.Conn)) {
 			serve(c)
 		}
 	}()
-	t.Setenv("DC_ADMIN_CONNECT", "UNIX:"+path)
+	t.Setenv("DC_ADMIN_CONNECT", testutil.At(t, l).String())
 }
 
 func TestNoAdminListener(t *testing.T) {

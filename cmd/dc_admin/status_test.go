@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/internal/admin"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -37,7 +38,7 @@ func TestStatus(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			serve(t, node)
-			golden(t, name, says(t, "status"))
+			testutil.Golden(t, name+".golden", says(t, "status"))
 		})
 	}
 }

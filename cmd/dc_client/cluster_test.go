@@ -12,12 +12,10 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/procs"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 )
-
-// patience bounds a test's wait for what must happen; nothing is asserted on it.
-const patience = 60 * time.Second
 
 // newCluster starts three dc_server processes that are one cluster.
 func newCluster(t *testing.T, ctx context.Context) []*procs.Server {
@@ -67,7 +65,7 @@ type strain struct {
 func session(id string) []byte { return []byte("the session " + id) }
 
 func newStrain(t *testing.T, ctx context.Context, path string) *strain {
-	s := &strain{t: t, path: path, settings: []client.Option{client.WithTimeout(patience)}}
+	s := &strain{t: t, path: path, settings: []client.Option{client.WithTimeout(testutil.Patience)}}
 	c := s.dial()
 	const there = 100
 	for i := range there {
@@ -137,29 +135,16 @@ func (s *strain) write(ctx context.Context, c *client.Client, id string) {
 }
 
 // flow waits until the load goes on.
-func (s *strain) flow(ctx context.Context) {
+func (s *strain) flow() {
 	s.t.Helper()
 	s.mu.Lock()
 	acked, reads := len(s.acked), s.reads.Load()
 	s.mu.Unlock()
-	wait(s.t, ctx, "reads and writes", func() bool {
+	testutil.Eventually(s.t, "reads and writes", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return len(s.acked) > acked+20 && s.reads.Load() > reads+20
 	})
-}
-
-func wait(t *testing.T, ctx context.Context, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("no %s", what)
-		}
-	}
 }
 
 // The nodes of a cluster are killed, frozen and started again under load, the one that the proxy uses and the leader
@@ -168,7 +153,7 @@ func TestCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("real processes")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testutil.Patience)
 	defer cancel()
 	servers := newCluster(t, ctx)
 	dir := t.TempDir()
@@ -200,7 +185,7 @@ func TestCluster(t *testing.T) {
 		return n == len(servers)
 	}
 	firstChoice := func() bool { return allReady() && used == servers[0] }
-	wait(t, ctx, "first choice in use", firstChoice)
+	testutil.Eventually(t, "first choice in use", firstChoice)
 	load := newStrain(t, ctx, dir+"/c")
 	for _, step := range []struct {
 		what string
@@ -216,12 +201,12 @@ func TestCluster(t *testing.T) {
 			}
 		}},
 	} {
-		load.flow(ctx)
+		load.flow()
 		load.longest.Store(0)
 		before := load.unknown.Load()
 		victim := step.who()
 		step.hit(victim)
-		load.flow(ctx)
+		load.flow()
 		t.Logf("%s: longest wait %v, %d writes of unknown fate", step.what, time.Duration(load.longest.Load()), load.unknown.Load()-before)
 		if victim.Running() {
 			if err := victim.Signal(syscall.SIGCONT); err != nil {
@@ -230,10 +215,10 @@ func TestCluster(t *testing.T) {
 		} else if err := victim.Start(); err != nil {
 			t.Fatal(err)
 		}
-		wait(t, ctx, "three servers ready", allReady)
+		testutil.Eventually(t, "three servers ready", allReady)
 	}
-	wait(t, ctx, "return to the first choice", firstChoice)
-	load.flow(ctx)
+	testutil.Eventually(t, "return to the first choice", firstChoice)
+	load.flow()
 	load.stop.Store(true)
 	load.wg.Wait()
 	c := load.dial()

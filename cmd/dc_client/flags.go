@@ -69,11 +69,7 @@ func (o *options) flags() *config.Set {
 // parse takes the options from args, the environment and a file, and makes sure that they go together.
 func parse(args []string, stdout io.Writer) (*options, error) {
 	opts := defaults()
-	operands, err := opts.flags().Parse(args, stdout)
-	if err != nil {
-		return nil, err
-	}
-	if err := config.NoOperands(operands); err != nil {
+	if err := opts.flags().ParseFlags(args, stdout); err != nil {
 		return nil, err
 	}
 	if len(opts.servers) == 0 {

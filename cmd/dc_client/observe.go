@@ -4,26 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/distcache/distcache/internal/health"
+	"github.com/distcache/distcache/internal/httpd"
 	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/internal/metrics/upstream"
 	"github.com/distcache/distcache/proxy"
 )
 
-// healthBound is how long the proxy may take to show that it is alive.
-const healthBound = 2 * time.Second
+// adminTimeout is how long an answer to a question may take.
+const adminTimeout = 5 * time.Second
 
-// observe registers the metrics and adds what the admin listener answers besides status.
-func (s *service) observe(reg *prometheus.Registry) {
+// newAdmin makes what answers questions over HTTP. There is nothing to be changed:
+//
+//	GET /v1/status   proxy.Status
+//	GET /metrics     for Prometheus
+//	GET /healthz     200 while the proxy is alive
+//	GET /readyz      200 while it has a server to ask
+func (s *service) newAdmin(reg *prometheus.Registry) *httpd.Server {
 	metrics.AddServer(reg, s.server.Stats)
 	upstream.Add(reg, s.proxy.Status)
-	s.admin.mux.Handle("GET /metrics", metrics.Handler(reg))
-	s.admin.mux.Handle("GET /healthz", health.Handler(health.Shared(s.alive, healthBound)))
-	s.admin.mux.Handle("GET /readyz", health.Handler(health.Shared(s.ready, healthBound)))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		httpd.Answer(w, http.StatusOK, s.proxy.Status())
+	})
+	mux.Handle("GET /metrics", metrics.Handler(reg))
+	health.Handle(mux, s.alive, s.ready)
+	return httpd.New(http.MaxBytesHandler(mux, 0), s.log, adminTimeout)
 }
 
 // alive is nil while the proxy is not stuck. That it has no server is no fault of its own.
@@ -34,7 +45,7 @@ func (s *service) alive(context.Context) error {
 
 // ready is nil while there is a server to ask.
 func (s *service) ready(context.Context) error {
-	if s.stopping.Load() {
+	if s.Stopping() {
 		return errors.New("stopping")
 	}
 	servers := s.proxy.Status().Servers

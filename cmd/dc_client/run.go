@@ -3,19 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
-	"github.com/distcache/distcache/internal/health"
+	"github.com/distcache/distcache/internal/httpd"
 	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/proxy"
+	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
 
@@ -24,7 +21,7 @@ const (
 	settleTimeout = time.Second
 	// drainTimeout is how much longer than a request may take the requests under way have when it stops.
 	drainTimeout = time.Second
-	adminTimeout = time.Second
+	endTimeout   = time.Second // of questions under way
 )
 
 // run is dc_client from its arguments to its end, which comes when ctx is done.
@@ -34,12 +31,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
-		s := &service{opts: opts, process: p, log: p.Log, failed: make(chan error, len(opts.listen)+len(opts.admin))}
-		s.watch, s.endWatch = context.WithCancel(context.Background())
+		s := &service{Service: daemon.NewService(p), opts: opts, log: p.Log}
 		p.Log.Info("starting", "version", config.Version())
-		err := s.start(ctx)
+		err := s.start(ctx, p)
 		if err == nil {
-			err = s.wait(ctx)
+			err = s.Wait(ctx, nil)
 		}
 		return errors.Join(err, s.stop())
 	})
@@ -47,40 +43,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // A service is dc_client while it runs.
 type service struct {
-	opts     *options
-	process  *daemon.Process
-	log      *slog.Logger
-	proxy    *proxy.Proxy
-	server   *server.Server
-	admin    *adminServer
-	clients  []net.Listener
-	admins   []net.Listener
-	failed   chan error // of a listener's Serve; nil when no more clients can come
-	stopping atomic.Bool
-	watch    context.Context // of what only watches
-	endWatch context.CancelFunc
-	wg       sync.WaitGroup
+	*daemon.Service
+	opts   *options
+	log    *slog.Logger
+	proxy  *proxy.Proxy
+	server *server.Server
+	admin  *httpd.Server
 }
 
 // start opens the sockets, which may take root, gives up privileges, connects to the servers and lets clients in.
-func (s *service) start(ctx context.Context) error {
-	for _, at := range s.opts.listen {
-		l, err := s.process.Listen(ctx, at)
-		if err != nil {
-			return config.CannotListen("-listen", at, err)
-		}
-		s.clients = append(s.clients, l)
-		s.log.Info("listening for clients", "address", l.Addr().String())
+func (s *service) start(ctx context.Context, p *daemon.Process) error {
+	if err := s.ListenClients(ctx, s.opts.listen); err != nil {
+		return err
 	}
-	for _, at := range s.opts.admin {
-		l, err := s.process.ListenPrivate(ctx, at)
-		if err != nil {
-			return config.CannotListen("-admin", at, err)
-		}
-		s.admins = append(s.admins, l)
-		s.log.Info("listening for questions of status", "address", l.Addr().String())
+	err := s.ListenAdmins(ctx, "questions of status", s.opts.admin, func(at wire.Address, err error) error {
+		return config.CannotListen("-admin", at, err)
+	})
+	if err != nil {
+		return err
 	}
-	if err := s.process.DropPrivileges(); err != nil {
+	if err := p.DropPrivileges(); err != nil {
 		return err
 	}
 	if err := s.open(); err != nil {
@@ -91,19 +73,13 @@ func (s *service) start(ctx context.Context) error {
 		s.log.Warn("no server is there yet: requests are answered DISCONNECTED until one is")
 	}
 	cancel()
-	daemon.Serve(&s.wg, s.clients, s.server.Serve, func(l net.Listener, err error) { s.ended("clients", l, err) }, s.deserted)
-	for _, l := range s.admins {
-		s.wg.Go(func() { s.ended("questions of status", l, s.admin.serve(l)) })
-	}
-	if err := s.process.Ready(s.alive); err != nil {
+	s.ServeClients(s.server.Serve, false)
+	s.ServeAdmins("questions of status", s.admin.Serve)
+	if err := p.Ready(s.alive); err != nil {
 		return err
 	}
 	s.log.Info("started")
-	s.wg.Go(func() {
-		if health.Await(s.watch, s.ready) == nil {
-			s.log.Info("ready")
-		}
-	})
+	s.SayReady(s.ready)
 	return nil
 }
 
@@ -128,44 +104,14 @@ func (s *service) open() (err error) {
 	if err != nil {
 		return err
 	}
-	s.admin = newAdmin(s.proxy, s.log)
-	s.observe(reg)
+	s.admin = s.newAdmin(reg)
 	return nil
-}
-
-func (s *service) ended(who string, l net.Listener, err error) {
-	if err != nil && !s.stopping.Load() {
-		s.failed <- fmt.Errorf("listener for %s on %v: %w", who, l.Addr(), err)
-	}
-}
-
-// deserted stops the service when no more clients can come.
-func (s *service) deserted() {
-	if !s.stopping.Load() {
-		s.log.Info("the clients that there were have gone, and no others can come")
-		s.failed <- nil
-	}
-}
-
-// wait returns when there is a reason to stop: nil for one that was asked for, or is no failure.
-func (s *service) wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		s.log.Info("asked to stop")
-		return nil
-	case err := <-s.failed:
-		return err
-	}
 }
 
 // stop ends everything: first no new clients come in, then those that have asked are answered, then the connections to
 // the servers are closed. It is for a start that failed as well.
 func (s *service) stop() error {
-	s.stopping.Store(true)
-	s.process.Stopping()
-	for _, l := range s.clients {
-		l.Close()
-	}
+	s.CloseClients()
 	if s.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), s.opts.timeout+drainTimeout)
 		if err := s.server.Shutdown(ctx); err != nil {
@@ -175,13 +121,11 @@ func (s *service) stop() error {
 		s.server.Close()
 	}
 	if s.admin != nil {
-		s.admin.close()
+		ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+		_ = s.admin.Shutdown(ctx)
+		cancel()
 	}
-	for _, l := range s.admins {
-		l.Close()
-	}
-	s.endWatch()
-	s.wg.Wait()
+	s.CloseAll()
 	if s.proxy != nil {
 		s.proxy.Close()
 	}

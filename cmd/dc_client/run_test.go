@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -16,7 +15,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
-	"github.com/distcache/distcache/internal/testlog"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 	"github.com/distcache/distcache/wire/server"
@@ -24,82 +23,27 @@ import (
 
 // A process is a dc_client that runs in this one.
 type process struct {
-	t       *testing.T
-	cancel  context.CancelFunc
-	ended   chan error
-	clients []string // where it listens
-	admins  []string
-	log     *testlog.Buffer // what came after it had started
+	*testutil.Daemon
+	clients, admins []string // where it listens
 }
 
 // start runs dc_client until it says that it has started.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{t: t, cancel: cancel, ended: make(chan error, 1), log: new(testlog.Buffer)}
-	r, w := io.Pipe()
-	go func() {
-		err := run(ctx, append(args, "-log-format", "json"), io.Discard, w)
-		w.Close()
-		p.ended <- err
-		close(p.ended)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		for range p.ended { // until it is closed
-		}
+	d := testutil.Start(t, func(ctx context.Context, stdout, stderr io.Writer) error {
+		return run(ctx, append(args, "-log-format", "json"), stdout, stderr)
 	})
-	log := bufio.NewScanner(r)
-	for log.Scan() {
-		var line struct{ Msg, Address string }
-		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
-			t.Fatalf("log has %q: %v", log.Text(), err)
-		}
-		switch line.Msg {
-		case "listening for clients":
-			p.clients = append(p.clients, line.Address)
-		case "listening for questions of status":
-			p.admins = append(p.admins, line.Address)
-		case "started":
-			go io.Copy(p.log, r)
-			return p
-		}
-	}
-	t.Fatalf("dc_client did not start: %v", <-p.ended)
-	return nil
-}
-
-func (p *process) stop() error {
-	p.cancel()
-	return <-p.ended
-}
-
-// A backend is the server behind the proxy.
-type backend struct {
-	*server.Server
-	path string
+	return &process{d, d.Logged["listening for clients"], d.Logged["listening for questions of status"]}
 }
 
 // serve starts a server on a unix socket.
-func serve(t *testing.T, path string, store server.Store) *backend {
+func serve(t *testing.T, path string, store server.Store) {
 	t.Helper()
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Close()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	return &backend{s, path}
+	testutil.Serve(t, testutil.Listen(t, "unix", path), s)
 }
 
 func dial(t *testing.T, path string) *client.Client {
@@ -153,7 +97,7 @@ func TestProxy(t *testing.T) {
 	if s := status.Servers; len(s) != 2 || !s[0].Used || s[0].Name != "UNIX:"+dir+"/s1" || s[1].State != "down" || s[1].Error == "" {
 		t.Errorf("status is %+v", status)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 	if _, err := net.Dial("unix", dir+"/c"); err == nil {
@@ -164,19 +108,9 @@ func TestProxy(t *testing.T) {
 // ask makes a call on the admin socket.
 func ask(t *testing.T, socket, path string, into any) {
 	t.Helper()
-	h := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
-	resp, err := h.Get("http://admin" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %v, %v", path, resp.Status, err)
+	code, text := testutil.Page(t, "unix", socket, path)
+	if err := json.Unmarshal([]byte(text), into); err != nil || code != http.StatusOK {
+		t.Fatalf("%s: %d, %v", path, code, err)
 	}
 }
 
@@ -191,7 +125,7 @@ func TestServerComesLater(t *testing.T) {
 		}
 	}
 	const ready = `"msg":"ready"`
-	if log := p.log.String(); strings.Contains(log, ready) {
+	if log := p.Log.String(); strings.Contains(log, ready) {
 		t.Errorf("the log says that it is ready:\n%s", log)
 	}
 	store := server.NewMemory(0)
@@ -199,10 +133,10 @@ func TestServerComesLater(t *testing.T) {
 	serve(t, dir+"/s", store)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for !strings.Contains(p.log.String(), ready) {
+	for !strings.Contains(p.Log.String(), ready) {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("the log does not say that it is ready:\n%s", p.log)
+			t.Fatalf("the log does not say that it is ready:\n%s", p.Log.String())
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -240,7 +174,7 @@ func TestStopDrains(t *testing.T) {
 	answered := make(chan error, 1)
 	go func() { answered <- c.Have(context.Background(), []byte("slow")) }()
 	<-g.entered
-	p.cancel()
+	p.Cancel()
 	for { // until it takes no more clients
 		nc, err := net.Dial("unix", dir+"/c")
 		if err != nil {
@@ -252,7 +186,7 @@ func TestStopDrains(t *testing.T) {
 	if err := <-answered; err != wire.NotOK {
 		t.Errorf("answered %v", err)
 	}
-	if err := <-p.ended; err != nil {
+	if err := <-p.Ended; err != nil {
 		t.Error(err)
 	}
 }

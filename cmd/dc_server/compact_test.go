@@ -53,16 +53,16 @@ func TestKillWhileCompacting(t *testing.T) {
 	}
 	startAll(t, servers)
 	ledger, stop := load(t, ctx, servers)
-	acknowledged(t, ctx, ledger, 100)
+	acknowledged(t, ledger, 100)
 	compacted := compactAlways(ctx, servers)
 	for i := range compactCrashes {
 		s := servers[i%len(servers)]
 		s.Kill()
-		acknowledged(t, ctx, ledger, 100)
+		acknowledged(t, ledger, 100)
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
-		acknowledged(t, ctx, ledger, 100)
+		acknowledged(t, ledger, 100)
 	}
 	for _, s := range servers {
 		s.Kill()
@@ -72,7 +72,7 @@ func TestKillWhileCompacting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	acknowledged(t, ctx, ledger, 100)
+	acknowledged(t, ledger, 100)
 	if n := compacted(); n < compactCrashes {
 		t.Errorf("compacted %d times only", n)
 	}
@@ -95,7 +95,7 @@ func TestStopWhileCompacting(t *testing.T) {
 	ledger, stop := load(t, ctx, servers)
 	compacted := compactAlways(ctx, servers)
 	for range 3 {
-		acknowledged(t, ctx, ledger, 200)
+		acknowledged(t, ledger, 200)
 		if err := s.Stop(); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestStopWhileCompacting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	acknowledged(t, ctx, ledger, 1)
+	acknowledged(t, ledger, 1)
 	stop()
 	if compacted() == 0 {
 		t.Error("nothing was compacted")

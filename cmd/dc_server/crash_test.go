@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/distcache/distcache/internal/procs"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/loadtest"
 	"github.com/distcache/distcache/wire"
 )
@@ -80,17 +82,15 @@ func load(t *testing.T, ctx context.Context, servers []*procs.Server) (*loadtest
 }
 
 // acknowledged waits until n more ADDs have been acknowledged.
-func acknowledged(t *testing.T, ctx context.Context, ledger *loadtest.Ledger, n uint64) {
+func acknowledged(t *testing.T, ledger *loadtest.Ledger, n uint64) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for goal := ledger.Counts().Added + n; ledger.Counts().Added < goal; {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%d of %d sessions acknowledged: %v", ledger.Counts().Added, goal, ctx.Err())
-		case <-tick.C:
+	goal := ledger.Counts().Added + n
+	testutil.Until(t, func() error {
+		if added := ledger.Counts().Added; added < goal {
+			return fmt.Errorf("%d of %d sessions acknowledged", added, goal)
 		}
-	}
+		return nil
+	})
 }
 
 func verify(t *testing.T, ctx context.Context, ledger *loadtest.Ledger, servers ...*procs.Server) {
@@ -117,13 +117,13 @@ func killSingleNode(t *testing.T, crashes int, flags ...string) {
 	startAll(t, servers)
 	ledger, stop := load(t, ctx, servers)
 	for range crashes {
-		acknowledged(t, ctx, ledger, 200)
+		acknowledged(t, ledger, 200)
 		s.Kill()
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	acknowledged(t, ctx, ledger, 1)
+	acknowledged(t, ledger, 1)
 	stop()
 	verify(t, ctx, ledger, s)
 	c := ledger.Counts()
@@ -142,7 +142,7 @@ func killLeader(t *testing.T, crashes int, flags ...string) {
 	}
 	startAll(t, servers)
 	ledger, stop := load(t, ctx, servers)
-	acknowledged(t, ctx, ledger, 100)
+	acknowledged(t, ledger, 100)
 	for range crashes {
 		leader, err := procs.Leader(ctx, servers)
 		if err != nil {
@@ -150,7 +150,7 @@ func killLeader(t *testing.T, crashes int, flags ...string) {
 		}
 		ledger.ResetGap()
 		leader.Kill()
-		acknowledged(t, ctx, ledger, 100)
+		acknowledged(t, ledger, 100)
 		t.Logf("killed %s: %v without an answer", leader.Name, ledger.LongestGap())
 		if err := leader.Start(); err != nil {
 			t.Fatal(err)
@@ -185,7 +185,7 @@ func TestStopLeader(t *testing.T) {
 	}
 	startAll(t, servers)
 	ledger, stop := load(t, ctx, servers)
-	acknowledged(t, ctx, ledger, 100)
+	acknowledged(t, ledger, 100)
 	for range 3 {
 		leader, err := procs.Leader(ctx, servers)
 		if err != nil {
@@ -195,7 +195,7 @@ func TestStopLeader(t *testing.T) {
 		if err := leader.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		acknowledged(t, ctx, ledger, 100)
+		acknowledged(t, ledger, 100)
 		t.Logf("stopped %s: %v without an answer", leader.Name, ledger.LongestGap())
 		if err := leader.Start(); err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/distcache/distcache/internal/testcluster"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -27,27 +27,11 @@ func daemonCommand(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// ended waits until a process that is no child of this one is gone.
-func ended(t *testing.T, pid int) {
-	t.Helper()
-	testcluster.Eventually(t, func() error {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err == nil && !strings.Contains(string(stat), ") Z ") {
-			return fmt.Errorf("process %d is still there", pid)
-		}
-		return nil
-	})
-}
-
 func TestDaemonOfAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user: run this test as root")
 	}
-	dir, err := os.MkdirTemp("", "dcs") // t.TempDir's name is too long for sockets, and its parent closed to others
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := testutil.ShortDir(t) // its parent is open to others
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +51,7 @@ func TestDaemonOfAnotherUser(t *testing.T) {
 	}
 	defer func() { // also when something is wrong below
 		syscall.Kill(pid, syscall.SIGKILL)
-		ended(t, pid)
+		testutil.Ended(t, pid)
 	}()
 	for path, want := range map[string]struct {
 		uid  uint32
@@ -101,7 +85,7 @@ func TestDaemonOfAnotherUser(t *testing.T) {
 	wantAnswer(t, client, wire.OpGet, []byte("id"), "data")
 
 	syscall.Kill(pid, syscall.SIGTERM)
-	ended(t, pid)
+	testutil.Ended(t, pid)
 	for _, path := range []string{pidFile, socket, filepath.Join(data, "admin.sock")} {
 		if _, err := os.Lstat(path); !os.IsNotExist(err) {
 			t.Errorf("%s is left: %v", path, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -133,6 +134,13 @@ func (q *questioning) first(ctx context.Context, since time.Time) ([]time.Durati
 func (q *questioning) stop() {
 	q.cancel()
 	q.wg.Wait()
+}
+
+// loadAverage is the machine's, to tell how much else went on.
+func loadAverage() string {
+	b, _ := os.ReadFile("/proc/loadavg")
+	average, _, _ := strings.Cut(string(b), " ")
+	return average
 }
 
 func clockOf(t time.Time) string { return t.Format("15:04:05.000") }

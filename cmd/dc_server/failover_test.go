@@ -207,8 +207,9 @@ func (f *fleet) String() string {
 			}
 		}
 		slices.Sort(list)
+		quantile := func(q float64) float64 { return float64(list[int(q*float64(len(list)-1))].Microseconds()) / 1e3 }
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%d\t\n", r.figure,
-			quantile(list, 0), quantile(list, 0.5), quantile(list, 0.9), quantile(list, 1), slow)
+			quantile(0), quantile(0.5), quantile(0.9), quantile(1), slow)
 	}
 	w.Flush()
 	for i, k := range f.kills {

@@ -127,11 +127,7 @@ func (o *options) addNode(word string) error {
 func parse(args []string, stdout io.Writer) (*options, error) {
 	opts := defaults()
 	set := opts.flags()
-	operands, err := set.Parse(args, stdout)
-	if err != nil {
-		return nil, err
-	}
-	if err := config.NoOperands(operands); err != nil {
+	if err := set.ParseFlags(args, stdout); err != nil {
 		return nil, err
 	}
 	if len(opts.listen) == 0 {
@@ -302,6 +298,11 @@ func (o *options) explain(err error) error {
 			return config.Usagef("%s: %s", name, bad.Problem)
 		}
 		return config.Usagef("%w", err)
+	}
+	var kind *raftstore.LogKindError
+	if errors.As(err, &kind) {
+		return fmt.Errorf("%w: use it as that, with -raft-log %s, or convert it, with dc_admin convert-log -data %s -to %s",
+			err, kind.Kind, kind.Dir, o.raftLog)
 	}
 	return err
 }

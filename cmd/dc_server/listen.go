@@ -22,29 +22,16 @@ func (s *service) listen(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, at := range s.opts.listen {
-		l, err := s.process.Listen(ctx, at)
-		if err != nil {
-			return config.CannotListen("-listen", at, err)
-		}
-		s.clients = append(s.clients, l)
-		s.log.Info("listening for clients", "address", l.Addr().String())
+	if err := s.ListenClients(ctx, s.opts.listen); err != nil {
+		return err
 	}
 	if !s.opts.memory {
 		if err := s.process.OwnDirectory(s.opts.data); err != nil {
 			return explainData(fmt.Errorf("data directory: %w", err))
 		}
 	}
-	for _, at := range s.opts.admin {
-		// Whoever can connect can change the cluster.
-		l, err := s.process.ListenPrivate(ctx, at)
-		if err != nil {
-			return s.cannotAdmin(at, err)
-		}
-		s.admins = append(s.admins, l)
-		s.log.Info("listening for dc_admin", "address", l.Addr().String())
-	}
-	return nil
+	// Whoever can connect to these can change the cluster.
+	return s.ListenAdmins(ctx, "dc_admin", s.opts.admin, s.cannotAdmin)
 }
 
 // checkPlace looks at what may be wrong with the data directory and the peer address before anything is made: what a

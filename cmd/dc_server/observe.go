@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// healthBound is how long the service may take to show that it is alive, or ready.
-	healthBound = 2 * time.Second
 	// aliveProbe and readyProbe are how long a read may take that is made for that: the former need not be answered.
 	aliveProbe = 100 * time.Millisecond
 	readyProbe = time.Second
@@ -34,8 +32,7 @@ func (s *service) observe(reg *prometheus.Registry) {
 	metrics.AddServer(reg, s.server.Stats)
 	s.back.register(reg)
 	s.admin.Handle("GET /metrics", metrics.Handler(reg))
-	s.admin.Handle("GET /healthz", health.Handler(health.Shared(s.alive, healthBound)))
-	s.admin.Handle("GET /readyz", health.Handler(health.Shared(s.ready, healthBound)))
+	health.Handle(s.admin, s.alive, s.ready)
 }
 
 // alive is nil when nothing hangs. That there is no leader is no fault of this process's own.
@@ -50,7 +47,7 @@ func (s *service) alive(ctx context.Context) error {
 // ready is nil when this node can answer clients: it belongs to a cluster that has a leader, has caught up with it, and
 // a read comes back.
 func (s *service) ready(ctx context.Context) error {
-	if s.stopping.Load() {
+	if s.Stopping() {
 		return errors.New("stopping")
 	}
 	st := s.back.node.Status()

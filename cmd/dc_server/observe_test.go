@@ -15,25 +15,11 @@ import (
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/internal/testcluster"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
 )
-
-// page asks an admin listener on TCP.
-func page(t *testing.T, at, path string) (int, string) {
-	t.Helper()
-	resp, err := http.Get("http://" + at + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(b)
-}
 
 func TestNodeIsObservedOverTCPAndBesideTheLocalSocket(t *testing.T) {
 	dir := t.TempDir()
@@ -41,17 +27,17 @@ func TestNodeIsObservedOverTCPAndBesideTheLocalSocket(t *testing.T) {
 	if _, err := adminOf(t, p.admins[0]).Status(t.Context()); err != nil {
 		t.Error(err)
 	}
-	testcluster.Eventually(t, func() error {
-		if code, body := page(t, p.admins[1], "/readyz"); code != http.StatusOK {
+	testutil.Until(t, func() error {
+		if code, body := testutil.Page(t, "tcp", p.admins[1], "/readyz"); code != http.StatusOK {
 			return errors.New(body)
 		}
 		return nil
 	})
 	wantAnswer(t, p.dial(), wire.OpAdd, wire.AppendAdd(nil, []byte("id"), []byte("data"), wire.MaxTimeout), "\x00")
-	if code, body := page(t, p.admins[1], "/healthz"); code != http.StatusOK || body != "ok\n" {
+	if code, body := testutil.Page(t, "tcp", p.admins[1], "/healthz"); code != http.StatusOK || body != "ok\n" {
 		t.Errorf("health: %d %q", code, body)
 	}
-	code, body := page(t, p.admins[1], "/metrics")
+	code, body := testutil.Page(t, "tcp", p.admins[1], "/metrics")
 	for _, want := range []string{`distcache_requests_total{operation="add",status="ok"} 1`, "distcache_sessions 1", `distcache_raft_role{role="leader"} 1`} {
 		if code != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("metrics: %d, %s is missing", code, want)
@@ -73,28 +59,30 @@ func TestNodeWithoutLeaderIsAliveAndNotReady(t *testing.T) {
 		return start(t, "-listen", "IP:127.0.0.1:0", "-data", t.TempDir(), "-node", name, "-cluster", strings.Join(members, ","), "-admin", "IP:127.0.0.1:0")
 	}
 	p := startNode("n1")
-	if code, body := page(t, p.admins[0], "/healthz"); code != http.StatusOK {
+	if code, body := testutil.Page(t, "tcp", p.admins[0], "/healthz"); code != http.StatusOK {
 		t.Errorf("health: %d %q", code, body)
 	}
-	if code, body := page(t, p.admins[0], "/readyz"); code != http.StatusServiceUnavailable || body == "" {
+	code, body := testutil.Page(t, "tcp", p.admins[0], "/readyz")
+	if code != http.StatusServiceUnavailable || body == "" {
 		t.Errorf("readiness: %d %q", code, body)
 	}
-	if _, body := page(t, p.admins[0], "/metrics"); !strings.Contains(body, "distcache_raft_has_leader 0") {
+	_, body = testutil.Page(t, "tcp", p.admins[0], "/metrics")
+	if !strings.Contains(body, "distcache_raft_has_leader 0") {
 		t.Error("the metrics know a leader")
 	}
 	const ready = `"msg":"ready"`
-	if log := p.log.String(); strings.Contains(log, ready) {
+	if log := p.Log.String(); strings.Contains(log, ready) {
 		t.Errorf("the log says that it is ready:\n%s", log)
 	}
 	startNode("n2")
 	testcluster.Eventually(t, func() error {
-		if log := p.log.String(); !strings.Contains(log, ready) {
+		if log := p.Log.String(); !strings.Contains(log, ready) {
 			return fmt.Errorf("the log does not say that it is ready:\n%s", log)
 		}
 		return nil
 	})
 	testcluster.Eventually(t, func() error { // unless it has lost its leader again
-		if code, body := page(t, p.admins[0], "/readyz"); code != http.StatusOK {
+		if code, body := testutil.Page(t, "tcp", p.admins[0], "/readyz"); code != http.StatusOK {
 			return fmt.Errorf("the log says that it is ready: %d %q", code, body)
 		}
 		return nil
@@ -135,12 +123,13 @@ func TestReady(t *testing.T) {
 		{raftstore.Status{Role: raftstore.RoleJoining, Reason: "not yet"}, wire.NotOK, "joining: not yet"},
 		{raftstore.Status{Role: raftstore.RoleStopped, Reason: "disk full"}, wire.NotOK, "stopped: disk full"},
 	} {
-		s := &service{back: &backend{node: fakeNode{status: c.status}, store: fakeStore{err: c.have}}}
+		back := &backend{node: fakeNode{status: c.status}, store: fakeStore{err: c.have}}
+		s := &service{Service: daemon.NewService(&daemon.Process{}), back: back}
 		err := s.ready(t.Context())
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v, HAVE says %v: %v", c.status, c.have, err)
 		}
-		s.stopping.Store(true)
+		s.CloseClients()
 		if s.ready(t.Context()) == nil {
 			t.Errorf("%+v: ready while it stops", c.status)
 		}

@@ -25,7 +25,7 @@ func TestStopsWhileOutputIsStuck(t *testing.T) {
 	})
 	wantAnswer(t, p.dial(), wire.OpHave, []byte("id"), "\x01")
 	<-out.asked
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestOtherKindOfLog(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	args := []string{"-listen", "IP:127.0.0.1:0", "-data", dir}
-	start(t, append(args, "-raft-log", "wal")...).stop()
+	start(t, append(args, "-raft-log", "wal")...).Stop()
 	if fi, err := os.Stat(filepath.Join(dir, "wal")); err != nil || fi.Mode().Perm() != 0o700 {
 		t.Errorf("%v, %v", fi, err)
 	}

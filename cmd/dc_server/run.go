@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
-	"github.com/distcache/distcache/internal/health"
 	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire/server"
@@ -62,8 +58,7 @@ type opener func(*options, *slog.Logger) (*backend, error)
 
 // serve runs the service from its sockets to its end.
 func serve(ctx context.Context, opts *options, p *daemon.Process, open opener, stdout io.Writer) error {
-	s := &service{opts: opts, process: p, log: p.Log, failed: make(chan error, len(opts.listen)+len(opts.admin))}
-	s.watch, s.endWatch = context.WithCancel(context.Background())
+	s := &service{Service: daemon.NewService(p), opts: opts, process: p, log: p.Log}
 	err := s.start(ctx, open, stdout)
 	if err == nil {
 		err = s.wait(ctx)
@@ -76,21 +71,15 @@ func serve(ctx context.Context, opts *options, p *daemon.Process, open opener, s
 
 // A service is dc_server while it runs.
 type service struct {
+	*daemon.Service
 	opts     *options
 	process  *daemon.Process
 	log      *slog.Logger
 	back     *backend // nil until it is open
 	server   *server.Server
 	admin    *admin.Server
-	clients  []net.Listener
-	admins   []net.Listener
-	failed   chan error // of a listener's Serve; nil when no more clients can come
 	serving  bool
-	stopping atomic.Bool
-	progress *reporter       // nil without -progress
-	watch    context.Context // of what only watches
-	endWatch context.CancelFunc
-	wg       sync.WaitGroup
+	progress *reporter // nil without -progress
 }
 
 // start opens the sockets, which may take root, gives up privileges, opens the store, whose files are the user's, and
@@ -103,7 +92,7 @@ func (s *service) start(ctx context.Context, open opener, stdout io.Writer) erro
 		return err
 	}
 	var letIn []func()
-	for _, l := range append(s.clients[:len(s.clients):len(s.clients)], s.admins...) {
+	for _, l := range s.Listeners() {
 		letIn = append(letIn, turnAway(l))
 	}
 	err := s.open(open)
@@ -118,11 +107,7 @@ func (s *service) start(ctx context.Context, open opener, stdout io.Writer) erro
 		return err
 	}
 	s.log.Info("started")
-	s.wg.Go(func() {
-		if health.Await(s.watch, s.ready) == nil {
-			s.log.Info("ready")
-		}
-	})
+	s.SayReady(s.ready)
 	return nil
 }
 
@@ -153,39 +138,18 @@ func (s *service) open(open opener) (err error) {
 // serve sets going all that runs until stop.
 func (s *service) serve(stdout io.Writer) {
 	s.serving = true
-	s.wg.Go(func() { watchEvictions(s.watch, s.back.dropped, s.opts.sessions, s.log) })
-	daemon.Serve(&s.wg, s.clients, s.server.Serve, func(l net.Listener, err error) { s.ended("clients", l, err) }, s.deserted)
-	for _, l := range s.admins {
-		s.wg.Go(func() { s.ended("dc_admin", l, s.admin.Serve(l)) })
-	}
+	s.Watch(func(ctx context.Context) { watchEvictions(ctx, s.back.dropped, s.opts.sessions, s.log) })
+	s.ServeClients(s.server.Serve, s.opts.peer != "") // other nodes may need this one
+	s.ServeAdmins("dc_admin", s.admin.Serve)
 	if s.opts.progress > 0 {
 		s.progress = report(s.server, stdout, s.opts.progress, s.log)
 	}
 }
 
-func (s *service) ended(who string, l net.Listener, err error) {
-	if err != nil && !s.stopping.Load() {
-		s.failed <- fmt.Errorf("listener for %s on %v: %w", who, l.Addr(), err)
-	}
-}
-
-// deserted stops the service when no more clients can come, unless other nodes need it.
-func (s *service) deserted() {
-	if s.opts.peer == "" && !s.stopping.Load() {
-		s.log.Info("the clients that there were have gone, and no others can come")
-		s.failed <- nil
-	}
-}
-
 // wait returns when there is a reason to stop: nil for one that was asked for, or is no failure.
 func (s *service) wait(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		s.log.Info("asked to stop")
-		return nil
-	case err := <-s.failed:
+	if err := s.Wait(ctx, s.back.done); err != nil || !s.storeEnded() {
 		return err
-	case <-s.back.done:
 	}
 	err := s.back.err()
 	if errors.Is(err, raftstore.ErrLeft) {
@@ -207,11 +171,7 @@ func (s *service) wait(ctx context.Context) error {
 //
 // Each step is bounded, and one that fails does not keep the next from happening.
 func (s *service) stop() error {
-	s.stopping.Store(true)
-	s.process.Stopping()
-	for _, l := range s.clients {
-		l.Close()
-	}
+	s.CloseClients()
 	if s.serving && !s.storeEnded() {
 		ctx, cancel := context.WithTimeout(context.Background(), stepdownTimeout)
 		if err := s.back.stepdown(ctx); err != nil {
@@ -235,11 +195,7 @@ func (s *service) stop() error {
 		}
 		cancel()
 	}
-	for _, l := range s.admins {
-		l.Close()
-	}
-	s.endWatch()
-	s.wg.Wait()
+	s.CloseAll()
 	if s.back != nil {
 		if err := s.back.close(); err != nil {
 			return fmt.Errorf("closing the store: %w", err)

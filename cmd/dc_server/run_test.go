@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +17,7 @@ import (
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/internal/testcluster"
-	"github.com/distcache/distcache/internal/testlog"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
@@ -30,37 +25,9 @@ import (
 
 // A process is a dc_server that runs in this one.
 type process struct {
-	t       *testing.T
-	cancel  context.CancelFunc
-	ended   chan error
-	clients []string // where it listens
-	admins  []string
-	stdout  *lines
-	log     *testlog.Buffer // what came after it had started
-}
-
-// lines is what was written, and tells of each line.
-type lines struct {
-	mu   sync.Mutex
-	buf  bytes.Buffer
-	more chan struct{}
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf.Write(b)
-	select {
-	case l.more <- struct{}{}:
-	default:
-	}
-	return len(b), nil
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
+	*testutil.Daemon
+	t               *testing.T
+	clients, admins []string // where it listens
 }
 
 // start runs dc_server until it says that it has started.
@@ -73,44 +40,8 @@ func start(t *testing.T, args ...string) *process {
 
 func started(t *testing.T, run func(ctx context.Context, stdout, stderr io.Writer) error) *process {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{t: t, cancel: cancel, ended: make(chan error, 1), stdout: &lines{more: make(chan struct{}, 1)}, log: new(testlog.Buffer)}
-	r, w := io.Pipe()
-	go func() {
-		err := run(ctx, p.stdout, w)
-		w.Close()
-		p.ended <- err
-		close(p.ended)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		for range p.ended { // until it is closed
-		}
-	})
-	log := bufio.NewScanner(r)
-	for log.Scan() {
-		var line struct{ Msg, Address string }
-		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
-			t.Fatalf("log has %q: %v", log.Text(), err)
-		}
-		switch line.Msg {
-		case "listening for clients":
-			p.clients = append(p.clients, line.Address)
-		case "listening for dc_admin":
-			p.admins = append(p.admins, line.Address)
-		case "started":
-			go io.Copy(p.log, r)
-			return p
-		}
-	}
-	t.Fatalf("dc_server did not start: %v", <-p.ended)
-	return nil
-}
-
-// stop ends it as a signal does.
-func (p *process) stop() error {
-	p.cancel()
-	return <-p.ended
+	d := testutil.Start(t, run)
+	return &process{d, t, d.Logged["listening for clients"], d.Logged["listening for dc_admin"]}
 }
 
 // dial connects to where it listens for clients first.
@@ -128,19 +59,9 @@ func (p *process) dial() net.Conn {
 	return c
 }
 
-// ask makes one request of USER class on a connection, and returns the answer's payload.
-func ask(c net.Conn, op wire.Op, payload []byte) ([]byte, error) {
-	if _, err := c.Write(wire.AppendMessage(nil, &wire.Message{UID: 1, Op: op, Payload: payload})); err != nil {
-		return nil, err
-	}
-	var m wire.Message
-	err := wire.NewReader(c, wire.Responses).Read(&m)
-	return m.Payload, err
-}
-
 func wantAnswer(t *testing.T, c net.Conn, op wire.Op, payload []byte, want string) {
 	t.Helper()
-	if got, err := ask(c, op, payload); err != nil || string(got) != want {
+	if got, err := testutil.Exchange(c, op, payload); err != nil || string(got) != want {
 		t.Errorf("answer is %q, %v; want %q", got, err, want)
 	}
 }
@@ -154,12 +75,9 @@ func TestMemoryServer(t *testing.T) {
 	c := p.dial()
 	wantAnswer(t, c, wire.OpAdd, wire.AppendAdd(nil, []byte("id"), []byte("data"), wire.MaxTimeout), "\x00")
 	wantAnswer(t, c, wire.OpGet, []byte("id"), "data")
-	<-p.stdout.more
-	if err := p.stop(); err != nil {
+	testutil.Eventually(t, "a line of progress", func() bool { return strings.Contains(p.Out.String(), "sessions 1") })
+	if err := p.Stop(); err != nil {
 		t.Error(err)
-	}
-	if got := p.stdout.String(); !strings.Contains(got, "sessions 1") {
-		t.Errorf("progress is %q", got)
 	}
 	if _, err := net.Dial("tcp", p.clients[0]); err == nil {
 		t.Error("it still listens")
@@ -179,7 +97,7 @@ func TestDurableServer(t *testing.T) {
 	if err != nil || status.Node != "n1" || status.Sessions != 1 {
 		t.Errorf("status is %+v, %v", status, err)
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
@@ -299,7 +217,7 @@ func TestOrderOfStopping(t *testing.T) {
 	}
 	back.close = func() error {
 		steps = append(steps, "close")
-		if _, err := ask(c, wire.OpHave, []byte("id")); err == nil {
+		if _, err := testutil.Exchange(c, wire.OpHave, []byte("id")); err == nil {
 			t.Error("a request was answered when the store was closing")
 		}
 		if _, err := adminOf(t, p.admins[0]).Status(context.Background()); err == nil {
@@ -310,7 +228,7 @@ func TestOrderOfStopping(t *testing.T) {
 	p = withBackend(t, back)
 	c = p.dial()
 	wantAnswer(t, c, wire.OpHave, []byte("id"), "\x01")
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 	if got := strings.Join(steps, ", "); got != "step down, close" {
@@ -337,7 +255,7 @@ func TestStoreEnds(t *testing.T) {
 		}
 		p := withBackend(t, back)
 		close(done)
-		err := <-p.ended
+		err := <-p.Ended
 		if code := config.Exit(program, err, io.Discard); code != test.code {
 			t.Errorf("%v: exit status %d", test.why, code)
 		}
@@ -350,7 +268,7 @@ func TestStoreEnds(t *testing.T) {
 func TestStoreFailsToClose(t *testing.T) {
 	back := openMemory(defaults())
 	back.close = func() error { return errors.New("no space") }
-	wantFailure(t, withBackend(t, back).stop(), 1, "closing the store: no space")
+	wantFailure(t, withBackend(t, back).Stop(), 1, "closing the store: no space")
 }
 
 // A process that waited for its hung disk would stay the leader, and keep its cluster from having another.
@@ -366,17 +284,7 @@ func TestStoreHangs(t *testing.T) {
 	}
 	p := withBackend(t, back)
 	close(done)
-	err := <-p.ended
+	err := <-p.Ended
 	wantFailure(t, err, 1, "a write has not ended")
 	wantFailure(t, err, 1, "the files were not closed")
-}
-
-func TestOpenFileLimit(t *testing.T) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if limit.Cur != limit.Max {
-		t.Errorf("the open file limit is %d of %d: the runtime did not raise it", limit.Cur, limit.Max)
-	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/raftstore"
+	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 )
 
@@ -30,9 +31,9 @@ func (s *scale) status(server *procs.Server) raftstore.Status {
 	return st
 }
 
-func (s *scale) usage(server *procs.Server) usage {
+func (s *scale) usage(server *procs.Server) procs.Usage {
 	s.Helper()
-	u, err := usageOf(server)
+	u, err := server.Usage()
 	s.check(err)
 	return u
 }
@@ -51,7 +52,7 @@ func (s *scale) restarts() {
 			for i, f := range []*farm{s.few, s.many} {
 				server := s.follower(f)
 				s.check(f.warm("*.db"))
-				f.doFor(s.ctx, task{adds: 100}, func() {
+				s.do(f, task{adds: 100}, func() {
 					s.sleep(time.Second)
 					end.do(server)
 				})
@@ -78,11 +79,12 @@ func (s *scale) firstAnswer(f *farm, server *procs.Server) (took, cpu time.Durat
 	c, err := client.New(server.Listen.String(), client.WithTimeout(10*time.Second))
 	s.check(err)
 	defer c.Close()
+	id, want := f.load.Session(0)
 	for {
-		data, err := c.Get(s.ctx, f.id(0))
+		data, err := c.Get(s.ctx, id)
 		if err == nil {
-			took, cpu = time.Since(began), s.usage(server).cpu
-			if !bytes.Equal(data, f.data(0)) {
+			took, cpu = time.Since(began), s.usage(server).CPU
+			if !bytes.Equal(data, want) {
 				s.Error("the first answer is other data")
 			}
 			return took, cpu
@@ -99,7 +101,7 @@ func (s *scale) third(f *farm, adds int) task {
 	s.Helper()
 	o := s.run(f, task{adds: adds}, scaleTime)
 	s.check(f.settle(s.ctx))
-	return task{adds: adds, rate: o.rate() / 3}
+	return task{adds: adds, rate: o.Total.PerSecond / 3}
 }
 
 // joins has new nodes join, one after the other, while there is a load.
@@ -108,9 +110,9 @@ func (s *scale) joins() {
 	var seconds, cpu series
 	var rate, get, add, refused [2]series
 	note := func(i int, o *outcome) {
-		rate[i], refused[i] = append(rate[i], o.rate()), append(refused[i], float64(o.refused))
-		get[i] = append(get[i], quantile(o.get, 0.99))
-		add[i] = append(add[i], quantile(o.add, 0.99))
+		rate[i], refused[i] = append(rate[i], o.Total.PerSecond), append(refused[i], float64(o.refused()))
+		get[i] = append(get[i], o.p99(wire.OpGet))
+		add[i] = append(add[i], o.p99(wire.OpAdd))
 	}
 	for i := range scaleRepeats {
 		note(0, s.run(f, k, scaleLonger))
@@ -122,7 +124,7 @@ func (s *scale) joins() {
 			startAll(s.T, []*procs.Server{server})
 			s.joined(f, server.Name)
 			seconds = append(seconds, time.Since(began).Seconds())
-			cpu = append(cpu, s.usage(server).cpu.Seconds())
+			cpu = append(cpu, s.usage(server).CPU.Seconds())
 		}))
 		s.Logf("%s joined in %.1f s", server.Name, seconds[i])
 		a := server.Admin()
@@ -152,7 +154,7 @@ func (s *scale) joined(f *farm, name string) {
 		members, err := a.Members(s.ctx)
 		s.check(err)
 		for _, m := range members {
-			if m.Name == name && m.Voter && m.Lag < near && m.Sessions >= f.sessions {
+			if m.Name == name && m.Voter && m.Lag < near && m.Sessions >= f.load.Sessions {
 				return
 			}
 		}
@@ -165,7 +167,7 @@ func (s *scale) joined(f *farm, name string) {
 func (s *scale) compacts() {
 	f, k := s.many, s.third(s.many, 100)
 	s.compact(f, k, "full", scaleRepeats)
-	s.check(f.keep(s.ctx, f.sessions/10))
+	s.check(f.load.Keep(s.ctx, f.load.Sessions/10))
 	s.check(f.settle(s.ctx))
 	s.compact(f, k, "a tenth left", 1)
 }
@@ -187,8 +189,8 @@ func (s *scale) compact(f *farm, k task, what string, times int) {
 			seconds = append(seconds, time.Since(began).Seconds())
 		})
 		for i, o := range []*outcome{before, during} {
-			rate[i], refused[i] = append(rate[i], o.rate()), append(refused[i], float64(o.refused))
-			p99[i] = append(p99[i], quantile(o.add, 0.99))
+			rate[i], refused[i] = append(rate[i], o.Total.PerSecond), append(refused[i], float64(o.refused()))
+			p99[i] = append(p99[i], o.p99(wire.OpAdd))
 			state[i] = append(state[i], float64([]int64{c.StateBefore, c.StateAfter}[i])/(1<<20))
 			log[i] = append(log[i], float64([]int64{c.LogBefore, c.LogAfter}[i])/(1<<20))
 		}

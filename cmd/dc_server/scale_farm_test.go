@@ -2,107 +2,93 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/distcache/distcache/internal/procs"
+	"github.com/distcache/distcache/loadtest"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/client"
 )
 
 const (
 	scaleData    = 1024
-	scaleFillers = 256            // requests under way at each node while it is filled or emptied
+	scaleCallers = 64             // of a task
 	scaleTimeout = 24 * time.Hour // of what is filled in
+	addTimeout   = time.Second    // of what is added in a task, so that it hardly makes a farm larger
 )
 
-// A farm is one node or a cluster, and the sessions that it was filled with. They are numbered; what is added later has
-// numbers from 1<<40 on.
+// A farm is one node or a cluster, and the sessions that it was filled with.
 type farm struct {
-	servers  []*procs.Server
-	sessions int
-	added    atomic.Uint64 // numbers given to what was added
+	servers []*procs.Server
+	load    *loadtest.Bench
 }
 
-func (f *farm) id(n uint64) []byte {
-	id := sha256.Sum256(binary.BigEndian.AppendUint64(nil, n))
-	return id[:]
+// A task is what callers ask of a farm, each on a connection that it keeps and one request after the other.
+type task struct {
+	adds int     // out of 100 requests; the others are GETs
+	rate float64 // requests a second of all callers; 0 is as many as are answered
 }
 
-// scaleText is what data are pieces of.
-var scaleText = func() []byte {
-	text := make([]byte, 64<<10+scaleData)
-	_, _ = rand.NewChaCha8([32]byte{}).Read(text)
-	return text
-}()
+// An outcome is how a task went.
+type outcome struct {
+	*loadtest.Result
+	cpu    time.Duration // of all servers
+	faults int64         // as in procs.Usage
+}
 
-func (f *farm) data(n uint64) []byte {
-	from := n * 7919 % (64 << 10)
-	return scaleText[from : from+scaleData]
+// each is a sum's part for each answer.
+func (o *outcome) each(sum int64) float64 { return float64(sum) / float64(max(1, o.Total.Good)) }
+
+// refused are the requests that were answered DISCONNECTED.
+func (o *outcome) refused() uint64 { return o.Errors[wire.Disconnected.Name()] }
+
+// p99 is an operation's, in ms.
+func (o *outcome) p99(op wire.Op) float64 {
+	for _, r := range o.Ops {
+		if r.Op == op.String() {
+			return r.Latency.P99 / 1e3
+		}
+	}
+	return 0
+}
+
+func (f *farm) addresses() (list []wire.Address) {
+	for _, s := range f.servers {
+		list = append(list, s.Listen)
+	}
+	return list
 }
 
 // fill adds all sessions, each through one of the nodes.
-func (f *farm) fill(ctx context.Context) error {
-	return f.each(ctx, f.sessions, func(c *client.Client, n uint64) error {
-		err := c.Add(ctx, f.id(n), f.data(n), scaleTimeout)
-		for errors.Is(err, wire.Disconnected) { // it may be there, or not
-			if err = c.Add(ctx, f.id(n), f.data(n), scaleTimeout); errors.Is(err, wire.MatchingSession) {
-				return nil
-			}
-		}
-		return err
+func (f *farm) fill(ctx context.Context, sessions int) (err error) {
+	f.load, err = loadtest.NewBench(ctx, loadtest.BenchConfig{
+		Addresses: f.addresses(), Workers: scaleCallers, Pipeline: 1, Persistent: true, Duration: scaleTimeout,
+		Mix: loadtest.Mix{wire.OpGet: 1}, DataMin: scaleData, DataMax: scaleData, Sessions: sessions,
+		Timeout: addTimeout, PreloadTimeout: scaleTimeout, RequestTimeout: 30 * time.Second,
 	})
-}
-
-// keep removes the sessions above a number.
-func (f *farm) keep(ctx context.Context, keep int) error {
-	gone := uint64(keep)
-	err := f.each(ctx, f.sessions-keep, func(c *client.Client, n uint64) error {
-		err := c.Remove(ctx, f.id(gone+n))
-		for errors.Is(err, wire.Disconnected) {
-			if err = c.Remove(ctx, f.id(gone+n)); errors.Is(err, wire.NotOK) {
-				return nil
-			}
-		}
-		return err
-	})
-	f.sessions = keep
 	return err
 }
 
-// each calls do for every number below a limit, many at a time.
-func (f *farm) each(ctx context.Context, limit int, do func(c *client.Client, n uint64) error) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var next atomic.Uint64
-	var wg sync.WaitGroup
-	for _, s := range f.servers {
-		c, err := client.New(s.Listen.String(), client.WithTimeout(30*time.Second))
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		for range scaleFillers {
-			wg.Go(func() {
-				for n := next.Add(1) - 1; n < uint64(limit) && ctx.Err() == nil; n = next.Add(1) - 1 {
-					if err := do(c, n); err != nil {
-						stop(fmt.Errorf("session %d of %d, through %s: %w", n, limit, s.Name, err))
-					}
-				}
-			})
-		}
+// do has callers spread over the nodes do a task until something else is over.
+func (f *farm) do(ctx context.Context, k task, other func()) (*outcome, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f.load.Mix = loadtest.Mix{wire.OpAdd: k.adds, wire.OpGet: 100 - k.adds}
+	f.load.Rate, f.load.Open = k.rate, nil
+	if k.rate > 0 {
+		f.load.Open = loadtest.Servers(f.addresses())
 	}
-	wg.Wait()
-	return context.Cause(ctx)
+	go func() {
+		other()
+		cancel()
+	}()
+	before := f.usage()
+	r, err := f.load.Run(ctx)
+	after := f.usage()
+	return &outcome{r, after.CPU - before.CPU, after.Faults - before.Faults}, err
 }
 
 // settle waits until every node has what was filled in and nothing more, in its file.
@@ -111,13 +97,14 @@ func (f *farm) settle(ctx context.Context) error {
 	defer tick.Stop()
 	for i := 0; i < len(f.servers); {
 		st, err := f.servers[i].Status(ctx)
-		if err == nil && st.Sessions == f.sessions && st.Flushed >= st.Applied {
+		if err == nil && st.Sessions == f.load.Sessions && st.Flushed >= st.Applied {
 			i++
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s has not settled with %d sessions: %+v, %v", f.servers[i].Name, f.sessions, st, err)
+			return fmt.Errorf("%s has not settled with %d sessions: %+v, %v",
+				f.servers[i].Name, f.load.Sessions, st, err)
 		case <-tick.C:
 		}
 	}
@@ -125,11 +112,11 @@ func (f *farm) settle(ctx context.Context) error {
 }
 
 // usage is what the servers have used that run, all together.
-func (f *farm) usage() (sum usage) {
+func (f *farm) usage() (sum procs.Usage) {
 	for _, s := range f.servers {
-		if u, err := usageOf(s); err == nil {
-			sum.cpu += u.cpu
-			sum.faults += u.faults
+		if u, err := s.Usage(); err == nil {
+			sum.CPU += u.CPU
+			sum.Faults += u.Faults
 		}
 	}
 	return sum

@@ -67,8 +67,8 @@ func scaleOf(ctx context.Context, t *testing.T, nodes, many int) {
 		t.Skip("none of its parts is wanted")
 	}
 	defer func() { t.Logf("\n%v\n%v", &s.found, &s.during) }()
-	s.few, s.many = s.farm("few", nodes, fewSessions), s.farm("many", nodes, many)
-	s.fill()
+	s.few, s.many = s.farm("few", nodes), s.farm("many", nodes)
+	s.fill([]int{fewSessions, many})
 	for _, p := range parts {
 		began, load := time.Now(), loadAverage()
 		p.do()
@@ -105,7 +105,7 @@ func (s *scale) check(err error) {
 }
 
 // farm starts nodes.
-func (s *scale) farm(name string, nodes, sessions int) *farm {
+func (s *scale) farm(name string, nodes int) *farm {
 	cfg := s.cfg
 	cfg.Dir += "/" + name
 	servers, err := procs.NewCluster(cfg, nodes, "-sessions", "0")
@@ -115,28 +115,28 @@ func (s *scale) farm(name string, nodes, sessions int) *farm {
 	}
 	startAll(s.T, servers)
 	serving(s.T, s.ctx, servers...)
-	return &farm{servers: servers, sessions: sessions}
+	return &farm{servers: servers}
 }
 
 // fill fills both farms and tells what that cost.
-func (s *scale) fill() {
+func (s *scale) fill(sessions []int) {
 	perSession := func(f *farm, figure func(*procs.Server) int64) series {
 		var most int64
 		for _, server := range f.servers {
 			most = max(most, figure(server))
 		}
-		return series{float64(most) / float64(f.sessions)}
+		return series{float64(most) / float64(f.load.Sessions)}
 	}
 	var seconds, state, log, written [2]series
 	for i, f := range []*farm{s.few, s.many} {
 		began := time.Now()
-		s.check(f.fill(s.ctx))
+		s.check(f.fill(s.ctx, sessions[i]))
 		seconds[i] = series{time.Since(began).Seconds()}
-		s.Logf("%d sessions filled in: %.1f s", f.sessions, seconds[i][0])
+		s.Logf("%d sessions filled in: %.1f s", sessions[i], seconds[i][0])
 		s.check(f.settle(s.ctx))
 		state[i] = perSession(f, func(server *procs.Server) int64 { return s.status(server).StateSize })
 		log[i] = perSession(f, func(server *procs.Server) int64 { return s.status(server).LogSize })
-		written[i] = perSession(f, func(server *procs.Server) int64 { return s.usage(server).written })
+		written[i] = perSession(f, func(server *procs.Server) int64 { return s.usage(server).Written })
 	}
 	const stored = scaleData + 32
 	perByte := func(list series) series { return series{list[0] / stored} }
@@ -155,9 +155,9 @@ func (s *scale) rates(what string, k task) {
 			i = (i + round) % 2
 			f := []*farm{s.few, s.many}[i]
 			o := s.run(f, k, scaleTime)
-			rate[i] = append(rate[i], o.rate())
-			p50[i] = append(p50[i], quantile(o.all(), 0.5))
-			p99[i] = append(p99[i], quantile(o.all(), 0.99))
+			rate[i] = append(rate[i], o.Total.PerSecond)
+			p50[i] = append(p50[i], o.Total.Latency.P50/1e3)
+			p99[i] = append(p99[i], o.Total.Latency.P99/1e3)
 			cpu[i] = append(cpu[i], o.each(o.cpu.Microseconds()))
 			faults[i] = append(faults[i], o.each(o.faults))
 			s.check(f.settle(s.ctx))
@@ -182,14 +182,21 @@ func (s *scale) run(f *farm, k task, d time.Duration) *outcome {
 func (s *scale) until(f *farm, k task, other func()) *outcome {
 	s.Helper()
 	s.check(f.warm("state.db"))
-	f.doFor(s.ctx, k, func() { s.sleep(ramp) })
-	o := f.doFor(s.ctx, k, other)
-	if o.refused > 0 {
-		s.Logf("%d requests were answered DISCONNECTED", o.refused)
+	s.do(f, k, func() { s.sleep(ramp) })
+	o := s.do(f, k, other)
+	if n := o.refused(); n > 0 {
+		s.Logf("%d requests were answered DISCONNECTED", n)
 	}
-	for _, err := range o.errors {
-		s.Errorf("a caller gave up: %v", err)
+	if o.Total.Missed > 0 || o.Total.Errors > o.refused() {
+		s.Errorf("%d sessions were missing; errors: %v", o.Total.Missed, o.Errors)
 	}
+	return o
+}
+
+func (s *scale) do(f *farm, k task, other func()) *outcome {
+	s.Helper()
+	o, err := f.do(s.ctx, k, other)
+	s.check(err)
 	return o
 }
 
@@ -204,13 +211,13 @@ func (s *scale) sleep(d time.Duration) {
 func (s *scale) memory(when string) {
 	var anon, file [2]series
 	for i, f := range []*farm{s.few, s.many} {
-		var most usage
+		var most procs.Usage
 		for _, server := range f.servers {
-			if u := s.usage(server); u.anon > most.anon {
+			if u := s.usage(server); u.Anon > most.Anon {
 				most = u
 			}
 		}
-		anon[i], file[i] = series{float64(most.anon) / (1 << 20)}, series{float64(most.file) / (1 << 20)}
+		anon[i], file[i] = series{float64(most.Anon) / (1 << 20)}, series{float64(most.File) / (1 << 20)}
 	}
 	s.found.add("RssAnon "+when+", MiB", anon[0], anon[1]).atMost(300, anon[1])
 	s.found.add("RssFile "+when+", MiB", file[0], file[1])

@@ -34,10 +34,10 @@ func TestSoak(t *testing.T) {
 	rounds := 0
 	for began := time.Now(); time.Since(began) < d; rounds++ {
 		ledger, stop := load(t, ctx, servers)
-		acknowledged(t, ctx, ledger, 50+r.Uint64N(300))
+		acknowledged(t, ledger, 50+r.Uint64N(300))
 		for range 1 + r.IntN(4) {
 			trouble(t, ctx, r, servers)
-			acknowledged(t, ctx, ledger, 1+r.Uint64N(200))
+			acknowledged(t, ledger, 1+r.Uint64N(200))
 		}
 		stop()
 		if _, err := procs.Leader(ctx, servers); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/procs"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
@@ -279,19 +280,18 @@ func TestKillDuringJoin(t *testing.T) {
 func settled(t *testing.T, ctx context.Context, s *procs.Server) raftstore.Status {
 	t.Helper()
 	c := connect(t, s)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		st, err := s.Status(ctx)
-		if err == nil && st.Leader != "" && st.Voter && !errors.Is(c.Have(ctx, []byte("own")), wire.Disconnected) {
-			if st, err = s.Status(ctx); err == nil && st.Leader != "" {
-				return st
+	var st raftstore.Status
+	testutil.Until(t, func() (err error) {
+		st, err = s.Status(ctx)
+		if err == nil && st.Leader != "" && st.Voter {
+			if err = c.Have(ctx, []byte("own")); !errors.Is(err, wire.Disconnected) {
+				st, err = s.Status(ctx)
 			}
 		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("not settled: %+v, %v", st, err)
-		case <-tick.C:
+		if err == nil && (st.Leader == "" || !st.Voter || st.Role == raftstore.RoleJoining) {
+			err = fmt.Errorf("not settled: %+v", st)
 		}
-	}
+		return err
+	})
+	return st
 }

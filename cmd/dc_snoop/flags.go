@@ -111,11 +111,7 @@ func (o *options) setInterval(text string) error {
 func parse(args []string, stdout io.Writer) (*options, error) {
 	opts := new(options)
 	set := opts.flags()
-	operands, err := set.Parse(args, stdout)
-	if err != nil {
-		return nil, err
-	}
-	if err := config.NoOperands(operands); err != nil {
+	if err := set.ParseFlags(args, stdout); err != nil {
 		return nil, err
 	}
 	switch {

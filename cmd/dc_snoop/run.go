@@ -4,15 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 
 	"golang.org/x/term"
 
-	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/snoop"
-	"github.com/distcache/distcache/wire"
 )
 
 // run is dc_snoop from its arguments to its end, which comes when ctx is done or a listener fails.
@@ -45,23 +42,22 @@ func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Write
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, p, opts.listen)
-	if err != nil {
+	sockets := daemon.NewService(p)
+	defer sockets.CloseAll()
+	if err := sockets.ListenClients(ctx, opts.listen); err != nil {
 		return err
 	}
-	err = p.DropPrivileges()
-	if err == nil {
-		err = p.Ready(alive)
+	if err := p.DropPrivileges(); err != nil {
+		return err
 	}
-	if err != nil {
-		closeAll(listeners)
+	if err := p.Ready(alive); err != nil {
 		return err
 	}
 	p.Log.Info("ready", "server", opts.server[0].String())
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- snooper.Run(running, listeners...) }()
+	go func() { ended <- snooper.Run(running, sockets.Listeners()...) }()
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
@@ -74,27 +70,6 @@ func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Write
 
 // alive has nothing to ask: what would hang is the clients' connections, each for itself.
 func alive(context.Context) error { return nil }
-
-// listen opens all listeners, or none.
-func listen(ctx context.Context, p *daemon.Process, addresses []wire.Address) ([]net.Listener, error) {
-	var listeners []net.Listener
-	for _, at := range addresses {
-		l, err := p.Listen(ctx, at)
-		if err != nil {
-			closeAll(listeners)
-			return nil, config.CannotListen("-listen", at, err)
-		}
-		listeners = append(listeners, l)
-		p.Log.Info("listening for clients", "address", l.Addr().String())
-	}
-	return listeners, nil
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		l.Close()
-	}
-}
 
 // colourful tells whether colours are wanted where w goes.
 func colourful(w io.Writer) bool {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -15,49 +13,17 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
-	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire/client"
 	"github.com/distcache/distcache/wire/server"
 )
 
-// start runs dc_snoop until it is ready, and returns its output and how to stop it.
-func start(t *testing.T, args ...string) (stdout *bufio.Scanner, stop func() error) {
+// start runs dc_snoop until it is ready.
+func start(t *testing.T, args ...string) *testutil.Daemon {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	logReader, logWriter := io.Pipe()
-	outReader, outWriter := io.Pipe()
-	ended := make(chan error, 1)
-	go func() {
-		err := run(ctx, append(args, "-log-format", "json"), outWriter, logWriter)
-		outWriter.Close()
-		logWriter.Close()
-		ended <- err
-	}()
-	stop = func() error {
-		cancel()
-		err, ok := <-ended
-		if ok {
-			close(ended)
-		}
-		return err
-	}
-	t.Cleanup(func() {
-		outReader.Close() // so that no line is waited for
-		stop()
+	return testutil.Start(t, func(ctx context.Context, stdout, stderr io.Writer) error {
+		return run(ctx, append(args, "-log-format", "json"), stdout, stderr)
 	})
-	log := bufio.NewScanner(logReader)
-	for log.Scan() {
-		var line struct{ Msg string }
-		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
-			t.Fatalf("log has %q: %v", log.Text(), err)
-		}
-		if line.Msg == "ready" {
-			go io.Copy(io.Discard, logReader)
-			return bufio.NewScanner(outReader), stop
-		}
-	}
-	t.Fatalf("it did not get ready: %v", <-ended)
-	return nil, nil
 }
 
 // cache runs a server with sessions in memory.
@@ -68,23 +34,15 @@ func cache(t *testing.T) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Close()
-		store.Close()
-		<-ended
-	})
+	l := testutil.Listen(t, "tcp")
+	testutil.Serve(t, l, s)
+	t.Cleanup(func() { store.Close() })
 	return l
 }
 
 func TestRun(t *testing.T) {
 	at := "UNIX:" + filepath.Join(t.TempDir(), "sock")
-	out, stop := start(t, "-listen", at, "-server", "IP:"+cache(t).Addr().String(), "-stats")
+	d := start(t, "-listen", at, "-server", "IP:"+cache(t).Addr().String(), "-stats")
 	c, err := client.Dial(at)
 	if err != nil {
 		t.Fatal(err)
@@ -93,21 +51,20 @@ func TestRun(t *testing.T) {
 		t.Error(err)
 	}
 	c.Close()
-	want := []string{"open   from ", "-> ADD    uid=1          id=cafe               5 B  timeout 1m", "<- ADD    uid=1          id=cafe                    OK ", "close  by the client"}
-	for _, part := range want {
-		if !out.Scan() || !strings.Contains(out.Text(), part) || strings.Contains(out.Text(), "\x1b") {
-			t.Errorf("got %q, want %q", out.Text(), part)
+	testutil.Eventually(t, "the connection's end", func() bool { return strings.Contains(d.Out.String(), "close  ") })
+	if err := d.Stop(); err != nil {
+		t.Error(err)
+	}
+	want := []string{"open   from ", "-> ADD    uid=1          id=cafe               5 B  timeout 1m",
+		"<- ADD    uid=1          id=cafe                    OK ", "close  by the client", "1 new connection, 0 open"}
+	lines := strings.Split(d.Out.String(), "\n")
+	for i, part := range want {
+		if len(lines) <= i || !strings.Contains(lines[i], part) {
+			t.Fatalf("no %q in line %d of\n%s", part, i+1, d.Out.String())
 		}
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- stop() }()
-	if !out.Scan() || !strings.HasPrefix(out.Text(), "--- ") || !strings.Contains(out.Text(), "1 new connection, 0 open") {
-		t.Errorf("summary is %q", out.Text())
-	}
-	for out.Scan() {
-	}
-	if err := <-stopped; err != nil {
-		t.Error(err)
+	if strings.Contains(d.Out.String(), "\x1b") || !strings.HasPrefix(lines[len(want)-1], "--- ") {
+		t.Errorf("got\n%s", d.Out.String())
 	}
 }
 
@@ -122,11 +79,7 @@ func TestAddressInUse(t *testing.T) {
 		!strings.Contains(said.String(), l.Addr().String()) {
 		t.Errorf("got %v, said %q", err, said.String())
 	}
-	again, err := wire.ParseAddress("UNIX:" + free)
-	if err != nil {
-		t.Fatal(err)
-	}
-	freed, err := again.Listen(t.Context())
+	freed, err := testutil.Address(t, "UNIX:"+free).Listen(t.Context())
 	if err != nil {
 		t.Fatal(fmt.Errorf("the first listener was left open: %w", err))
 	}
@@ -137,7 +90,7 @@ func TestOutputFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "traffic")
 	at := "UNIX:" + filepath.Join(dir, "sock")
-	_, stop := start(t, "-listen", at, "-server", "IP:"+cache(t).Addr().String(), "-output", path)
+	d := start(t, "-listen", at, "-server", "IP:"+cache(t).Addr().String(), "-output", path)
 	c, err := client.Dial(at)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +99,7 @@ func TestOutputFile(t *testing.T) {
 		t.Error(err)
 	}
 	c.Close()
-	if err := stop(); err != nil {
+	if err := d.Stop(); err != nil {
 		t.Error(err)
 	}
 	if b, err := os.ReadFile(path); err != nil || !strings.Contains(string(b), "id=cafe") {

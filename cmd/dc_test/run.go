@@ -14,11 +14,7 @@ import (
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, set := newOptions()
-	operands, err := set.Parse(args, stdout)
-	if err != nil {
-		return err
-	}
-	if err := config.NoOperands(operands); err != nil {
+	if err := set.ParseFlags(args, stdout); err != nil {
 		return err
 	}
 	for _, name := range set.UnknownVariables() {
@@ -53,7 +49,7 @@ func check(ctx context.Context, o *options, stdout io.Writer) error {
 	var wrong *loadtest.WrongAnswer
 	switch {
 	case ctx.Err() != nil:
-		return errInterrupted
+		return config.ErrInterrupted
 	case errors.As(err, &wrong) && wrong.Outlived:
 		return config.Hint(err, "If it was told to raise short timeouts (-mintimeout), tell dc_test the same.")
 	case err != nil:
@@ -95,7 +91,7 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	line.clear()
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return errInterrupted
+		return config.ErrInterrupted
 	case err != nil:
 		return err
 	}
@@ -107,27 +103,17 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		err = result.Print(stdout)
 	}
 	if err == nil && report != nil {
-		err = report.write(func(w io.Writer) error { return result.Report(w, program, config.Version()) })
+		err = report.write(func(w io.Writer) error {
+			return result.Report(w, program+" -bench", program+" "+config.Version())
+		})
 	}
 	switch {
 	case err != nil:
 		return err
 	case ctx.Err() != nil:
-		return errInterrupted
+		return config.ErrInterrupted
 	case result.Total.Good == 0:
 		return errors.New("not one request was answered well")
 	}
 	return nil
-}
-
-// errInterrupted is what comes of a signal; what was found until then has been printed.
-var errInterrupted = errors.New("interrupted")
-
-// exit tells what err has to say on stderr, and returns the exit status: as a shell has it, 130 after ^C.
-func exit(err error, stderr io.Writer) int {
-	status := config.Exit(program, err, stderr)
-	if errors.Is(err, errInterrupted) {
-		return 130
-	}
-	return status
 }

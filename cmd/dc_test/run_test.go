@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/loadtest"
 	"github.com/distcache/distcache/wire/server"
 )
@@ -20,29 +21,20 @@ import (
 // serve runs a server on a unix socket until the test ends.
 func serve(t *testing.T, store server.Store) (address string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "dc") // a socket's path must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("unix", filepath.Join(dir, "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go s.Serve(l)
-	t.Cleanup(func() { _ = s.Close() })
-	return "UNIX:" + filepath.Join(dir, "s")
+	l := testutil.Listen(t, "unix")
+	testutil.Serve(t, l, s)
+	return testutil.At(t, l).String()
 }
 
 // call runs dc_test and returns what came of it.
 func call(ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	err := run(ctx, args, &out, &errs)
-	return exit(err, &errs), out.String(), errs.String()
+	return config.Exit(program, err, &errs), out.String(), errs.String()
 }
 
 func memory(t *testing.T) *server.Memory {

@@ -8,12 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -71,14 +71,7 @@ func newFake() *fakeNode {
 // serve runs a server for node on a unix socket or on TCP, and returns it with a client of it.
 func serve(t *testing.T, node Node, network string) (*Server, *Client) {
 	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		address = filepath.Join(t.TempDir(), "admin.sock")
-	}
-	l, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := testutil.Listen(t, network)
 	s := NewServer(node, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/distcache/distcache/internal/httpd"
 	"github.com/distcache/distcache/raftstore"
 )
 
@@ -38,7 +39,7 @@ type Client struct{ http *http.Client }
 func NewClient(dial func(ctx context.Context) (net.Conn, error)) *Client {
 	return &Client{&http.Client{Transport: &http.Transport{
 		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
+		MaxResponseHeaderBytes: httpd.MaxHeader,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			c, err := dial(ctx)
 			if err != nil {

@@ -12,17 +12,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distcache/distcache/internal/httpd"
 	"github.com/distcache/distcache/raftstore"
 )
 
 // The bounds on what a client of the admin listener can take up.
 const (
 	maxBody        = 64 << 10
-	maxHeader      = 16 << 10
-	maxConns       = 64 // per listener; more wait in the kernel's queue
-	headerTimeout  = 5 * time.Second
-	requestTimeout = 10 * time.Second // to take in a whole request
-	idleTimeout    = 30 * time.Second
 	readTimeout    = 10 * time.Second // for a reading call to be answered
 	changeTimeout  = time.Minute      // for a change of the cluster
 	compactTimeout = time.Hour        // for a node's files to be copied
@@ -34,7 +30,7 @@ type Server struct {
 	node   Node
 	log    *slog.Logger
 	mux    *http.ServeMux
-	http   *http.Server
+	http   *httpd.Server
 	life   context.Context // of the calls that change the cluster
 	end    context.CancelFunc
 	serves context.Context // of the calls that need not come to an end
@@ -47,15 +43,7 @@ func NewServer(node Node, log *slog.Logger) *Server {
 	s := &Server{node: node, log: log, mux: http.NewServeMux()}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.serves, s.stop = context.WithCancel(s.life)
-	s.http = &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestTimeout,
-		WriteTimeout:      requestTimeout + readTimeout + answerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	s.http = httpd.New(s, log, readTimeout+answerTimeout)
 	s.mux.HandleFunc("GET /v1/status", s.status)
 	s.mux.HandleFunc("GET /v1/members", s.members)
 	s.mux.HandleFunc("POST /v1/join", change(s, s.join))
@@ -71,22 +59,15 @@ func (s *Server) Handle(pattern string, handler http.Handler) { s.mux.Handle(pat
 
 // Serve answers calls on l until Shutdown or Close, then it returns nil. Any other error is the listener's.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(limit(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return s.http.Serve(l)
 }
 
 // Shutdown closes the listeners, ends what can be asked for again, waits for the other calls under way until ctx is
 // done, and then cuts them off. No call may come after it.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
-	err := s.http.Shutdown(ctx)
-	s.end()
-	if err != nil {
-		return s.http.Close()
-	}
-	return nil
+	defer s.end()
+	return s.http.Shutdown(ctx)
 }
 
 // ServeHTTP keeps changes to the unix sockets, whose files say who may connect.
@@ -239,7 +220,7 @@ func decode(body io.Reader, into any) error {
 
 func badRequest(message string) error { return &Error{Code: http.StatusBadRequest, Message: message} }
 
-func answer(w http.ResponseWriter, v any) { send(w, http.StatusOK, v) }
+func answer(w http.ResponseWriter, v any) { httpd.Answer(w, http.StatusOK, v) }
 
 // fail answers with an error, under the HTTP status that its kind has: an [Error]'s own, 504 for a deadline, and 409
 // for what the node's state did not allow.
@@ -259,17 +240,5 @@ func fail(w http.ResponseWriter, err error) {
 	case errors.Is(err, context.Canceled):
 		e.Code, e.Message = http.StatusServiceUnavailable, "this node is stopping"
 	}
-	send(w, e.Code, e)
-}
-
-func send(w http.ResponseWriter, code int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(code)
-	_, _ = w.Write(append(b, '\n')) // a client that is gone wants no answer
+	httpd.Answer(w, e.Code, e)
 }

@@ -52,7 +52,7 @@ func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string
 		s.Func(alias, "ADDR", takesAddress, "", "the same as -"+name, add)
 	}
 	for _, each := range append(aliases, name) {
-		s.value(each).many = true
+		s.flags[each].many = true
 	}
 }
 

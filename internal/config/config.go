@@ -18,16 +18,15 @@ package config
 
 import (
 	"bytes"
+	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
-
-	"github.com/peterbourgon/ff/v3"
+	"syscall"
 )
 
 // ErrDone is returned by [Set.Parse] when it has printed what was asked for (usage, the version) and the tool has
@@ -66,11 +65,28 @@ type StatusError struct {
 func (e *StatusError) Error() string { return e.Err.Error() }
 func (e *StatusError) Unwrap() error { return e.Err }
 
-// Exit tells what err has to say on stderr, and returns the exit status: 0 for nil and [ErrDone], 2 for a
-// [UsageError], its own for a [StatusError], 1 for any other.
+// ErrInterrupted is what comes of a signal; what was found until then has been told.
+var ErrInterrupted = errors.New("interrupted")
+
+// ErrSaid is a failure of which all was told: exit status 1, and nothing more is said.
+var ErrSaid = errors.New("said before")
+
+// Main is the main function of a tool that is no daemon: it calls run with a context that ends at SIGINT or SIGTERM,
+// and returns what [Exit] makes of its error. A second signal ends the process at once.
+func Main(program string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal finds nobody listening
+	return Exit(program, run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr)
+}
+
+// Exit tells what err has to say on stderr, and returns the exit status: 0 for nil and [ErrDone], 2 for a [UsageError],
+// its own for a [StatusError], 130 for [ErrInterrupted], as a shell has it after ^C, and 1 for any other.
 func Exit(program string, err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, ErrDone) {
 		return 0
+	}
+	if errors.Is(err, ErrSaid) {
+		return 1
 	}
 	fmt.Fprintf(stderr, "%s: %v\n", program, err)
 	var usage *UsageError
@@ -83,8 +99,11 @@ func Exit(program string, err error, stderr io.Writer) int {
 		return 2
 	}
 	var status *StatusError
-	if errors.As(err, &status) {
+	switch {
+	case errors.As(err, &status):
 		return status.Status
+	case errors.Is(err, ErrInterrupted):
+		return 130
 	}
 	return 1
 }
@@ -97,31 +116,30 @@ type Set struct {
 
 	program string
 	intro   string
-	flags   *flag.FlagSet
 	groups  []*group
+	flags   map[string]*value
 	file    string
 	source  source // of what is being read
-	typed   map[string]bool
 }
 
-// A source is where settings come from.
+// A source is where settings come from. The first that has a setting decides it.
 type source int
 
 const (
-	commandLine source = iota // the words are as they are meant
+	nowhere source = iota
+	commandLine
 	environment
 	file
 )
 
 type group struct {
 	title string
-	flags []*flag.Flag
+	flags []*value
 }
 
 // New returns a Set for a program. The intro stands above the flags in its usage.
 func New(program, intro string) *Set {
-	s := &Set{program: program, intro: intro, flags: flag.NewFlagSet(program, flag.ContinueOnError)}
-	s.flags.SetOutput(io.Discard)
+	s := &Set{program: program, intro: intro, flags: make(map[string]*value)}
 	s.Help = func(w io.Writer, _ []string) { s.Usage(w) }
 	return s
 }
@@ -131,22 +149,18 @@ func (s *Set) Group(title string) { s.groups = append(s.groups, &group{title: ti
 
 // File adds -config, which names a file of settings.
 func (s *Set) File() {
-	s.add("config", &value{arg: "FILE", takes: "the path of a file", set: func(v string) error {
-		s.file = v
-		return nil
-	}, get: func() string { return s.file }},
-		`read settings from this file: a flag's name without the dash, white space or "=", its value; a line that begins with "#" is a comment`)
+	s.String(&s.file, "config", "FILE", "the path of a file", "read settings from this file: a flag's name without "+
+		`the dash, white space or "=", its value; a line that begins with "#" is a comment`)
 }
 
 // Given tells whether a flag was set, from anywhere. It is for after Parse.
-func (s *Set) Given(name string) (given bool) {
-	s.flags.Visit(func(f *flag.Flag) { given = given || f.Name == name })
-	return given
-}
+func (s *Set) Given(name string) bool { return s.flags[name] != nil && s.flags[name].from != nowhere }
 
-// OnCommandLine tells whether a flag was set there. It is for after Parse, and for tools of several commands: what is in the
-// environment or a file for one of them is no mistake when another is called.
-func (s *Set) OnCommandLine(name string) bool { return s.typed[name] }
+// OnCommandLine tells whether a flag was set there. It is for after Parse, and for tools of several commands: what is
+// in the environment or a file for one of them is no mistake when another is called.
+func (s *Set) OnCommandLine(name string) bool {
+	return s.flags[name] != nil && s.flags[name].from == commandLine
+}
 
 // Parse sets the flags from args, the environment and the file, and returns the operands: the words of args that are
 // not flags. Flags and operands may be mixed; after "--" all are operands. The error is a [UsageError], or [ErrDone]
@@ -158,16 +172,14 @@ func (s *Set) Parse(args []string, stdout io.Writer) (operands []string, err err
 		return operands, printed(stdout, func(w io.Writer) { fmt.Fprintln(w, s.program, Version()) })
 	case ask != "":
 		return operands, s.PrintHelp(stdout, operands)
-	case err != nil:
-		return nil, &UsageError{err}
+	case err == nil:
+		err = s.variables()
 	}
-	s.source = environment
-	err = ff.Parse(s.flags, nil,
-		ff.WithEnvVarPrefix(s.program),
-		ff.WithConfigFileVia(&s.file),
-		ff.WithConfigFileParser(s.readFile))
+	if err == nil && s.file != "" {
+		err = s.readFile()
+	}
 	if err != nil {
-		return nil, &UsageError{s.explain(err)}
+		return nil, &UsageError{err}
 	}
 	return operands, nil
 }
@@ -194,7 +206,9 @@ func (s *Set) ConfigFile() string { return s.file }
 // they are spelled wrong. What sets variables by itself may name some so by chance, so that they are no mistake.
 func (s *Set) UnknownVariables() (names []string) {
 	known := map[string]bool{}
-	s.flags.VisitAll(func(f *flag.Flag) { known[s.Variable(f.Name)] = true })
+	for name := range s.flags {
+		known[s.Variable(name)] = true
+	}
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
 		if strings.HasPrefix(name, s.Variable("")) && !known[name] {
@@ -205,17 +219,18 @@ func (s *Set) UnknownVariables() (names []string) {
 	return names
 }
 
-// NoOperands is what a tool that takes none makes of them.
-func NoOperands(operands []string) error {
-	if len(operands) > 0 {
-		return Usagef("unexpected argument %q: settings are given as -flag value", operands[0])
+// ParseFlags is Parse for a tool that takes no operands.
+func (s *Set) ParseFlags(args []string, stdout io.Writer) error {
+	operands, err := s.Parse(args, stdout)
+	if err == nil && len(operands) > 0 {
+		err = Usagef("unexpected argument %q: settings are given as -flag value", operands[0])
 	}
-	return nil
+	return err
 }
 
 // arguments reads the command line. A question for usage or the version beats any mistake beside it.
 func (s *Set) arguments(args []string) (operands []string, ask string, first error) {
-	s.source, s.typed = commandLine, make(map[string]bool)
+	s.source = commandLine
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -229,22 +244,21 @@ func (s *Set) arguments(args []string) (operands []string, ask string, first err
 		}
 		name, val, has := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
 		var err error
-		switch f := s.flags.Lookup(name); {
+		switch f := s.flags[name]; {
 		case name == "h" || name == "help" || name == "?" || name == "version":
 			ask = name
 		case f == nil:
 			err = fmt.Errorf("unknown flag -%s", name)
-		case !has && s.value(name).flag:
-			err = s.flags.Set(name, "true")
+		case !has && f.flag:
+			err = s.set(f, "true")
 		case !has && len(args) == 0:
-			err = fmt.Errorf("-%s needs a value: it takes %s", name, s.value(name).takes)
+			err = fmt.Errorf("-%s needs a value: it takes %s", name, f.takes)
 		case !has:
 			val, args = args[0], args[1:]
 			fallthrough
 		default:
-			err = s.flags.Set(name, val)
+			err = s.set(f, val)
 		}
-		s.typed[name] = true
 		if first == nil {
 			first = err
 		}
@@ -252,22 +266,27 @@ func (s *Set) arguments(args []string) (operands []string, ask string, first err
 	return operands, ask, first
 }
 
-// explain makes one sentence of ff's error: the value's own, and where it stood.
-func (s *Set) explain(err error) error {
-	var (
-		line *lineError
-		bad  *valueError
-		path *fs.PathError
-	)
-	switch {
-	case errors.As(err, &line):
-		return fmt.Errorf("%s:%d: %w", s.file, line.line, line.err)
-	case errors.As(err, &bad):
-		return fmt.Errorf("in the environment, %s: %w", s.Variable(bad.name), bad)
-	case errors.As(err, &path) && errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("-config: there is no file %s", s.file)
+// variables sets from the environment what the command line has not set. An empty variable is none.
+func (s *Set) variables() error {
+	s.source = environment
+	for _, g := range s.groups {
+		for _, f := range g.flags {
+			text := os.Getenv(s.Variable(f.name))
+			if text == "" || f.from != nowhere {
+				continue
+			}
+			if err := s.set(f, text); err != nil {
+				return fmt.Errorf("in the environment, %s: %w", s.Variable(f.name), err)
+			}
+		}
 	}
-	return fmt.Errorf("-config: %w", err)
+	return nil
+}
+
+// set gives a flag its value from the source that is being read.
+func (s *Set) set(f *value, text string) error {
+	f.from = s.source
+	return f.wrong(text, f.set(text))
 }
 
 // Variable is the environment variable that sets a flag.

@@ -303,11 +303,15 @@ func TestExit(t *testing.T) {
 	if err := fmt.Errorf("wrapped: %w", &StatusError{errors.New("no luck"), 3}); Exit("dc_tool", err, &stderr) != 3 || err.Error() != "wrapped: no luck" {
 		t.Errorf("%v has another exit status than its own", err)
 	}
-	if err := NoOperands([]string{"word"}); Exit("dc_tool", err, &stderr) != 2 {
+	_, set := newSettings()
+	if err := set.ParseFlags([]string{"-quiet", "word"}, nil); Exit("dc_tool", err, &stderr) != 2 {
 		t.Error(err)
 	}
-	if NoOperands(nil) != nil {
-		t.Error("no operands are an error")
+	if err := set.ParseFlags([]string{"-quiet"}, nil); err != nil {
+		t.Error(err)
+	}
+	if err := fmt.Errorf("wrapped: %w", ErrInterrupted); Exit("dc_tool", err, &stderr) != 130 {
+		t.Error("an interruption has another exit status than a shell's")
 	}
 }
 

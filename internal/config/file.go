@@ -4,61 +4,61 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"os"
 	"strings"
 )
 
-// A lineError is a mistake in a line of a file of settings, counted from 1.
-type lineError struct {
-	line int
-	err  error
-}
-
-func (e *lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
-func (e *lineError) Unwrap() error { return e.err }
-
-// readFile reads a file of settings, a line each: a flag's name, white space or "=" or both, its value to the end of
-// the line. Empty lines and those that start with "#" are skipped. A name alone is a flag without a value.
-func (s *Set) readFile(r io.Reader, set func(name, value string) error) error {
+// readFile sets from the file what neither the command line nor the environment has set. The file has a setting a line:
+// a flag's name, white space or "=" or both, its value to the end of the line. Empty lines and those that start with
+// "#" are skipped. A name alone is a flag without a value.
+func (s *Set) readFile() error {
+	f, err := os.Open(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("-config: there is no file %s", s.file)
+	} else if err != nil {
+		return fmt.Errorf("-config: %w", err)
+	}
+	defer f.Close()
 	s.source = file
-	lines := bufio.NewScanner(r)
-	given := map[string]int{} // in which line
+	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		if err := s.readLine(line, n, given, set); err != nil {
-			return &lineError{n, err}
+		if err := s.readLine(line, n); err != nil {
+			return fmt.Errorf("%s:%d: %w", s.file, n, err)
 		}
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("-config: %w", err)
+	}
+	return nil
 }
 
-func (s *Set) readLine(line string, n int, given map[string]int, set func(name, value string) error) error {
+func (s *Set) readLine(line string, n int) error {
 	name, val := line, ""
 	if i := strings.IndexAny(line, " \t="); i >= 0 {
 		name, val = line[:i], strings.TrimSpace(line[i:])
 		val = strings.TrimSpace(strings.TrimPrefix(val, "="))
 	}
-	f := s.flags.Lookup(name)
+	f := s.flags[name]
 	switch {
 	case f == nil:
 		return fmt.Errorf("there is no setting %q: a setting is a flag's name without the dash", name)
 	case name == "config":
 		return errors.New("a file of settings cannot name another")
-	case given[name] > 0 && !s.value(name).many:
-		return fmt.Errorf("%s is there twice: line %d has it too", name, given[name])
-	case val == "" && s.value(name).flag:
+	case f.line > 0 && !f.many:
+		return fmt.Errorf("%s is there twice: line %d has it too", name, f.line)
+	case val == "" && f.flag:
 		val = "true"
 	case val == "":
-		return fmt.Errorf("%s needs a value: it takes %s", name, s.value(name).takes)
+		return fmt.Errorf("%s needs a value: it takes %s", name, f.takes)
 	}
-	given[name] = n
-	err := set(name, val)
-	var bad *valueError
-	if errors.As(err, &bad) {
-		return bad
+	f.line = n
+	if f.from != nowhere && f.from != file {
+		return nil
 	}
-	return err
+	return s.set(f, val)
 }

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"testing"
-
-	"github.com/distcache/distcache/wire"
-)
+import "testing"
 
 func TestNotItself(t *testing.T) {
 	for _, try := range []struct {
@@ -30,14 +26,7 @@ func TestNotItself(t *testing.T) {
 		{"FD:3", "FD:3", false},
 		{"FD:3", "IP:127.0.0.1:9001", false},
 	} {
-		var at [2]wire.Address
-		for i, text := range []string{try.listen, try.server} {
-			a, err := wire.ParseAddress(text)
-			if err != nil {
-				t.Fatal(err)
-			}
-			at[i] = a
-		}
+		at := addresses(t, try.listen, try.server)
 		if err := NotItself(at[:1], at[1:]); (err != nil) != try.itself {
 			t.Errorf("%+v: %v", try, err)
 		}

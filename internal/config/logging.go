@@ -11,10 +11,6 @@ type Logging struct {
 	level  string
 }
 
-var levels = map[string]slog.Level{
-	"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
-}
-
 // Logging adds -log-format and -log-level.
 func (s *Set) Logging() *Logging {
 	l := &Logging{format: "text", level: "info"}
@@ -25,7 +21,9 @@ func (s *Set) Logging() *Logging {
 
 // Logger returns a logger that writes to w as the flags say.
 func (l *Logging) Logger(w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: levels[l.level]}
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.level)) // the flag takes no other words
+	opts := &slog.HandlerOptions{Level: level}
 	if l.format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}

@@ -3,17 +3,14 @@ package config
 import (
 	"testing"
 
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
 
 func addresses(t *testing.T, words ...string) (list []wire.Address) {
 	t.Helper()
 	for _, word := range words {
-		a, err := wire.ParseAddress(word)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, a)
+		list = append(list, testutil.Address(t, word))
 	}
 	return list
 }

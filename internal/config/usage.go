@@ -1,9 +1,9 @@
 package config
 
 import (
-	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,54 +18,31 @@ const (
 func (s *Set) Usage(w io.Writer) {
 	fmt.Fprintf(w, "%s\n", s.intro)
 	s.Flags(w)
-	fmt.Fprintf(w, "\nA flag that is not given is looked for in the environment, there named like %s", s.Variable(s.anyFlag()))
-	if s.flags.Lookup("config") != nil {
+	example := s.Variable(s.groups[0].flags[0].name)
+	fmt.Fprintf(w, "\nA flag that is not given is looked for in the environment, there named like %s", example)
+	if s.flags["config"] != nil {
 		fmt.Fprint(w, ",\nand then in the file that -config names")
 	}
 	fmt.Fprintln(w, ".")
 }
 
-func (s *Set) anyFlag() string {
-	for _, g := range s.groups {
-		for _, f := range g.flags {
-			return f.Name
-		}
-	}
-	return "flag"
-}
-
 // Flags prints the flags that are named, or all, group by group.
 func (s *Set) Flags(w io.Writer, names ...string) {
-	wanted := func(f *flag.Flag) bool {
-		if len(names) == 0 {
-			return true
-		}
-		for _, name := range names {
-			if f.Name == name {
-				return true
-			}
-		}
-		return false
-	}
+	wanted := func(f *value) bool { return len(names) == 0 || slices.Contains(names, f.name) }
 	left := len("-h, -help, -?")
-	for _, g := range s.groups {
-		for _, f := range g.flags {
-			if n := utf8.RuneCountInString(synopsis(f)); wanted(f) && n <= flagWidth {
-				left = max(left, n)
-			}
+	for _, f := range s.flags {
+		if n := utf8.RuneCountInString(f.synopsis()); wanted(f) && n <= flagWidth {
+			left = max(left, n)
 		}
 	}
 	for _, g := range s.groups {
-		title := false
+		title := "\n" + g.title + ":\n"
 		for _, f := range g.flags {
-			if !wanted(f) {
-				continue
+			if wanted(f) {
+				fmt.Fprint(w, title)
+				title = ""
+				row(w, left, f.synopsis(), f.description())
 			}
-			if !title {
-				fmt.Fprintf(w, "\n%s:\n", g.title)
-				title = true
-			}
-			row(w, left, synopsis(f), describe(f))
 		}
 	}
 	fmt.Fprintln(w)
@@ -73,18 +50,13 @@ func (s *Set) Flags(w io.Writer, names ...string) {
 	row(w, left, "-h, -help, -?", "print this")
 }
 
-func synopsis(f *flag.Flag) string {
-	if arg := f.Value.(*value).arg; arg != "" {
-		return "-" + f.Name + " " + arg
-	}
-	return "-" + f.Name
-}
+func (v *value) synopsis() string { return strings.TrimSpace("-" + v.name + " " + v.arg) }
 
-func describe(f *flag.Flag) string {
-	if f.DefValue == "" {
-		return f.Usage
+func (v *value) description() string {
+	if v.deflt == "" {
+		return v.usage
 	}
-	return f.Usage + " (default " + f.DefValue + ")"
+	return v.usage + " (default " + v.deflt + ")"
 }
 
 // row prints one flag: its synopsis in the left column, its description wrapped in the right.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 func TestShutOut(t *testing.T) {
@@ -42,7 +44,7 @@ func TestAdvice(t *testing.T) {
 		"variable":    {nil, "variable=TESTD_SOCKPERM"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testutil.ShortDir(t)
 			args := append(test.args, "-daemon", "-log-file", "log", "-pidfile", "pid", "-listen")
 			if name == "no socket" {
 				args = append(args, "IP:127.0.0.1:0", "-private", "UNIX:up.sock")

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 // A log that is a pipe needs a reader: a service that waits for one would not even hear that it is to stop.
@@ -78,7 +80,7 @@ func TestLogLinks(t *testing.T) {
 // What keeps a service from starting is in its log too: whoever looks there may not see its standard error.
 func TestLogFileHasWhyItDidNotStart(t *testing.T) {
 	for _, more := range [][]string{nil, {"-daemon"}} {
-		dir := shortDir(t)
+		dir := testutil.ShortDir(t)
 		taken := filepath.Join(dir, "taken")
 		if err := os.WriteFile(taken, nil, 0o600); err != nil {
 			t.Fatal(err)

@@ -10,10 +10,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 func TestDetachedDaemonIsOnItsOwn(t *testing.T) {
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	pid := detached(t, dir, "-pidfile", "run.pid", "-log-file", "log")
 	if sid, err := unix.Getsid(pid); err != nil || sid != pid {
 		t.Errorf("its session is %d (%v), not one of its own, %d", sid, err, pid)
@@ -35,7 +37,7 @@ func TestDetachedDaemonIsOnItsOwn(t *testing.T) {
 		t.Errorf("the pidfile holds %q, the process is %d", b, pid)
 	}
 	syscall.Kill(pid, syscall.SIGTERM)
-	gone(t, pid)
+	testutil.Ended(t, pid)
 	if _, err := os.Lstat(filepath.Join(dir, "run.pid")); !os.IsNotExist(err) {
 		t.Errorf("the pidfile is still there: %v", err)
 	}
@@ -48,7 +50,7 @@ func TestDetachedDaemonIsOnItsOwn(t *testing.T) {
 }
 
 func TestDetachedDaemonThatCannotStartSaysSo(t *testing.T) {
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +74,7 @@ func TestDetachedDaemonThatCannotStartSaysSo(t *testing.T) {
 
 // An inherited socket keeps its number in the process in the background.
 func TestDetachedDaemonKeepsInheritedSockets(t *testing.T) {
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	path := filepath.Join(dir, "inherited.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -96,5 +98,5 @@ func TestDetachedDaemonKeepsInheritedSockets(t *testing.T) {
 		t.Fatal("nobody answers on the inherited socket")
 	}
 	syscall.Kill(pid, syscall.SIGTERM)
-	gone(t, pid)
+	testutil.Ended(t, pid)
 }

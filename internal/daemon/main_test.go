@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -128,7 +129,7 @@ func startTestd(t *testing.T, dir string, args ...string) *exec.Cmd {
 			t.Logf("standard error:\n%s", stderr.String())
 		}
 	})
-	eventually(t, "the daemon answers", func() bool {
+	testutil.Eventually(t, "the daemon answers", func() bool {
 		select {
 		case <-ended:
 			t.Fatalf("it ended with %v", cmd.ProcessState)
@@ -154,7 +155,7 @@ func detached(t *testing.T, dir string, args ...string) int {
 	}
 	t.Cleanup(func() {
 		syscall.Kill(pid, syscall.SIGKILL)
-		gone(t, pid)
+		testutil.Ended(t, pid)
 	})
 	return pid
 }
@@ -172,7 +173,7 @@ func killLater(t *testing.T, pidFile string) {
 	}
 	t.Cleanup(func() {
 		syscall.Kill(pid, syscall.SIGKILL)
-		gone(t, pid)
+		testutil.Ended(t, pid)
 	})
 }
 
@@ -193,39 +194,6 @@ func pidOf(socket string) int {
 	b, _ := io.ReadAll(nc)
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(b)))
 	return pid
-}
-
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !f() {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so: %s", what)
-		}
-		<-tick.C
-	}
-}
-
-// gone waits until a process that is no child of this one has ended.
-func gone(t *testing.T, pid int) {
-	t.Helper()
-	eventually(t, "the process has ended", func() bool {
-		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		return errors.Is(err, os.ErrNotExist) || err == nil && strings.Contains(string(stat), ") Z ")
-	})
-}
-
-// shortDir is a directory whose name leaves room for a socket's.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "dcd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 func needRoot(t *testing.T) {

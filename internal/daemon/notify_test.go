@@ -11,12 +11,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 // systemd is the socket that notices go to.
 func systemd(t *testing.T) (*net.UnixConn, string) {
 	t.Helper()
-	path := filepath.Join(shortDir(t), "notify")
+	path := filepath.Join(testutil.ShortDir(t), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +42,7 @@ func TestSystemdHearsOfEverything(t *testing.T) {
 	c, path := systemd(t)
 	t.Setenv("NOTIFY_SOCKET", path)
 	t.Setenv("WATCHDOG_USEC", "200000")
-	cmd := startTestd(t, shortDir(t))
+	cmd := startTestd(t, testutil.ShortDir(t))
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
 		if got := notice(t, c); got != want {
 			t.Fatalf("systemd was told %q, want %q", got, want)

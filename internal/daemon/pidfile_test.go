@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 func TestPIDFileOfARunningProcessIsAnError(t *testing.T) {
@@ -17,7 +19,7 @@ func TestPIDFileOfARunningProcessIsAnError(t *testing.T) {
 	}
 	defer other.Wait()
 	defer other.Process.Kill()
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	path := filepath.Join(dir, "run.pid")
 	text := strconv.Itoa(other.Process.Pid) + "\n"
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 func TestSignals(t *testing.T) {
@@ -31,13 +32,13 @@ func TestSignals(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			dir := shortDir(t)
+			dir := testutil.ShortDir(t)
 			cmd := startTestd(t, dir, append(c.args, "-pidfile", "run.pid")...)
 			cmd.Process.Signal(c.sig)
 			if !c.stops {
 				// Signals of one process are delivered in order of their numbers, not of time: the next is sent
 				// when this one has been taken.
-				eventually(t, "the signal was taken", func() bool {
+				testutil.Eventually(t, "the signal was taken", func() bool {
 					return strings.Trim(strings.Join(processStatus(t, cmd.Process.Pid)["ShdPnd"], ""), "0") == ""
 				})
 				if pidOf(filepath.Join(dir, "up.sock")) != cmd.Process.Pid {
@@ -45,7 +46,7 @@ func TestSignals(t *testing.T) {
 				}
 				cmd.Process.Signal(syscall.SIGTERM)
 			}
-			gone(t, cmd.Process.Pid)
+			testutil.Ended(t, cmd.Process.Pid)
 			if _, err := os.Lstat(filepath.Join(dir, "run.pid")); !os.IsNotExist(err) {
 				t.Errorf("it did not stop cleanly: %v", err)
 			}
@@ -54,10 +55,10 @@ func TestSignals(t *testing.T) {
 }
 
 func TestLogFileIsOpenedAnew(t *testing.T) {
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	log := filepath.Join(dir, "log")
 	pid := detached(t, dir, "-log-file", "log")
-	eventually(t, "it says that it is ready", func() bool { // it may be up before that
+	testutil.Eventually(t, "it says that it is ready", func() bool { // it may be up before that
 		b, err := os.ReadFile(log)
 		return err == nil && strings.Contains(string(b), "msg=ready")
 	})
@@ -65,9 +66,9 @@ func TestLogFileIsOpenedAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	syscall.Kill(pid, syscall.SIGHUP)
-	eventually(t, "there is a new log file", func() bool { _, err := os.Stat(log); return err == nil })
+	testutil.Eventually(t, "there is a new log file", func() bool { _, err := os.Stat(log); return err == nil })
 	syscall.Kill(pid, syscall.SIGTERM)
-	gone(t, pid)
+	testutil.Ended(t, pid)
 	before, _ := os.ReadFile(log + ".1")
 	after, _ := os.ReadFile(log)
 	if !strings.Contains(string(before), "msg=ready") || strings.Contains(string(before), "msg=stopped") {
@@ -110,12 +111,12 @@ func TestSyslogHasTheLevelsAndNoTime(t *testing.T) {
 // process before it has stopped.
 func TestSignalSentTwice(t *testing.T) {
 	for range 10 {
-		dir := shortDir(t)
+		dir := testutil.ShortDir(t)
 		cmd := startTestd(t, dir, "-pidfile", "run.pid")
 		for range 200 {
 			cmd.Process.Signal(syscall.SIGINT)
 		}
-		gone(t, cmd.Process.Pid)
+		testutil.Ended(t, cmd.Process.Pid)
 		if _, err := os.Lstat(filepath.Join(dir, "run.pid")); !os.IsNotExist(err) {
 			t.Fatalf("it did not stop cleanly: %v", err)
 		}

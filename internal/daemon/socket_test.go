@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 func TestSocketsBelongToWhomTheFlagsSay(t *testing.T) {
@@ -28,11 +28,8 @@ func TestSocketsBelongToWhomTheFlagsSay(t *testing.T) {
 		{access{-1, 12345, &group}, 0, 12345, 0o660},
 		{access{65534, 12345, &group}, 65534, 12345, 0o660},
 	} {
-		path := filepath.Join(shortDir(t), "s")
-		at, err := wire.ParseAddress("UNIX:" + path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		path := filepath.Join(testutil.ShortDir(t), "s")
+		at := testutil.Address(t, "UNIX:"+path)
 		l, err := c.access.listen(t.Context(), at)
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +50,7 @@ func TestSocketsBelongToWhomTheFlagsSay(t *testing.T) {
 }
 
 func TestSocketStaleOrLive(t *testing.T) {
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	path := filepath.Join(dir, "up.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -73,7 +70,7 @@ func TestSocketStaleOrLive(t *testing.T) {
 
 func TestHandFollowsNoLink(t *testing.T) {
 	needRoot(t)
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
 	if err := os.WriteFile(target, nil, 0o600); err != nil {
 		t.Fatal(err)

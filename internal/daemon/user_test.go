@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 // processStatus reads lines of /proc/PID/status.
@@ -32,7 +34,7 @@ func TestUserIsDroppedTo(t *testing.T) {
 		{"12345:54321", "12345", "54321", "54321"},
 	} {
 		t.Run(c.user, func(t *testing.T) {
-			dir := shortDir(t)
+			dir := testutil.ShortDir(t)
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +86,7 @@ func TestUserIsDroppedTo(t *testing.T) {
 			}
 			// Only root could remove these three, and the process is root's no longer.
 			cmd.Process.Signal(syscall.SIGTERM)
-			gone(t, cmd.Process.Pid)
+			testutil.Ended(t, cmd.Process.Pid)
 			for _, name := range []string{"run.pid", "up.sock", "admin.sock"} {
 				if _, err := os.Lstat(filepath.Join(dir, name)); !os.IsNotExist(err) {
 					t.Errorf("%s is still there: %v", name, err)
@@ -101,7 +103,7 @@ func TestUserThatIsNone(t *testing.T) {
 		"root:no-such-group":  `there is no group "no-such-group"`,
 		"no-such-user:nobody": `there is no user "no-such-user"`,
 	} {
-		out, err := testd(t, shortDir(t), "-daemon", "-user", user, "-listen", "UNIX:up.sock").CombinedOutput()
+		out, err := testd(t, testutil.ShortDir(t), "-daemon", "-user", user, "-listen", "UNIX:up.sock").CombinedOutput()
 		if status(err) != 2 || !strings.Contains(string(out), want) {
 			t.Errorf("-user %s: status %d, said %q", user, status(err), out)
 		}
@@ -112,7 +114,7 @@ func TestOnlyRootBecomesAnother(t *testing.T) {
 	needRoot(t)
 	cmd := testd(t, "/", "-user", "daemon", "-listen", "UNIX:/nonexistent/up.sock")
 	// The test binary is where nobody may not go, so it is lent.
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	os.Chmod(dir, 0o755)
 	b, err := os.ReadFile(cmd.Path)
 	if err != nil {

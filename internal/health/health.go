@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // A Check is nil when all is well, and otherwise says why it is not. It should end with its context.
@@ -24,52 +25,33 @@ var ErrStuck = errors.New("no answer in time")
 // Shared makes a check that takes no longer than bound, even if the one it is made from hangs, and that does not pile
 // up: whoever asks while it is under way shares its answer.
 func Shared(check Check, bound time.Duration) Check {
-	s := &shared{check: check, bound: bound}
-	return s.ask
-}
-
-type shared struct {
-	check Check
-	bound time.Duration
-
-	mu  sync.Mutex
-	run *run // under way; nil: none
-}
-
-type run struct {
-	done chan struct{}
-	err  error
-}
-
-func (s *shared) ask(ctx context.Context) error {
-	s.mu.Lock()
-	r := s.run
-	if r == nil {
-		r = &run{done: make(chan struct{})}
-		s.run = r
-		go s.carryOut(r)
-	}
-	s.mu.Unlock()
-	late := time.NewTimer(s.bound)
-	defer late.Stop()
-	select {
-	case <-r.done:
-		return r.err
-	case <-late.C:
-		return fmt.Errorf("%w (%v)", ErrStuck, s.bound)
-	case <-ctx.Done():
-		return ctx.Err()
+	var asked singleflight.Group
+	return func(ctx context.Context) error {
+		answer := asked.DoChan("", func() (any, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), bound)
+			defer cancel()
+			return nil, check(ctx)
+		})
+		late := time.NewTimer(bound)
+		defer late.Stop()
+		select {
+		case r := <-answer:
+			return r.Err
+		case <-late.C:
+			return fmt.Errorf("%w (%v)", ErrStuck, bound)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
-func (s *shared) carryOut(r *run) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.bound)
-	defer cancel()
-	r.err = s.check(ctx)
-	s.mu.Lock()
-	s.run = nil
-	s.mu.Unlock()
-	close(r.done)
+// bound is how long a service may take to show that it is alive, or ready.
+const bound = 2 * time.Second
+
+// Handle adds /healthz, whether a service is alive, and /readyz, whether it can do its work.
+func Handle(mux interface{ Handle(string, http.Handler) }, alive, ready Check) {
+	mux.Handle("GET /healthz", Handler(Shared(alive, bound)))
+	mux.Handle("GET /readyz", Handler(Shared(ready, bound)))
 }
 
 // Await returns when the check is nil, or ctx's error when that is done before.

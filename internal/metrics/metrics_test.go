@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	promtest "github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/internal/metrics/node"
 	"github.com/distcache/distcache/internal/metrics/upstream"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
@@ -23,32 +24,19 @@ import (
 	"github.com/distcache/distcache/wire/server"
 )
 
-// patience is how long a request may take: what is counted must be answered the first time that it is asked.
-const patience = time.Minute
-
 // serve starts a listener over a store, with metrics.
 func serve(t *testing.T, reg prometheus.Registerer, store server.Store) wire.Address {
 	t.Helper()
-	s, err := server.New(server.Config{Store: store, RequestTimeout: patience, Observe: metrics.NewLatency(reg).Observe})
+	s, err := server.New(server.Config{
+		Store: store, RequestTimeout: testutil.Patience, Observe: metrics.NewLatency(reg).Observe,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	metrics.AddServer(reg, s.Stats)
-	at, err := wire.ParseAddress("IP:127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := at.Listen(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	t.Cleanup(func() { s.Close(); <-done })
-	if at, err = wire.ParseAddress("IP:" + l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	return at
+	l := testutil.Listen(t, "tcp")
+	testutil.Serve(t, l, s)
+	return testutil.At(t, l)
 }
 
 // serverRegistry is that of a dc_server, a node on its own.
@@ -63,12 +51,12 @@ func serverRegistry(t *testing.T) *prometheus.Registry {
 	metrics.AddSessions(reg, store, 1000)
 	node.Add(reg, store)
 	at := serve(t, reg, store)
-	c, err := client.Dial(at.String(), client.WithTimeout(2*patience))
+	c, err := client.Dial(at.String(), client.WithTimeout(2*testutil.Patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testutil.Patience)
 	defer cancel()
 	if err := c.Add(ctx, []byte("id"), []byte("data"), time.Hour); err != nil {
 		t.Fatal(err)
@@ -113,7 +101,7 @@ func scrape(t *testing.T, reg *prometheus.Registry) string {
 
 func TestNamesFollowTheConventions(t *testing.T) {
 	for name, reg := range map[string]*prometheus.Registry{"server": serverRegistry(t), "proxy": proxyRegistry(t)} {
-		problems, err := testutil.GatherAndLint(reg)
+		problems, err := promtest.GatherAndLint(reg)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -202,7 +190,7 @@ distcache_upstream_used{server="IP:a:1"} 1
 distcache_upstream_used{server="IP:b:1"} 0
 distcache_upstream_used{server="IP:c:1"} 0
 `
-	if err := testutil.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
+	if err := promtest.GatherAndCompare(reg, strings.NewReader(want)); err != nil {
 		t.Error(err)
 	}
 }
@@ -213,7 +201,7 @@ func TestLatencyIgnoresOtherOperations(t *testing.T) {
 	l := metrics.NewLatency(reg)
 	l.Observe(wire.Op(200), wire.OK, time.Second)
 	l.Observe(wire.OpHave, wire.OK, time.Second)
-	if n := testutil.CollectAndCount(reg, "distcache_request_duration_seconds"); n != int(wire.UserOps) {
+	if n := promtest.CollectAndCount(reg, "distcache_request_duration_seconds"); n != int(wire.UserOps) {
 		t.Errorf("%d operations are told apart", n)
 	}
 }

@@ -1,18 +1,12 @@
-// Package procs runs dc_server processes from outside, as an operator would: started from their flags and files, killed,
-// stopped and started again. The demo and the crash tests use it.
 package procs
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/distcache/distcache/internal/admin"
@@ -20,23 +14,14 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// keepLog is how much of a process's standard error is kept for reports.
-const keepLog = 64 << 10
-
 // A Server is one dc_server, running or not.
 type Server struct {
-	Name   string
+	Process
 	Listen wire.Address
 	Peer   string // HOST:PORT
 	Dir    string // data directory
 
 	program []string // how to start it, before the flags
-	env     []string // besides this process's
-	flags   []string
-
-	cmd    *exec.Cmd
-	exited chan struct{}
-	log    *tail
 }
 
 // A Config says how to start servers.
@@ -56,14 +41,15 @@ func NewServer(cfg Config, name string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
-		Name:    name,
+	s := &Server{
+		Process: Process{Name: name, Env: cfg.Env},
 		Listen:  listen,
 		Peer:    ports[1],
 		Dir:     filepath.Join(cfg.Dir, name),
 		program: cfg.Program,
-		env:     cfg.Env,
-	}, nil
+	}
+	s.Flags()
+	return s, nil
 }
 
 // NewCluster makes n servers n1, n2, … that are one static cluster.
@@ -85,95 +71,9 @@ func NewCluster(cfg Config, n int, flags ...string) ([]*Server, error) {
 }
 
 // Flags sets what the server is started with, besides its name, data directory and client address.
-func (s *Server) Flags(flags ...string) { s.flags = flags }
-
-// Start starts the process. It does not wait for anything.
-func (s *Server) Start() error {
-	if s.Running() {
-		return fmt.Errorf("%s runs already", s.Name)
-	}
-	args := append(s.program[1:len(s.program):len(s.program)], "-node", s.Name, "-data", s.Dir, "-listen", s.Listen.String())
-	cmd := exec.Command(s.program[0], append(args, s.flags...)...)
-	cmd.Env = append(os.Environ(), s.env...)
-	log := &tail{}
-	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	s.cmd, s.log, s.exited = cmd, log, make(chan struct{})
-	go func(done chan struct{}) {
-		cmd.Wait()
-		close(done)
-	}(s.exited)
-	return nil
-}
-
-// Running tells whether the process has been started and has not ended.
-func (s *Server) Running() bool {
-	if s.exited == nil {
-		return false
-	}
-	select {
-	case <-s.exited:
-		return false
-	default:
-		return true
-	}
-}
-
-// Kill ends the process at once, as kill -9 does.
-func (s *Server) Kill() { s.signal(syscall.SIGKILL) }
-
-// Stop asks the process to stop, as a service manager does, and waits until it has; after a while it is killed, and
-// that is an error.
-func (s *Server) Stop() error {
-	if !s.Running() {
-		return nil
-	}
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	select {
-	case <-s.exited:
-	case <-time.After(30 * time.Second):
-		s.Kill()
-		return fmt.Errorf("%s did not stop within 30 s", s.Name)
-	}
-	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		return fmt.Errorf("%s stopped with status %d:\n%s", s.Name, code, s.Log())
-	}
-	return nil
-}
-
-// Signal sends the process a signal that does not end it.
-func (s *Server) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) }
-
-func (s *Server) signal(sig os.Signal) {
-	if s.Running() {
-		s.cmd.Process.Signal(sig)
-		<-s.exited
-	}
-}
-
-// Wait waits for the process to end and gives its exit status, -1 when a signal ended it.
-func (s *Server) Wait(ctx context.Context) (int, error) {
-	select {
-	case <-s.exited:
-		return s.cmd.ProcessState.ExitCode(), nil
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-}
-
-// Pid is the process's.
-func (s *Server) Pid() int { return s.cmd.Process.Pid }
-
-// Log is the end of what the process wrote to its standard error since it was started last.
-func (s *Server) Log() string {
-	if s.log == nil {
-		return ""
-	}
-	return s.log.String()
+func (s *Server) Flags(flags ...string) {
+	own := []string{"-node", s.Name, "-data", s.Dir, "-listen", s.Listen.String()}
+	s.Command = slices.Concat(s.program, own, flags)
 }
 
 // Admin is a client of the server's admin socket.
@@ -233,26 +133,4 @@ func leader(ctx context.Context, servers []*Server) *Server {
 		return nil
 	}
 	return found
-}
-
-// A tail keeps the end of what is written to it.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	if n := len(t.buf) - keepLog; n > 0 {
-		t.buf = append(t.buf[:0], t.buf[n:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(bytes.TrimRight(t.buf, "\n"))
 }

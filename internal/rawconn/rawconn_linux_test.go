@@ -12,10 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// patience bounds a test's wait for what must happen; nothing is asserted on it.
-const patience = time.Minute
+	"github.com/distcache/distcache/internal/testutil"
+)
 
 func listen(t *testing.T) (*net.UnixListener, syscall.RawConn) {
 	t.Helper()
@@ -38,7 +37,7 @@ func dial(t *testing.T, l net.Listener) *net.UnixConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(patience))
+	nc.SetDeadline(time.Now().Add(testutil.Patience))
 	return nc.(*net.UnixConn)
 }
 
@@ -205,7 +204,7 @@ func TestPoller(t *testing.T) {
 	if _, err := p.Wait(nil); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("past the deadline: %v", err)
 	}
-	p.SetDeadline(time.Now().Add(patience))
+	p.SetDeadline(time.Now().Add(testutil.Patience))
 	wait := func(why string) {
 		t.Helper()
 		if fds, err := p.Wait(nil); err != nil || len(fds) != 1 || fds[0] != fd {

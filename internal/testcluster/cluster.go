@@ -14,11 +14,9 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/procs"
+	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 )
-
-// patience is how long the helpers wait for something that must come to be.
-const patience = 90 * time.Second
 
 // A Cluster is some nodes on one network.
 type Cluster struct {
@@ -132,22 +130,10 @@ func (n *Node) Isolate() { n.c.fabric.isolate(n.Config.Name, true) }
 // Heal connects an isolated node again.
 func (n *Node) Heal() { n.c.fabric.isolate(n.Config.Name, false) }
 
-// Eventually waits until f returns nil, and fails the test with f's last error when it does not.
+// Eventually is [testutil.Until].
 func Eventually(t testing.TB, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not after %s: %v", patience, err)
-		}
-		<-tick.C
-	}
+	testutil.Until(t, f)
 }
 
 // Running are the nodes that run, by name.

@@ -6,12 +6,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
+
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/loadtest"
 )
 
-// preloaders is how many callers put sessions there to be read.
-const preloaders = 64
+const (
+	// preloaders is how many callers put sessions there to be read.
+	preloaders = 64
+	// warmUp is which part of a work's time it runs before it is measured.
+	warmUp = 4
+)
 
 // A bench goes through all rounds and keeps what they found.
 type bench struct {
@@ -19,7 +25,6 @@ type bench struct {
 	entrants []entrant
 	dir      string
 	say      func(string, ...any)
-	text     []byte
 	strace   string // program; "" when it is not there
 
 	samples samples
@@ -29,7 +34,7 @@ type bench struct {
 }
 
 func newBench(o *options, entrants []entrant, dir string, say func(string, ...any)) *bench {
-	return &bench{o: o, entrants: entrants, dir: dir, say: say, text: newText(int(o.size)), strace: findStrace()}
+	return &bench{o: o, entrants: entrants, dir: dir, say: say, strace: findStrace()}
 }
 
 // run does it all. What could not be done in one round is noted, and is an error in the end.
@@ -40,7 +45,7 @@ func (b *bench) run(ctx context.Context) error {
 			e := b.entrants[(round+i)%len(b.entrants)]
 			b.say("round %d of %d: %s", round+1, b.o.rounds, e.name)
 			if err := b.measure(ctx, round, e); ctx.Err() != nil {
-				return errInterrupted
+				return config.ErrInterrupted
 			} else if err != nil {
 				b.fail("round %d: %v", round+1, err)
 			}
@@ -63,16 +68,16 @@ func (b *bench) fail(format string, args ...any) {
 
 // measure does all works on one contestant, once.
 func (b *bench) measure(ctx context.Context, round int, e entrant) error {
-	return b.with(ctx, e, nil, func(f *farm, stored []session) error {
+	return b.with(ctx, e, nil, func(f *farm, lb *loadtest.Bench) error {
 		for _, w := range b.o.works {
-			m, err := b.work(ctx, f, w, stored, readUsage)
+			m, err := b.work(ctx, f, w, lb, readUsage)
 			if err != nil {
 				return err
 			}
 			s := sample{round, e.name, w, newFigures(m)}
 			b.samples = append(b.samples, s)
 			b.say("  %-8s %8s/s, median %s ms%s", w, number(0, s.rate), number(3, s.p50), errorNote(s.errors))
-			if m.usedUnknown != nil && m.usedUnknown != errNoUsage {
+			if m.usedUnknown != nil && !errors.Is(m.usedUnknown, errors.ErrUnsupported) {
 				b.fail("%s, %s: %v", e.name, w, m.usedUnknown)
 			}
 		}
@@ -88,7 +93,7 @@ func errorNote(t tally) string {
 }
 
 // with runs a contestant's servers while fn does, with sessions in them if any work reads. A tracer, if not nil, watches.
-func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, []session) error) error {
+func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, *loadtest.Bench) error) error {
 	dir := filepath.Join(b.dir, e.name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
@@ -103,56 +108,82 @@ func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, [
 		return err
 	}
 	defer f.stop()
-	var stored []session
-	if b.o.reads() && t == nil {
-		if stored, err = b.preload(ctx, f); err != nil {
-			return fmt.Errorf("put sessions into %s: %w", e.name, err)
-		}
+	lb, err := b.load(ctx, f, t == nil && b.o.reads())
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.name, err)
 	}
-	return fn(f, stored)
+	return fn(f, lb)
 }
 
-// preload puts sessions there to be read.
-func (b *bench) preload(ctx context.Context, f *farm) ([]session, error) {
+// load makes ready what a farm is loaded with, and puts sessions there if they are to be read.
+func (b *bench) load(ctx context.Context, f *farm, reads bool) (*loadtest.Bench, error) {
 	s, err := f.contestant.connect(preloaders)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	maker := newMaker(b.text)
-	list := make([]session, b.o.sessions)
-	for i := range list {
-		list[i] = maker.session()
+	cfg := loadtest.BenchConfig{Open: callersOf(s, preloaders), Workers: 1, Pipeline: 1, Duration: b.o.duration,
+		Mix: addMix, DataMin: int(b.o.size), DataMax: int(b.o.size), RequestTimeout: requestTimeout,
+		Timeout: sessionTimeout, PreloadTimeout: sessionTimeout}
+	if reads {
+		cfg.Sessions, cfg.Mix = int(b.o.sessions), getMix
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var callers sync.WaitGroup
-	for c := range preloaders {
-		callers.Go(func() {
-			for i := c; i < len(list) && ctx.Err() == nil; i += preloaders {
-				if err := s.add(ctx, c, list[i]); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	callers.Wait()
-	return list, context.Cause(ctx)
+	return loadtest.NewBench(ctx, cfg)
+}
+
+// A measurement is what a work has found. Errors count from its beginning, all else after a while.
+type measurement struct {
+	*loadtest.Result
+	errors      tally
+	used        *usage // nil when that is not known
+	usedUnknown error  // why
 }
 
 // work does one work.
-func (b *bench) work(ctx context.Context, f *farm, w work, stored []session, read func(*farm) (usage, error)) (*measurement, error) {
+func (b *bench) work(ctx context.Context, f *farm, w work, lb *loadtest.Bench,
+	read func(*farm) (usage, error)) (*measurement, error) {
 	s, err := f.contestant.connect(w.callers)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	l := &load{work: w, store: s, text: b.text, stored: stored}
-	m := l.run(ctx, b.o.duration, func() (usage, error) { return read(f) })
+	lb.Open, lb.Workers, lb.Mix, lb.Duration = callersOf(s, w.callers), w.callers, w.mix(), b.o.duration/warmUp
+	warm, err := lb.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &measurement{}
+	before, beforeErr := read(f)
+	lb.Duration = b.o.duration
+	if m.Result, err = lb.Run(ctx); err != nil {
+		return nil, err
+	}
+	after, afterErr := read(f)
+	if m.usedUnknown = errors.Join(beforeErr, afterErr); m.usedUnknown == nil {
+		m.used = after.since(before)
+	}
+	m.errors = tally(m.Errors).plus(warm.Errors)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	return m, f.check()
+}
+
+// A tally counts errors by what they say.
+type tally map[string]uint64
+
+func (t tally) plus(other tally) tally {
+	for what, n := range other {
+		t[what] += n
+	}
+	return t
+}
+
+func (t tally) total() (sum uint64) {
+	for _, n := range t {
+		sum += n
+	}
+	return sum
 }
 
 // countSyncs goes through the works that write once more, with the servers watched.
@@ -172,9 +203,9 @@ func (b *bench) countSyncs(ctx context.Context) error {
 	for _, e := range b.entrants {
 		b.say("syncs of the disk, counted: %s", e.name)
 		t := &tracer{strace: b.strace}
-		err := b.with(ctx, e, t, func(f *farm, _ []session) error {
+		err := b.with(ctx, e, t, func(f *farm, lb *loadtest.Bench) error {
 			for _, w := range b.o.adds() {
-				m, err := b.work(ctx, f, w, nil, t.read)
+				m, err := b.work(ctx, f, w, lb, t.read)
 				if err != nil {
 					return err
 				}
@@ -188,7 +219,7 @@ func (b *bench) countSyncs(ctx context.Context) error {
 			return nil
 		})
 		if ctx.Err() != nil {
-			return errInterrupted
+			return config.ErrInterrupted
 		} else if err != nil {
 			b.fail("syncs: %v", err)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/distcache/distcache/loadtest"
 )
 
 // nodes is how many servers each contestant has.
@@ -14,6 +16,9 @@ const (
 	requestTimeout = 5 * time.Second  // of a request: longer than any server's own
 	readyTimeout   = 30 * time.Second // of servers, to be ready after their start
 )
+
+// idLen is the length of an id, that of a TLS session id, which loadtest makes.
+const idLen = 32
 
 // sessionTimeout is for how long sessions are to live, where they have a timeout.
 const sessionTimeout = time.Hour
@@ -65,7 +70,7 @@ type command struct {
 // call takes much longer than requestTimeout.
 type store interface {
 	// add stores a new session; nil means that the server has said so.
-	add(ctx context.Context, way int, s session) error
+	add(ctx context.Context, way int, id, data []byte) error
 	// get reads a session's data; errMissing when there is none.
 	get(ctx context.Context, way int, id []byte) ([]byte, error)
 	// close is for when no call is under way any more.
@@ -77,9 +82,42 @@ func ways(callers, mostPerNode int) int {
 	return nodes * min(mostPerNode, (callers+nodes-1)/nodes)
 }
 
+// A caller is one of a work's, for loadtest. It goes one way, or round the nodes, request by request.
+type caller struct {
+	store store
+	way   int
+	step  int // 1: round the nodes
+}
+
+// callersOf makes callers of a store, so many.
+func callersOf(s store, callers int) func(int) (loadtest.Store, error) {
+	step := 0
+	if callers < nodes {
+		step = 1
+	}
+	return func(i int) (loadtest.Store, error) { return &caller{s, i - step, step}, nil }
+}
+
+// Add implements loadtest.Store.
+func (c *caller) Add(ctx context.Context, id, data []byte, _ time.Duration) error {
+	c.way += c.step
+	return c.store.add(ctx, c.way, id, data)
+}
+
+// Get implements loadtest.Store.
+func (c *caller) Get(ctx context.Context, id []byte) ([]byte, error) {
+	c.way += c.step
+	return c.store.get(ctx, c.way, id)
+}
+
+// Remove is not measured.
+func (c *caller) Remove(context.Context, []byte) error { return errors.ErrUnsupported }
+
+// Have is not measured.
+func (c *caller) Have(context.Context, []byte) error { return errors.ErrUnsupported }
+
 // What answers can be that are no good.
 var (
 	errMissing = errors.New("no session where there must be one")
 	errExists  = errors.New("a session where there can be none")
-	errData    = errors.New("other data than were stored")
 )

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 )
@@ -23,15 +24,15 @@ type distcache struct {
 }
 
 func newDistcache(dir, log string) (contestant, error) {
-	ports, err := freePorts(2 * nodes)
+	free, err := procs.FreeAddresses(2 * nodes)
 	if err != nil {
 		return nil, err
 	}
 	d := &distcache{dir: dir, log: log}
 	var members []string
 	for i := range nodes {
-		d.listen = append(d.listen, fmt.Sprintf("IP:127.0.0.1:%d", ports[i]))
-		members = append(members, fmt.Sprintf("n%d=127.0.0.1:%d", i+1, ports[nodes+i]))
+		d.listen = append(d.listen, "IP:"+free[i])
+		members = append(members, fmt.Sprintf("n%d=%s", i+1, free[nodes+i]))
 	}
 	d.cluster = strings.Join(members, ",")
 	return d, nil
@@ -80,8 +81,8 @@ func (d *distcache) connect(callers int) (store, error) {
 // distcacheStore has clients of one node after another.
 type distcacheStore struct{ clients []*client.Client }
 
-func (s *distcacheStore) add(ctx context.Context, way int, n session) error {
-	err := s.clients[way%len(s.clients)].Add(ctx, n.id, n.data, sessionTimeout)
+func (s *distcacheStore) add(ctx context.Context, way int, id, data []byte) error {
+	err := s.clients[way%len(s.clients)].Add(ctx, id, data, sessionTimeout)
 	if errors.Is(err, wire.MatchingSession) {
 		return errExists
 	}

@@ -43,7 +43,7 @@
 // the report has the median and the extremes.
 //
 // A work runs for a quarter of its time unmeasured. Then answers are counted that come within the time, with their
-// latencies (load.go), and what servers and callers use of the processor meanwhile (usage.go), and how much is written to the
+// latencies, and what servers and callers use of the processor meanwhile (usage.go), and how much is written to the
 // disk, by whoever: nothing else should be going on there.
 // An error counts whenever it comes.
 //

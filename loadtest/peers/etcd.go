@@ -8,6 +8,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/distcache/distcache/internal/procs"
 )
 
 // etcdQuota is how large an etcd database may become, in bytes, before it takes no more: etcd's own 2 GiB are soon
@@ -25,14 +27,14 @@ type etcd struct {
 }
 
 func newEtcd(dir string) (contestant, error) {
-	ports, err := freePorts(2 * nodes)
+	free, err := procs.FreeAddresses(2 * nodes)
 	if err != nil {
 		return nil, err
 	}
 	e := &etcd{dir: dir}
 	for i := range nodes {
-		e.clients = append(e.clients, fmt.Sprintf("http://127.0.0.1:%d", ports[i]))
-		e.peers = append(e.peers, fmt.Sprintf("http://127.0.0.1:%d", ports[nodes+i]))
+		e.clients = append(e.clients, "http://"+free[i])
+		e.peers = append(e.peers, "http://"+free[nodes+i])
 	}
 	return e, nil
 }
@@ -85,13 +87,11 @@ func (e *etcd) connect(callers int) (store, error) {
 // etcdStore has clients of one node after another.
 type etcdStore struct{ clients []*clientv3.Client }
 
-func (s *etcdStore) add(ctx context.Context, way int, n session) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	key := string(n.id)
+func (s *etcdStore) add(ctx context.Context, way int, id, data []byte) error {
+	key := string(id)
 	answer, err := s.clients[way%len(s.clients)].Txn(ctx).
 		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
-		Then(clientv3.OpPut(key, string(n.data))).
+		Then(clientv3.OpPut(key, string(data))).
 		Commit()
 	switch {
 	case err != nil:
@@ -103,8 +103,6 @@ func (s *etcdStore) add(ctx context.Context, way int, n session) error {
 }
 
 func (s *etcdStore) get(ctx context.Context, way int, id []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	answer, err := s.clients[way%len(s.clients)].Get(ctx, string(id))
 	switch {
 	case err != nil:

@@ -1,173 +1,104 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"slices"
+	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/distcache/distcache/loadtest"
 )
 
-// A work of a fakeStore: before it is measured each caller gets 5 answers, and 20 while it is. The one that comes in the
-// moment in which the measuring begins is not counted, nor is the last.
-const (
-	short   = 20 * fakeLatency
-	asked   = 25
-	counted = 19
-)
-
-func noUsage() (usage, error) { return usage{}, nil }
-
-func TestLoadAdds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFakeStore()
-		l := &load{work: work{opAdd, 7}, store: f, text: newText(100)}
-		m := l.run(t.Context(), short, noUsage)
-		if n := m.latency.TotalCount(); n != 7*counted || len(f.sessions) != 7*asked || len(m.errors) != 0 {
-			t.Errorf("%d good answers, %d sessions, errors %v", n, len(f.sessions), m.errors)
-		}
-		if median := time.Duration(m.latency.ValueAtQuantile(50)).Round(fakeLatency / 100); median != fakeLatency {
-			t.Errorf("they took %v", median)
-		}
-		for id, data := range f.sessions {
-			if len(id) != idLen || len(data) != 100 {
-				t.Fatalf("a session with an id of %d bytes and data of %d", len(id), len(data))
-			}
-		}
-		for way := range 7 {
-			if f.ways[way] != asked {
-				t.Errorf("%d requests went by way %d", f.ways[way], way)
-			}
-		}
-	})
+// fakeStore is a store in this process.
+type fakeStore struct {
+	mu       sync.Mutex
+	sessions map[string][]byte
+	ways     map[int]int // how often each was gone
+	forget   bool
 }
 
-// Fewer callers than nodes go round them.
-func TestLoneCallerGoesRound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFakeStore()
-		l := &load{work: work{opAdd, 1}, store: f, text: newText(10)}
-		l.run(t.Context(), short, noUsage)
-		for way, n := range f.ways {
-			if n != 1 || way >= asked {
-				t.Errorf("%d requests by way %d", n, way)
-			}
-		}
-	})
+func (f *fakeStore) add(_ context.Context, way int, id, data []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ways[way%nodes]++
+	if f.sessions[string(id)] != nil {
+		return errExists
+	}
+	f.sessions[string(id)] = bytes.Clone(data)
+	return nil
 }
 
-// Every answer is looked at, before the measuring too.
-func TestLoadErrors(t *testing.T) {
-	known := session{make([]byte, idLen), []byte("data")}
-	for name, c := range map[string]struct {
-		op     operation
-		stored []byte
-		fail   error
-		want   error
-	}{
-		"refused": {op: opAdd, fail: errExists, want: errExists},
-		"missing": {op: opGet, want: errMissing},
-		"changed": {op: opGet, stored: []byte("atad"), want: errData},
-		"longer":  {op: opGet, stored: []byte("data and more"), want: errData},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			f := newFakeStore()
-			f.fail = c.fail
-			if c.stored != nil {
-				f.sessions[string(known.id)] = c.stored
-			}
-			l := &load{work: work{c.op, 4}, store: f, text: newText(10), stored: []session{known}}
-			m := l.run(t.Context(), short, noUsage)
-			if m.latency.TotalCount() != 0 || m.errors[c.want.Error()] != 4*asked || len(m.errors) != 1 {
-				t.Errorf("%s: %d good answers and errors %v", name, m.latency.TotalCount(), m.errors)
-			}
-		})
+func (f *fakeStore) get(_ context.Context, way int, id []byte) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ways[way%nodes]++
+	if data := f.sessions[string(id)]; data != nil && !f.forget {
+		return data, nil
+	}
+	return nil, errMissing
+}
+
+func (f *fakeStore) close() {}
+
+// fakeContestant has a fakeStore.
+type fakeContestant struct {
+	contestant
+	store *fakeStore
+}
+
+func (f fakeContestant) connect(int) (store, error) { return f.store, nil }
+
+// A work's callers stay with a node, or go round the nodes when they are fewer. Usage is read at both ends of the time
+// that is measured, and an answer that is not what was stored is an error.
+func TestWork(t *testing.T) {
+	f := &fakeStore{sessions: map[string][]byte{}, ways: map[int]int{}}
+	o, _ := newOptions()
+	o.sessions, o.size, o.duration = 10, 100, 40*time.Millisecond
+	b, on := newBench(o, nil, "", t.Logf), &farm{contestant: fakeContestant{store: f}}
+	lb, err := b.load(t.Context(), on, true)
+	if err != nil || len(f.sessions) != 10 {
+		t.Fatalf("%d sessions: %v", len(f.sessions), err)
+	}
+	reads := uint64(0)
+	read := func(*farm) (usage, error) {
+		reads++
+		return usage{servers: time.Duration(reads * reads), syncs: []uint64{reads}}, nil
+	}
+	for _, w := range []work{{opGet, 1}, {opAdd, 2}, {opAdd, 1}, {opGet, 7}} {
+		clear(f.ways)
+		reads = 0
+		m, err := b.work(t.Context(), on, w, lb, read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Total.Good == 0 || len(m.errors) > 0 || len(f.ways) != nodes ||
+			m.used.servers != 3 || m.used.syncs[0] != 1 {
+			t.Errorf("%v: %+v, errors %v, used %+v, by node %v", w, m.Total, m.errors, m.used, f.ways)
+		}
+	}
+	f.forget = true
+	m, err := b.work(t.Context(), on, work{opGet, 3}, lb, func(*farm) (usage, error) {
+		return usage{}, errors.ErrUnsupported
+	})
+	if err != nil || m.Total.Good != 0 || m.errors[errMissing.Error()] == 0 || m.used != nil || m.usedUnknown == nil {
+		t.Errorf("of what is forgotten: %+v, %v", m, err)
 	}
 }
 
-// A session that is what was stored is a good answer.
-func TestLoadGets(t *testing.T) {
-	known := session{make([]byte, idLen), []byte("data")}
-	synctest.Test(t, func(t *testing.T) {
-		f := newFakeStore()
-		f.sessions[string(known.id)] = []byte("data")
-		l := &load{work: work{opGet, 4}, store: f, text: newText(10), stored: []session{known}}
-		m := l.run(t.Context(), short, noUsage)
-		if n := m.latency.TotalCount(); n != 4*counted || len(m.errors) != 0 {
-			t.Errorf("%d good answers, errors %v", n, m.errors)
+// callersOf leaves a caller where it is, unless there are fewer of them than nodes.
+func TestCallersOf(t *testing.T) {
+	f := &fakeStore{sessions: map[string][]byte{}, ways: map[int]int{}}
+	for callers, want := range map[int]int{1: nodes, nodes - 1: nodes, nodes: 1, 2 * nodes: 1} {
+		clear(f.ways)
+		var c loadtest.Store
+		c, _ = callersOf(f, callers)(0)
+		for range 2 * nodes {
+			_, _ = c.Get(t.Context(), []byte("id"))
 		}
-	})
-}
-
-// Usage is that of the time that is measured.
-func TestLoadUsage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := &load{work: work{opAdd, 1}, store: newFakeStore(), text: newText(10)}
-		var readAt []time.Duration
-		now, disk, start := usage{servers: 5, load: 7, syncs: []uint64{1, 2}}, []uint64{100, 130}, time.Now()
-		m := l.run(t.Context(), short, func() (usage, error) {
-			readAt = append(readAt, time.Since(start))
-			now.servers += 10
-			now.load += 20
-			now.syncs = []uint64{now.syncs[0] + 1, now.syncs[1] + 2}
-			now.disk, disk = &disk[0], disk[1:]
-			return now, nil
-		})
-		if u := m.used; u == nil || u.servers != 10 || u.load != 20 || *u.disk != 30 || !slices.Equal(u.syncs, []uint64{1, 2}) {
-			t.Errorf("used: %+v", u)
-		}
-		if want := []time.Duration{short / warmUp, short/warmUp + short}; !slices.Equal(readAt, want) {
-			t.Errorf("read at %v", readAt)
-		}
-	})
-	synctest.Test(t, func(t *testing.T) {
-		broken := errors.New("broken")
-		l := &load{work: work{opAdd, 1}, store: newFakeStore(), text: newText(10)}
-		m := l.run(t.Context(), short, func() (usage, error) { return usage{}, broken })
-		if m.used != nil || m.usedUnknown != broken {
-			t.Errorf("used: %+v, %v", m.used, m.usedUnknown)
-		}
-	})
-}
-
-// An interrupted load ends at once, and what the interruption does to requests is no error.
-func TestLoadInterrupted(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	f := newFakeStore()
-	l := &load{work: work{opAdd, 3}, store: &cancelStore{f, cancel}, text: newText(10)}
-	m := l.run(ctx, time.Hour, noUsage)
-	if len(m.errors) != 0 {
-		t.Errorf("errors %v", m.errors)
-	}
-}
-
-// A cancelStore interrupts, and fails for it.
-type cancelStore struct {
-	*fakeStore
-	cancel func()
-}
-
-func (s *cancelStore) add(ctx context.Context, _ int, _ session) error {
-	s.cancel()
-	return ctx.Err()
-}
-
-func TestTallyIsBounded(t *testing.T) {
-	a := tally{}
-	for i := range 3 * maxKinds {
-		a.add(string(rune('a'+i)), 1)
-	}
-	b := tally{}
-	b.merge(a)
-	b.merge(a)
-	if len(a) != maxKinds+1 || a["a"] != 1 || len(b) > maxKinds+1 || b.total() != 6*maxKinds {
-		t.Errorf("%v, twice: %v", a, b)
-	}
-	b.add(string(make([]byte, 10*maxText)), 1)
-	for what := range b {
-		if len(what) > maxText {
-			t.Errorf("a text of %d bytes", len(what))
+		if len(f.ways) != want {
+			t.Errorf("one of %d asks %d nodes", callers, len(f.ways))
 		}
 	}
 }

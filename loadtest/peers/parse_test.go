@@ -1,21 +1,6 @@
 package main
 
-import (
-	"testing"
-	"time"
-)
-
-func TestParseStat(t *testing.T) {
-	got, err := parseStat("42 (a) R (b) S 1 42 42 0 -1 4194560 1 2 3 4 100 20 3 0 20 0 9 0 12345 1 2 3")
-	if err != nil || got != 1230*time.Millisecond {
-		t.Errorf("%v, %v", got, err)
-	}
-	for _, bad := range []string{"", "42 (a) S 1 2", "42 (a) S 1 42 42 0 -1 4194560 1 2 3 4 x 20 3 0 20 0"} {
-		if _, err := parseStat(bad); err == nil {
-			t.Errorf("%q is taken", bad)
-		}
-	}
-}
+import "testing"
 
 func TestParseDisk(t *testing.T) {
 	got, err := parseDisk("  100 2 3000 4   50 6 7000 8 0 9 10\n")

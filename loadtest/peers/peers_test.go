@@ -9,18 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-)
 
-// shortDir is a directory with a path that is short enough for sockets in it.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "peers")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
+	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/testutil"
+)
 
 // Each contestant there is, from end to end: every answer is right, every figure there if there was an answer, and nothing
 // stays behind.
@@ -30,7 +22,7 @@ func TestEndToEnd(t *testing.T) {
 			if _, err := exec.LookPath(k.program); !k.ours() && err != nil {
 				t.Skipf("%s is not installed", k.program)
 			}
-			dir := shortDir(t)
+			dir := testutil.ShortDir(t)
 			var out, errs bytes.Buffer
 			err := run(t.Context(), strings.Fields("-rounds 1 -duration 300ms -sessions 100 -works get1,get5,add1,add5 -only "+k.name+" -dir "+dir), &out, &errs)
 			if err != nil {
@@ -71,11 +63,11 @@ func figureRows(report, name string) (rows [][]string) {
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	dir := shortDir(t)
+	dir := testutil.ShortDir(t)
 	var out bytes.Buffer
 	errs := &cancelWriter{at: "get2", cancel: cancel}
 	err := run(ctx, strings.Fields("-only bolt -works get2,add2 -duration 100ms -sessions 10 -rounds 1000 -dir "+dir), &out, errs)
-	if status := exit(err, &out); status != 130 {
+	if status := config.Exit(program, err, &out); status != 130 {
 		t.Errorf("status %d: %v\n%s", status, err, errs.String())
 	}
 	if !strings.Contains(out.String(), "get2: 2 callers") {

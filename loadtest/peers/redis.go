@@ -9,33 +9,35 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/distcache/distcache/internal/procs"
 )
 
 // redisServers is a redis master and its replicas. The first is the master.
 type redisServers struct {
-	dir   string
-	ports []int
+	dir       string
+	addresses []string
 }
 
 func newRedis(dir string) (contestant, error) {
-	ports, err := freePorts(nodes)
+	free, err := procs.FreeAddresses(nodes)
 	if err != nil {
 		return nil, err
 	}
-	return &redisServers{dir, ports}, nil
+	return &redisServers{dir, free}, nil
 }
-
-func (r *redisServers) address(i int) string { return fmt.Sprintf("127.0.0.1:%d", r.ports[i]) }
 
 // commands have the first copy sent to replicas at once: by default the master waits for more of them, 5 seconds.
 func (r *redisServers) commands() []command {
 	var list []command
-	for i, port := range r.ports {
+	_, master, _ := strings.Cut(r.addresses[0], ":")
+	for i, address := range r.addresses {
+		_, port, _ := strings.Cut(address, ":")
 		name := fmt.Sprintf("n%d", i+1)
-		args := []string{"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--dir", filepath.Join(r.dir, name),
+		args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", filepath.Join(r.dir, name),
 			"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"}
 		if i > 0 {
-			args = append(args, "--replicaof", "127.0.0.1", fmt.Sprint(r.ports[0]))
+			args = append(args, "--replicaof", "127.0.0.1", master)
 		}
 		list = append(list, command{name, args})
 	}
@@ -59,7 +61,7 @@ func (r *redisServers) ready(ctx context.Context) error {
 // client never asks a second time: what had happened the first time could not be told.
 func (r *redisServers) client(connections int) *redis.Client {
 	return redis.NewClient(&redis.Options{
-		Addr:                     r.address(0),
+		Addr:                     r.addresses[0],
 		PoolSize:                 connections,
 		MaxRetries:               -1,
 		ReadTimeout:              requestTimeout,
@@ -89,8 +91,8 @@ type redisStore struct {
 	reads  redis.Cmdable
 }
 
-func (s *redisStore) add(ctx context.Context, _ int, n session) error {
-	stored, err := s.client.SetNX(ctx, string(n.id), n.data, sessionTimeout).Result()
+func (s *redisStore) add(ctx context.Context, _ int, id, data []byte) error {
+	stored, err := s.client.SetNX(ctx, string(id), data, sessionTimeout).Result()
 	switch {
 	case err != nil:
 		return err

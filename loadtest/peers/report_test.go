@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"testing"
+
+	"github.com/distcache/distcache/internal/testutil"
 )
 
 // madeUp is a report of made-up figures: one contestant lacks a round, one what it used.
@@ -48,7 +50,7 @@ func TestReport(t *testing.T) {
 		if err := render(&out, format, madeUp(t).blocks()); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name, out.Bytes())
+		testutil.Golden(t, name, out.String())
 	}
 }
 
@@ -61,7 +63,7 @@ func TestReportAlone(t *testing.T) {
 	if err := render(&out, "text", r.blocks()); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "alone.txt", out.Bytes())
+	testutil.Golden(t, "alone.txt", out.String())
 }
 
 func TestNumber(t *testing.T) {

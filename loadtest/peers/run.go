@@ -16,11 +16,7 @@ import (
 // run does what args ask for: the report goes to stdout, what goes on to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, set := newOptions()
-	operands, err := set.Parse(args, stdout)
-	if err != nil {
-		return err
-	}
-	if err := config.NoOperands(operands); err != nil {
+	if err := set.ParseFlags(args, stdout); err != nil {
 		return err
 	}
 	if err := opts.finish(); err != nil {
@@ -38,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	if err := buildServer(ctx, dir, entrants); ctx.Err() != nil {
-		return errInterrupted
+		return config.ErrInterrupted
 	} else if err != nil {
 		return err
 	}
@@ -125,16 +121,4 @@ func explain(err error) error {
 		return fmt.Errorf("%w\n%s", err, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return err
-}
-
-// errInterrupted is what comes of a signal; what was found until then has been printed.
-var errInterrupted = errors.New("interrupted")
-
-// exit tells what err has to say on stderr, and returns the exit status: as a shell has it, 130 after ^C.
-func exit(err error, stderr io.Writer) int {
-	status := config.Exit(program, err, stderr)
-	if errors.Is(err, errInterrupted) {
-		return 130
-	}
-	return status
 }

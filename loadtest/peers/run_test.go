@@ -30,7 +30,7 @@ func TestFlags(t *testing.T) {
 		var out, errs bytes.Buffer
 		err := run(t.Context(), strings.Fields(args), &out, &errs)
 		var usage *config.UsageError
-		if !errors.As(err, &usage) || !strings.Contains(err.Error(), want) || exit(err, &errs) != 2 {
+		if !errors.As(err, &usage) || !strings.Contains(err.Error(), want) || config.Exit(program, err, &errs) != 2 {
 			t.Errorf("%s: %v", args, err)
 		}
 	}
@@ -98,7 +98,8 @@ func TestSkipped(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	var out, errs bytes.Buffer
 	err := run(t.Context(), nil, &out, &errs)
-	if exit(err, &errs) != 0 || !strings.HasPrefix(out.String(), "skipped: ") || !strings.Contains(errs.String(), "package etcd-server") {
+	if config.Exit(program, err, &errs) != 0 || !strings.HasPrefix(out.String(), "skipped: ") ||
+		!strings.Contains(errs.String(), "package etcd-server") {
 		t.Errorf("%v\n%s%s", err, out.String(), errs.String())
 	}
 }

@@ -28,13 +28,13 @@ type sample struct {
 
 // newFigures makes figures of a measurement. Those about single answers are unknown when there was none.
 func newFigures(m *measurement) figures {
-	n := float64(m.latency.TotalCount())
-	f := figures{rate: n / m.seconds, p50: unknown, p99: unknown, servers: unknown, load: unknown, disk: unknown, errors: m.errors}
+	n := float64(m.Total.Good)
+	f := figures{rate: m.Total.PerSecond, p50: unknown, p99: unknown, servers: unknown, load: unknown, disk: unknown,
+		errors: m.errors}
 	if n == 0 {
 		return f
 	}
-	f.p50 = float64(m.latency.ValueAtQuantile(50)) / 1e6
-	f.p99 = float64(m.latency.ValueAtQuantile(99)) / 1e6
+	f.p50, f.p99 = m.Total.Latency.P50/1e3, m.Total.Latency.P99/1e3
 	if u := m.used; u != nil {
 		f.servers = float64(u.servers.Microseconds()) / n
 		f.load = float64(u.load.Microseconds()) / n

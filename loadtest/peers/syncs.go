@@ -36,7 +36,7 @@ func (t *tracer) read(f *farm) (usage, error) {
 		return usage{}, err
 	}
 	for _, p := range f.processes {
-		lines, err := os.ReadFile(t.file(p.name))
+		lines, err := os.ReadFile(t.file(p.Name))
 		if err != nil {
 			return usage{}, err
 		}
@@ -61,7 +61,7 @@ type syncSample struct {
 
 func newSyncSample(kind string, w work, m *measurement) syncSample {
 	s := syncSample{kind: kind, work: w, all: unknown, busiest: unknown, errors: m.errors}
-	n := float64(m.latency.TotalCount())
+	n := float64(m.Total.Good)
 	if m.used == nil || n == 0 {
 		return s
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
+	"text/tabwriter"
 )
 
 // A block is a part of the report: a title, lines of text and a table, any of which may be missing.
@@ -49,30 +49,11 @@ func (b block) text(out *strings.Builder) {
 	if len(b.lines) > 0 {
 		out.WriteByte('\n')
 	}
-	widths := b.table.widths()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, row := range append([][]string{b.table.header}, b.table.rows...) {
-		var line strings.Builder
-		for i, cell := range row {
-			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i < b.table.words {
-				line.WriteString("  " + cell + space)
-			} else {
-				line.WriteString("  " + space + cell)
-			}
-		}
-		fmt.Fprintln(out, strings.TrimRight(line.String(), " "))
+		fmt.Fprintf(w, "%s\t\n", strings.Join(row, "\t"))
 	}
-}
-
-// widths are those of the columns, in characters.
-func (t *table) widths() []int {
-	list := make([]int, len(t.header))
-	for _, row := range append([][]string{t.header}, t.rows...) {
-		for i, cell := range row {
-			list[i] = max(list[i], utf8.RuneCountInString(cell))
-		}
-	}
-	return list
+	w.Flush()
 }
 
 func (b block) markdown(out *strings.Builder) {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -18,42 +18,26 @@ type usage struct {
 	syncs   []uint64      // of the disk, by server; nil when not counted
 }
 
-// errNoUsage is what becomes of reading usage where that can't be done. Then there are no such figures.
-var errNoUsage = errors.New("what servers use of processor and disk is known on Linux only")
-
-// tick is the unit of the times in /proc/PID/stat: USER_HZ, which is 100 wherever Go runs.
-const tick = 10 * time.Millisecond
-
-// parseStat takes the processor time of a process and of its ended children from the text of /proc/PID/stat. redis writes
-// its file anew in a child.
-func parseStat(text string) (time.Duration, error) {
-	// The name, in brackets, may have anything in it.
-	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
-	if len(fields) < 15 {
-		return 0, fmt.Errorf("/proc/PID/stat has %d fields", len(fields))
-	}
-	var sum uint64
-	for _, f := range fields[11:15] { // utime, stime, cutime, cstime
-		n, err := strconv.ParseUint(f, 10, 64)
+// readUsage reads what a farm and this process have used. The error is errors.ErrUnsupported where that is not known:
+// then there are no such figures.
+func readUsage(f *farm) (usage, error) {
+	var u usage
+	for _, p := range f.processes {
+		used, err := p.Usage()
 		if err != nil {
-			return 0, fmt.Errorf("/proc/PID/stat: %w", err)
+			return usage{}, err
 		}
-		sum += n
+		u.servers += used.CPU
 	}
-	return time.Duration(sum) * tick, nil
-}
-
-// sector is the unit of /sys/dev/block/*/stat, whatever the disk's own.
-const sector = 512
-
-// parseDisk takes the bytes written from the text of /sys/dev/block/*/stat.
-func parseDisk(text string) (uint64, error) {
-	fields := strings.Fields(text)
-	if len(fields) < 7 {
-		return 0, fmt.Errorf("a disk's statistics have %d fields", len(fields))
+	var self syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
+		return usage{}, err
 	}
-	n, err := strconv.ParseUint(fields[6], 10, 64)
-	return n * sector, err
+	u.load = time.Duration(self.Utime.Nano() + self.Stime.Nano())
+	if n, err := readDisk(f.dir); err == nil {
+		u.disk = &n
+	}
+	return u, nil
 }
 
 // since is what was used after an earlier reading.
@@ -67,4 +51,17 @@ func (u usage) since(earlier usage) *usage {
 		d.syncs = append(d.syncs, n-earlier.syncs[i])
 	}
 	return d
+}
+
+// sector is the unit of /sys/dev/block/*/stat, whatever the disk's own.
+const sector = 512
+
+// parseDisk takes the bytes written from the text of /sys/dev/block/*/stat.
+func parseDisk(text string) (uint64, error) {
+	fields := strings.Fields(text)
+	if len(fields) < 7 {
+		return 0, fmt.Errorf("a disk's statistics have %d fields", len(fields))
+	}
+	n, err := strconv.ParseUint(fields[6], 10, 64)
+	return n * sector, err
 }

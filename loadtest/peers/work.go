@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/distcache/distcache/loadtest"
+	"github.com/distcache/distcache/wire"
 )
 
 // maxCallers bounds a work: past it the callers themselves are what is measured.
@@ -37,6 +40,19 @@ func parseWork(name string) (work, error) {
 		}
 	}
 	return work{}, fmt.Errorf("not %q", name)
+}
+
+// A work asks for one operation only.
+var (
+	addMix = loadtest.Mix{wire.OpAdd: 1}
+	getMix = loadtest.Mix{wire.OpGet: 1}
+)
+
+func (w work) mix() loadtest.Mix {
+	if w.op == opGet {
+		return getMix
+	}
+	return addMix
 }
 
 func (w work) String() string { return fmt.Sprintf("%s%d", w.op, w.callers) }

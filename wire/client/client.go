@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/distcache/distcache/wire"
 )
 
@@ -57,23 +59,15 @@ type Client struct {
 	cfg         ConnConfig
 	stop        context.CancelFunc // ends a dial under way
 	stopped     context.Context
-	dialing     sync.WaitGroup
+	dials       singleflight.Group // one attempt to connect, shared by all calls that wait for it
 
 	mu       sync.Mutex
 	conn     *Conn
-	attempt  *attempt // to connect, under way
 	born     time.Time
 	failures int       // in a row
 	notUntil time.Time // the earliest next attempt
 	lastErr  error
 	closed   bool
-}
-
-// An attempt to connect is shared by all calls that wait for it.
-type attempt struct {
-	done chan struct{}
-	conn *Conn
-	err  error
 }
 
 // Dial makes a Client of a server's address, as in "IP:localhost:9001" or "UNIX:/tmp/scache" (see
@@ -162,7 +156,7 @@ func (c *Client) Close() error {
 	if conn != nil {
 		_ = conn.Close()
 	}
-	c.dialing.Wait()
+	_, _, _ = c.dials.Do("", func() (any, error) { return nil, nil }) // waits for the attempt under way
 	return nil
 }
 
@@ -221,20 +215,18 @@ func (c *Client) connection(ctx context.Context) (*Conn, error) {
 		}
 		c.forget()
 	}
-	a := c.attempt
-	if a == nil {
-		if time.Now().Before(c.notUntil) {
-			defer c.mu.Unlock()
-			return nil, fmt.Errorf("%w: not connected: %w", ErrNotSent, c.lastErr)
-		}
-		a = &attempt{done: make(chan struct{})}
-		c.attempt = a
-		c.dialing.Go(func() { c.connect(a) })
+	if time.Now().Before(c.notUntil) {
+		defer c.mu.Unlock()
+		return nil, fmt.Errorf("%w: not connected: %w", ErrNotSent, c.lastErr)
 	}
+	dialled := c.dials.DoChan("", c.connect) // under mu: an attempt that has ended has left conn or notUntil
 	c.mu.Unlock()
 	select {
-	case <-a.done:
-		return a.conn, a.err
+	case r := <-dialled:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*Conn), nil
 	case <-ctx.Done():
 		return nil, gaveUp(ctx, false)
 	}
@@ -260,27 +252,23 @@ func (c *Client) failed(tried time.Time, err error) {
 	c.lastErr = err
 }
 
-// connect carries out an attempt. Its time limit is its own, not that of the call that happened to come first.
-func (c *Client) connect(a *attempt) {
+// connect makes an attempt to connect. Its time limit is its own, not that of the call that happened to come first.
+func (c *Client) connect() (any, error) {
 	ctx, cancel := context.WithTimeout(c.stopped, c.dialTimeout)
 	nc, err := c.dial(ctx)
 	cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.attempt = nil
 	switch {
 	case c.closed:
 		if err == nil {
 			_ = nc.Close()
 		}
-		a.err = fmt.Errorf("%w: %w", ErrNotSent, ErrClosed)
+		return nil, fmt.Errorf("%w: %w", ErrNotSent, ErrClosed)
 	case err != nil:
 		c.failed(time.Now(), err)
-		a.err = fmt.Errorf("%w: %w", ErrNotSent, err)
-	default:
-		c.conn = NewConn(nc, c.cfg)
-		c.born = time.Now()
-		a.conn = c.conn
+		return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
-	close(a.done)
+	c.conn, c.born = NewConn(nc, c.cfg), time.Now()
+	return c.conn, nil
 }

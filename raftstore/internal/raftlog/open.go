@@ -60,10 +60,22 @@ func Open(opts Options) (*Log, error) {
 	return newLog(d, opts), nil
 }
 
-// wrapped says that an error is about the log.
+// An OtherKindError is an ErrForeign: the log in a directory is of another kind than was asked for.
+type OtherKindError struct {
+	Dir  string
+	Kind Kind // of the log
+}
+
+func (e *OtherKindError) Error() string {
+	return fmt.Sprintf("%v: the raft log in %s is of kind %s, not %s", ErrForeign, e.Dir, e.Kind, e.Kind.other())
+}
+
+func (e *OtherKindError) Unwrap() error { return ErrForeign }
+
+// wrapped says that an error is about the log, unless that is said.
 func wrapped(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, ErrForeign) {
+		return err
 	}
 	return fmt.Errorf("raft log: %w", err)
 }
@@ -84,9 +96,7 @@ func findLog(dir string, kind Kind) (own bool, err error) {
 	case other && own:
 		return false, twoLogs(dir)
 	case other:
-		return false, fmt.Errorf("%w: the raft log in %s is of kind %s, not %s: use it as that, with -raft-log %s, "+
-			"or convert it, with dc_admin convert-log -data %s -to %s",
-			ErrForeign, dir, kind.other(), kind, kind.other(), dir, kind)
+		return false, &OtherKindError{Dir: dir, Kind: kind.other()}
 	}
 	return own, nil
 }

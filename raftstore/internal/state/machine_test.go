@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -270,6 +273,8 @@ func TestMalformedEntryStops(t *testing.T) {
 	}
 }
 
+// A read that goes on while its session is flushed, removed or replaced with the whole file finds what was there at
+// some moment since it began: never what was removed before, and never nothing where a session stays.
 func TestGetDuringEverything(t *testing.T) {
 	m := newMachine(t, Options{FlushInterval: time.Millisecond})
 	do(t, m, at(1), adding("steady", 1<<31, "steady data"))
@@ -277,13 +282,14 @@ func TestGetDuringEverything(t *testing.T) {
 	if _, err := streamTo(m, snapshot); err != nil {
 		t.Fatal(err)
 	}
-	stop := make(chan struct{})
+	var added, removed, found atomic.Int64 // numbers of the sessions that churn has been
 	var wg sync.WaitGroup
+	ended := make(chan struct{})
 	for range 3 {
 		wg.Go(func() {
 			for {
 				select {
-				case <-stop:
+				case <-ended:
 					return
 				default:
 				}
@@ -291,8 +297,15 @@ func TestGetDuringEverything(t *testing.T) {
 					t.Errorf("got %d bytes, %v, %v", len(data), ok, err)
 					return
 				}
-				if _, _, err := m.Get([]byte("churn"), 0); err != nil {
-					t.Error(err)
+				least := removed.Load() + 1
+				data, ok, err := m.Get([]byte("churn"), 0)
+				if ok {
+					found.Add(1)
+					n, _ := strconv.ParseInt(string(data), 10, 64)
+					ok = n >= least && n <= added.Load()
+				}
+				if err != nil || !ok && data != nil {
+					t.Errorf("got %q, where it had to be %d or later: %v", data, least, err)
 					return
 				}
 				m.Flushed()
@@ -300,16 +313,28 @@ func TestGetDuringEverything(t *testing.T) {
 			}
 		})
 	}
-	for i := range 8 {
-		for range 40 {
-			do(t, m, at(1), adding("churn", 1000, fmt.Sprint(i)))
+	for range 8 {
+		for i := range int64(12) {
+			n := added.Add(1)
+			do(t, m, at(1), adding("churn", 1000, fmt.Sprint(n)))
+			before := found.Load()
+			if i%2 == 0 {
+				m.Flush()
+			}
+			for found.Load() == before && !t.Failed() { // in memory, and in the file
+				runtime.Gosched()
+			}
 			do(t, m, at(1), removing("churn"))
+			removed.Store(n)
+			if i%4 == 0 {
+				m.Flush()
+			}
 		}
 		if err := restore(m, bytes.NewReader(snapshot.Bytes())); err != nil {
 			t.Fatal(err)
 		}
 	}
-	close(stop)
+	close(ended)
 	wg.Wait()
 }
 

@@ -1,4 +1,4 @@
-package main
+package procs
 
 import (
 	"bufio"
@@ -15,16 +15,16 @@ import (
 )
 
 // asParent makes this test binary start a process, say its number, and wait to be killed.
-const asParent = "PEERS_TEST_PARENT"
+const asParent = "PROCS_TEST_PARENT"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(asParent); dir != "" {
-		p, err := startProcess(dir, "n1", "sleep", []string{"1000"})
-		if err != nil {
+	if os.Getenv(asParent) != "" {
+		p := Process{Command: []string{"sleep", "1000"}}
+		if err := p.Start(); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
-		fmt.Println(p.pid())
+		fmt.Println(p.Pid())
 		select {}
 	}
 	os.Exit(m.Run())
@@ -50,7 +50,7 @@ func TestServersDieWithParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), asParent+"="+t.TempDir())
+	cmd.Env = append(os.Environ(), asParent+"=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -81,33 +81,30 @@ func TestServersDieWithParent(t *testing.T) {
 
 // A server that ends by itself is noticed, with what it said.
 func TestDiedSaysWhy(t *testing.T) {
-	p, err := startProcess(t.TempDir(), "n1", "sh", []string{"-c", "echo the disk is full; exit 3"})
-	if err != nil {
+	p := Process{Name: "n1", Command: []string{"sh", "-c", "echo the disk is full; exit 3"}}
+	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	<-p.exited
-	if err := p.died(); err == nil || !strings.Contains(err.Error(), "the disk is full") || !strings.Contains(err.Error(), "status 3") {
-		t.Errorf("%v", err)
+	if status, err := p.Wait(t.Context()); status != 3 || err != nil {
+		t.Errorf("status %d: %v", status, err)
+	}
+	if err := fmt.Sprint(p.Died()); !strings.Contains(err, "the disk is full") || !strings.Contains(err, "status 3") {
+		t.Error(err)
 	}
 }
 
-func TestKillAll(t *testing.T) {
-	var list []*process
-	for _, name := range []string{"n1", "n2"} {
-		p, err := startProcess(t.TempDir(), name, "sleep", []string{"1000"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, p)
+func TestKill(t *testing.T) {
+	p := Process{Name: "n1", Command: []string{"sleep", "1000"}}
+	p.Kill() // nothing yet
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
 	}
-	if err := list[0].died(); err != nil {
+	if err := p.Died(); err != nil {
 		t.Error(err)
 	}
-	killAll(list)
-	for _, p := range list {
-		if p.running() {
-			t.Errorf("%s lives on", p.name)
-		}
+	p.Kill()
+	if p.Running() {
+		t.Error("it lives on")
 	}
 }
 

@@ -1,0 +1,69 @@
+// Package httpd is the HTTP server that daemons have for whoever looks after them: dc_admin, a scraper, a load
+// balancer. What its clients can take up is bounded.
+package httpd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// MaxHeader is the most bytes of headers.
+const MaxHeader = 16 << 10
+
+// The bounds on what a client can take up.
+const (
+	maxConns       = 64 // per listener; more wait in the kernel's queue
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 10 * time.Second // to take in a whole request
+	idleTimeout    = 30 * time.Second
+)
+
+// A Server answers on any number of listeners.
+type Server struct{ http http.Server }
+
+// New makes a Server. From the end of a request's headers an answer may take so long.
+func New(handler http.Handler, log *slog.Logger, answer time.Duration) *Server {
+	return &Server{http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout + answer,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    MaxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}
+}
+
+// Serve answers on l until Shutdown, then it returns nil. Any other error is the listener's.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(limit(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown closes the listeners, waits for what is under way until ctx is done, and then cuts it off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if s.http.Shutdown(ctx) != nil {
+		return s.http.Close()
+	}
+	return nil
+}
+
+// Answer answers with JSON.
+func Answer(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(b, '\n')) // a client that is gone wants no answer
+}

@@ -1,0 +1,93 @@
+package loadtest
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// An asker is a worker that has a store, and one request under way at a time.
+type asker struct {
+	*lane
+	store  Store
+	period time.Duration // between its requests; 0: they follow each other
+	due    time.Duration // when it asks next, since the start
+}
+
+// startAskers starts a worker for each store.
+func (b *Bench) startAskers(ctx context.Context, wg *sync.WaitGroup) error {
+	var workers []*asker
+	for i := range b.Workers {
+		store, err := b.Open(i)
+		if err != nil {
+			for _, w := range workers {
+				closeStore(w.store)
+			}
+			return err
+		}
+		w := &asker{lane: newLane(b, i), store: store}
+		if b.Rate > 0 {
+			w.period = time.Duration(float64(b.Workers) / b.Rate * float64(time.Second))
+			w.due = w.period * time.Duration(i) / time.Duration(b.Workers)
+		}
+		workers = append(workers, w)
+	}
+	for _, w := range workers {
+		wg.Go(func() { w.run(ctx) })
+	}
+	return nil
+}
+
+func closeStore(s Store) {
+	if c, ok := s.(io.Closer); ok {
+		_ = c.Close()
+	}
+}
+
+// run asks until ctx is done. A request that is under way then goes on, so that the next run finds the servers at rest.
+func (w *asker) run(ctx context.Context) {
+	defer closeStore(w.store)
+	var wait backoff
+	for {
+		if w.period > 0 {
+			pause(ctx, w.due-w.b.at())
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		w.pick()
+		if w.period > 0 {
+			w.asked = w.due
+			w.due += w.period
+		}
+		err := w.ask()
+		at := w.b.at()
+		switch {
+		case ctx.Err() != nil || at >= w.b.Duration:
+			return
+		case w.take(at, err):
+			wait = 0
+		default:
+			wait.sleep(ctx)
+		}
+	}
+}
+
+// ask carries out the request that was picked.
+func (w *asker) ask() error {
+	ctx, cancel := context.WithTimeout(context.Background(), w.b.RequestTimeout)
+	defer cancel()
+	id := w.b.corpus.id(nil, w.session)
+	switch w.op {
+	case wire.OpAdd:
+		return w.store.Add(ctx, id, w.b.corpus.data(w.session), w.b.Timeout)
+	case wire.OpGet:
+		return w.checkData(w.store.Get(ctx, id))
+	case wire.OpRemove:
+		return w.store.Remove(ctx, id)
+	}
+	return w.store.Have(ctx, id)
+}
