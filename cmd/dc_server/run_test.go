@@ -74,7 +74,8 @@ func start(t *testing.T, args ...string) *process {
 func started(t *testing.T, run func(ctx context.Context, stdout, stderr io.Writer) error) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{t: t, cancel: cancel, ended: make(chan error, 1), stdout: &lines{more: make(chan struct{}, 1)}, log: new(testlog.Buffer)}
+	p := &process{t: t, cancel: cancel, ended: make(chan error, 1),
+		stdout: &lines{more: make(chan struct{}, 1)}, log: new(testlog.Buffer)}
 	r, w := io.Pipe()
 	go func() {
 		err := run(ctx, p.stdout, w)
