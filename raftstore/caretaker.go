@@ -246,8 +246,8 @@ func (s *Store) removed(reason string) {
 // setReason notes why this node has not been taken into a cluster, and logs it when it is another reason than before.
 func (s *Store) setReason(reason string) { s.setReasonOfKind(reason, reason) }
 
-// setReasonOfKind is setReason of a reason whose details may change at any time: it is logged when its kind is another than
-// before, and not when that is empty.
+// setReasonOfKind is setReason of a reason whose details may change at any time: it is logged when its kind is another
+// than before, unless the kind is empty.
 func (s *Store) setReasonOfKind(kind, reason string) {
 	reason = strings.ReplaceAll(reason, "\n", "; ") // of several addresses, one each
 	s.mu.Lock()

@@ -125,7 +125,7 @@ func (s *Store) found(n *node) {
 func (v survey) reason(late bool) (kind, reason string) {
 	reason = "waiting for the nodes in -cluster to be up"
 	switch {
-	case len(v.problems) > 0: // what others have to be told, or to be started with, says more than that they are missing
+	case len(v.problems) > 0: // which say more than that others are missing
 		kind = strings.Join(v.problems, "; ")
 		reason = kind
 	case late:

@@ -11,8 +11,8 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// A first start names each node that it waits for, with the error: from the first moment in its status, and once in the log
-// when that takes long.
+// A first start names each node that it waits for, with the error: in its status at once, and in the log when it takes
+// long.
 func TestFirstStartNamesWhoIsMissing(t *testing.T) {
 	t.Parallel()
 	_, nodes := listed(t, 3)
@@ -21,7 +21,8 @@ func TestFirstStartNamesWhoIsMissing(t *testing.T) {
 	nodes[0].Start()
 	missing := func(text string) error {
 		for _, n := range nodes[1:] {
-			if want := fmt.Sprintf("%s (node at %s: dial tcp %[2]s: ", n.Config.Name, n.Config.Peer); !strings.Contains(text, want) {
+			want := fmt.Sprintf("%s (node at %s: dial tcp %[2]s: ", n.Config.Name, n.Config.Peer)
+			if !strings.Contains(text, want) {
 				return fmt.Errorf("%q does not have %q", text, want)
 			}
 		}

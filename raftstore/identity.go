@@ -109,7 +109,8 @@ func loadIdentity(dir, name string) (identity, error) {
 	case err != nil:
 		return identity{}, err
 	case id.Name != name:
-		return identity{}, fmt.Errorf("%w: %s belongs to node %s, and this one is called %s", ErrForeign, dir, id.Name, name)
+		return identity{}, fmt.Errorf("%w: %s belongs to node %s, and this one is called %s",
+			ErrForeign, dir, id.Name, name)
 	}
 	return id, nil
 }

@@ -45,7 +45,8 @@ func TestKindOfLog(t *testing.T) {
 			s.Close()
 			t.Fatal("it was taken")
 		}
-		if want := "convert-log -data " + n.Config.Dir + " -to " + n.Config.RaftLog.String(); !errors.Is(err, raftstore.ErrForeign) || !strings.Contains(err.Error(), want) {
+		var other *raftstore.LogKindError
+		if !errors.As(err, &other) || !errors.Is(err, raftstore.ErrForeign) || other.Dir != n.Config.Dir || other.Kind != kind {
 			t.Fatal(err)
 		}
 		if _, err := raftstore.ConvertLog(context.Background(), n.Config.Dir, n.Config.RaftLog); err != nil {

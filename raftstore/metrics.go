@@ -72,7 +72,8 @@ func (s *Store) Metrics() Metrics {
 	return m
 }
 
-// Dropped is how many sessions this node has dropped at the end of their time, and before it because there were too many.
+// Dropped is how many sessions this node has dropped at the end of their time, and how many before it, because there
+// were too many. What the log has of earlier processes counts again when it is replayed.
 func (s *Store) Dropped() (expired, evicted uint64) {
 	c := s.cfg.counters
 	return c.expired.Load(), c.evicted.Load()

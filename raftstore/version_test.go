@@ -46,14 +46,16 @@ func TestMembersTellTheirVersions(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, 3, func(cfg *raftstore.Config) { cfg.Version = "version of " + cfg.Name })
 	for _, n := range c.Running() {
-		if s := n.Status(); s.Version != "version of "+n.Config.Name || s.Uptime < 0 || s.Uptime > int64(patience.Seconds()) {
+		s := n.Status()
+		if s.Version != "version of "+n.Config.Name || s.Uptime < 0 || s.Uptime > int64(patience.Seconds()) {
 			t.Errorf("%s: version %q, up %d s", n.Config.Name, s.Version, s.Uptime)
 		}
 		testcluster.Eventually(t, func() error {
 			members, err := n.Members(ctxFor(t, patience))
 			for _, m := range members {
 				if m.Version != "version of "+m.Name {
-					err = errors.Join(err, fmt.Errorf("%s says that %s has version %q (%s)", n.Config.Name, m.Name, m.Version, m.Error))
+					err = errors.Join(err, fmt.Errorf("%s says that %s has version %q (%s)",
+						n.Config.Name, m.Name, m.Version, m.Error))
 				}
 			}
 			return err

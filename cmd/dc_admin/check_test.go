@@ -31,7 +31,8 @@ func checked(t *testing.T, args ...string) (out string, status int) {
 func well() *fakeNode {
 	f := &fakeNode{status: aFollower}
 	for i, name := range []string{"n1", "n2", "n3"} {
-		m := raftstore.Member{Name: name, Voter: true, Role: raftstore.RoleFollower, Lag: uint64(i), Process: aFollower.Process}
+		m := raftstore.Member{Name: name, Voter: true, Role: raftstore.RoleFollower, Lag: uint64(i)}
+		m.Process = aFollower.Process
 		if name == aFollower.Leader {
 			m.Role = raftstore.RoleLeader
 		}
@@ -45,21 +46,46 @@ func TestCheck(t *testing.T) {
 		spoil func(f *fakeNode)
 		want  []string
 	}{
-		"well":                     {func(*fakeNode) {}, nil},
-		"some entries on the way":  {func(f *fakeNode) { f.members[2].Lag = mostLag }, nil},
-		"another uptime":           {func(f *fakeNode) { f.members[2].Uptime = 1 }, nil},
-		"not ready":                {func(f *fakeNode) { f.notReady = "a read was not answered" }, []string{"n2: not ready: a read was not answered"}},
-		"a clock":                  {func(f *fakeNode) { f.status.Clocks = "n3 is 1h0m0s ahead" }, []string{"clocks: n3 is 1h0m0s ahead"}},
-		"lag":                      {func(f *fakeNode) { f.members[2].Lag = mostLag + 1 }, []string{"n3: 10001 log entries behind"}},
-		"another version":          {func(f *fakeNode) { f.members[0].Version = "1.2.2" }, []string{"n1: its version is 1.2.2, and that of n2 1.2.3-4-gabcdef0"}},
-		"one that tells none":      {func(f *fakeNode) { f.members[0].Process = raftstore.Process{} }, []string{"n1: its version is unknown, and that of n2 1.2.3-4-gabcdef0"}},
-		"one without a leader":     {func(f *fakeNode) { f.members[2].Role = raftstore.RoleCandidate }, []string{"n3: it has no leader"}},
-		"one that joins":           {func(f *fakeNode) { f.members[2].Role, f.members[2].Voter = raftstore.RoleJoining, false }, []string{"n3: it is joining, not a voter"}},
-		"one that was not let in":  {func(f *fakeNode) { f.members[2].Voter = false }, []string{"n3: it does not vote"}},
-		"what a node says is kept": {func(f *fakeNode) { f.members[0].Version = "\x1b[31m\n" }, []string{"n1: its version is \ufffd[31m; , and that of n2 1.2.3-4-gabcdef0"}},
-		"it can't tell":            {func(f *fakeNode) { f.err = raftstore.ErrRemoved }, []string{raftstore.ErrRemoved.Error()}},
+		"well": {func(*fakeNode) {}, nil},
+		"some entries on the way": {func(f *fakeNode) {
+			f.members[2].Lag = mostLag
+		}, nil},
+		"another uptime": {func(f *fakeNode) {
+			f.members[2].Uptime = 1
+		}, nil},
+		"not ready": {func(f *fakeNode) {
+			f.notReady = "a read was not answered"
+		}, []string{"n2: not ready: a read was not answered"}},
+		"a clock": {func(f *fakeNode) {
+			f.status.Clocks = "n3 is 1h0m0s ahead"
+		}, []string{"clocks: n3 is 1h0m0s ahead"}},
+		"lag": {func(f *fakeNode) {
+			f.members[2].Lag = mostLag + 1
+		}, []string{"n3: 10001 log entries behind"}},
+		"another version": {func(f *fakeNode) {
+			f.members[0].Version = "1.2.2"
+		}, []string{"n1: its version is 1.2.2, and that of n2 1.2.3-4-gabcdef0"}},
+		"one that tells none": {func(f *fakeNode) {
+			f.members[0].Process = raftstore.Process{}
+		}, []string{"n1: its version is unknown, and that of n2 1.2.3-4-gabcdef0"}},
+		"one without a leader": {func(f *fakeNode) {
+			f.members[2].Role = raftstore.RoleCandidate
+		}, []string{"n3: it has no leader"}},
+		"one that joins": {func(f *fakeNode) {
+			f.members[2].Role, f.members[2].Voter = raftstore.RoleJoining, false
+		}, []string{"n3: it is joining, not a voter"}},
+		"one that was not let in": {func(f *fakeNode) {
+			f.members[2].Voter = false
+		}, []string{"n3: it does not vote"}},
+		"what a node says is kept": {func(f *fakeNode) {
+			f.members[0].Version = "\x1b[31m\n"
+		}, []string{"n1: its version is \ufffd[31m; , and that of n2 1.2.3-4-gabcdef0"}},
+		"it can't tell": {func(f *fakeNode) {
+			f.err = raftstore.ErrRemoved
+		}, []string{raftstore.ErrRemoved.Error()}},
 		"no leader": {func(f *fakeNode) {
-			f.status.Role, f.status.Leader, f.notReady = raftstore.RoleCandidate, "", "no leader: this node is candidate"
+			f.status.Role, f.status.Leader = raftstore.RoleCandidate, ""
+			f.notReady = "no leader: this node is candidate"
 			f.members[0].Role, f.members[0].Error = raftstore.RoleUnreachable, "connection refused"
 			f.members[2].Role, f.members[2].Error = raftstore.RoleUnreachable, "no answer\nin time"
 			f.members[1].Role = raftstore.RoleCandidate
@@ -95,7 +121,8 @@ func TestCheck(t *testing.T) {
 				Problems []problem
 			}
 			err := json.Unmarshal([]byte(out), &got)
-			if err != nil || got.OK == nil || *got.OK != (status == 0) || got.Problems == nil || len(got.Problems) != len(lines) || again != status {
+			if err != nil || got.OK == nil || *got.OK != (status == 0) || again != status ||
+				got.Problems == nil || len(got.Problems) != len(lines) {
 				t.Errorf("exit status %d, %v, got %s", again, err, out)
 			}
 		})

@@ -14,7 +14,7 @@ func TestNoLeaderIsSaidFirst(t *testing.T) {
 	lost := aFollower
 	lost.Role, lost.Leader, lost.LeaderAt = raftstore.RoleCandidate, "", ""
 	node := &fakeNode{status: lost, members: []raftstore.Member{
-		{Name: "n1", Address: "10.0.0.1:7001", Voter: true, Role: raftstore.RoleUnreachable, Error: "connection refused"},
+		{Name: "n1", Address: "10.0.0.1:7001", Voter: true, Role: raftstore.RoleUnreachable, Error: "refused"},
 		{Name: "n2", Address: "10.0.0.2:7001", Voter: true, Role: raftstore.RoleCandidate},
 	}}
 	serve(t, node)

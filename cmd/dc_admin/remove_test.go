@@ -18,12 +18,14 @@ func TestRemoveOfANodeThatAnswers(t *testing.T) {
 	node := &fakeNode{members: threeMembers}
 	serve(t, node)
 	got := fails(t, run(t.Context(), []string{"remove", "n3"}, io.Discard, io.Discard))
-	want := "dc_admin: n3 answers, and is follower\nSay \"dc_admin leave\" to n3 itself. -force removes it all the same.\n"
+	want := "dc_admin: n3 answers, and is follower\n" +
+		"Say \"dc_admin leave\" to n3 itself. -force removes it all the same.\n"
 	if got != want || node.asked != "" {
 		t.Errorf("said %q, asked to %s", got, node.asked)
 	}
 	for _, args := range [][]string{{"remove", "n2"}, {"remove", "n3", "-force"}} {
-		if got := says(t, args...); got != args[1]+" is no longer in the cluster.\n" || node.asked != "remove "+args[1] {
+		got, want := says(t, args...), args[1]+" is no longer in the cluster.\n"
+		if got != want || node.asked != "remove "+args[1] {
 			t.Errorf("%q: said %q, asked to %s", args, got, node.asked)
 		}
 	}

@@ -17,7 +17,6 @@ import (
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
-	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -53,8 +52,8 @@ func (cmd *command) goesOn() string {
 
 // commands are in the order of usage.
 func commands() []*command {
-	return []*command{statusCommand(), membersCommand(), checkCommand(), joinCommand(), leaveCommand(), removeCommand(), transferCommand(),
-		compactCommand(), convertCommand()}
+	return []*command{statusCommand(), membersCommand(), checkCommand(), joinCommand(), leaveCommand(), removeCommand(),
+		transferCommand(), compactCommand(), convertCommand()}
 }
 
 // A call is what a command works with.
@@ -175,7 +174,8 @@ func intro() string {
 	}
 	tw.Flush()
 	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" and \"%[1]s help COMMAND\" tell more about one.\n\n", program)
-	b.WriteString("ADDR is UNIX:PATH, or IP:HOST:PORT, where status, members and check work and nothing can be changed.")
+	b.WriteString("ADDR is UNIX:PATH, or IP:HOST:PORT, where status, members and check work and nothing " +
+		"can be changed.")
 	return b.String()
 }
 
@@ -254,43 +254,6 @@ func cutOff(err error) bool {
 		}
 	}
 	return false
-}
-
-// awaitsLeader tells at once that a change will have to wait, and what for: the node gives it up after some seconds.
-func (c *call) awaitsLeader(ctx context.Context) {
-	s, err := c.node.Status(ctx)
-	if err != nil || s.Role != raftstore.RoleCandidate {
-		return // the change itself will tell
-	}
-	if members, err := c.node.Members(ctx); err == nil {
-		fmt.Fprintf(c.notes, "%s: waiting for the cluster to have a leader: %s\n", program, clean(admin.Votes(members)))
-	}
-}
-
-// leaderless tells whether a node belongs, or is about to belong, to a cluster that has no leader.
-func leaderless(s raftstore.Status) bool {
-	return s.Leader == "" && (s.Role == raftstore.RoleCandidate || s.Role == raftstore.RoleJoining)
-}
-
-// whyNoLeader tells why the cluster has no leader, empty if it has one.
-func whyNoLeader(s raftstore.Status, members []raftstore.Member) string {
-	const joining = "this node is not a member of a cluster yet"
-	switch {
-	case !leaderless(s):
-		return ""
-	case len(members) > 0:
-		return admin.Votes(members)
-	case s.Reason != "":
-		return joining + ": " + s.Reason
-	}
-	return joining
-}
-
-// saysNoLeader tells, before all else, that the cluster has no leader, if so, and why.
-func (c *call) saysNoLeader(s raftstore.Status, members []raftstore.Member) {
-	if why := whyNoLeader(s, members); why != "" {
-		fmt.Fprintf(c.out, "no leader: %s\n\n", clean(why))
-	}
 }
 
 // none is what a command without operands makes of them.

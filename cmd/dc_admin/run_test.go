@@ -62,7 +62,8 @@ func TestEnvironmentOfAnotherCommand(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
 	testutil.Golden(t, "help.golden", helps(t, "-h"))
-	for _, name := range []string{"status", "members", "check", "join", "leave", "remove", "transfer", "compact", "convert-log"} {
+	for _, cmd := range commands() {
+		name := cmd.name
 		got := helps(t, name, "-h")
 		testutil.Golden(t, "help-"+name+".golden", got)
 		for _, args := range [][]string{{"-?", name, "word"}, {"help", name}, {"help", name, "-json"}} {
@@ -173,13 +174,13 @@ func TestAdminOfDcClient(t *testing.T) {
 		switch {
 		case err != nil:
 		case r.URL.Path == "/v1/status":
-			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 14\r\n\r\n{\"servers\":[]}")
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"servers\":[]}")
 		default:
-			_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlost")
+			_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nlost")
 		}
 	})
-	for _, args := range [][]string{{"status"}, {"members"}, {"join", "a:1"}, {"leave"}, {"remove", "n1"}, {"transfer"}, {"compact"}} {
-		got := fails(t, run(t.Context(), args, io.Discard, io.Discard))
+	for _, args := range []string{"status", "members", "join a:1", "leave", "remove n1", "transfer", "compact"} {
+		got := fails(t, run(t.Context(), strings.Fields(args), io.Discard, io.Discard))
 		if !strings.Contains(got, "not answered by an admin listener of dc_server: dc_client is there") ||
 			!strings.Contains(got, "nor dc_client's") {
 			t.Errorf("%q: got %s", args, got)

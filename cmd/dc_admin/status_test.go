@@ -54,7 +54,10 @@ func TestStatusJSON(t *testing.T) {
 }
 
 func TestUptime(t *testing.T) {
-	for n, want := range map[int64]string{0: "0s", 59: "59s", 60: "1m0s", 3599: "59m59s", 3600: "1h0m", 86399: "23h59m", 86400: "1d0h", 360 * 86400: "360d0h"} {
+	for n, want := range map[int64]string{
+		0: "0s", 59: "59s", 60: "1m0s", 3599: "59m59s", 3600: "1h0m", 86399: "23h59m", 86400: "1d0h",
+		360 * 86400: "360d0h",
+	} {
 		if got := uptime(n); got != want {
 			t.Errorf("%d: got %s, want %s", n, got, want)
 		}

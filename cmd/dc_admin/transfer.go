@@ -2,15 +2,8 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/distcache/distcache/internal/config"
-)
-
-// How long, and how often, a node is asked who leads now. A new leader makes itself known at once.
-const (
-	newsTimeout = 2 * time.Second
-	newsPause   = 20 * time.Millisecond
 )
 
 func transferCommand() *command {
@@ -58,22 +51,4 @@ func transfer(ctx context.Context, c *call) error {
 		return c.done("Leadership is handed over.")
 	}
 	return c.done("Leadership is handed over to %s.", clean(leader))
-}
-
-// newLeader is the leader's name once the node knows another than before, or empty if that takes too long.
-func (c *call) newLeader(ctx context.Context, before string) string {
-	ctx, cancel := context.WithTimeout(ctx, newsTimeout)
-	defer cancel()
-	t := time.NewTicker(newsPause)
-	defer t.Stop()
-	for {
-		if s, err := c.node.Status(ctx); err == nil && s.Leader != "" && s.Leader != before {
-			return s.Leader
-		}
-		select {
-		case <-ctx.Done():
-			return ""
-		case <-t.C:
-		}
-	}
 }

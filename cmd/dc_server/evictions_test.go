@@ -16,7 +16,8 @@ func TestWarnsOfEvictions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var evicted atomic.Uint64
 		log := new(testlog.Buffer)
-		go watchEvictions(t.Context(), func() (uint64, uint64) { return 7, evicted.Load() }, 100, slog.New(slog.NewTextHandler(log, nil)))
+		dropped := func() (uint64, uint64) { return 7, evicted.Load() }
+		go watchEvictions(t.Context(), dropped, 100, slog.New(slog.NewTextHandler(log, nil)))
 		is := func(after time.Duration, more uint64, warnings int, last string) {
 			t.Helper()
 			for end := time.Now().Add(after); time.Now().Before(end); time.Sleep(evictionTick) {

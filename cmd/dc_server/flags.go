@@ -97,7 +97,8 @@ func (o *options) flags() *config.Set {
 		})
 
 	set.Group("Cluster")
-	set.String(&o.node, "node", "NAME", "a name", "what this node is called, unlike any other of its cluster; unless given, a directory that was in use goes on under its own name")
+	set.String(&o.node, "node", "NAME", "a name", "what this node is called, unlike any other of its cluster; "+
+		"unless given, a directory that was in use goes on under its own name")
 	set.HostPort(&o.peer, true, "peer", "where other nodes reach this one; without it, it is alone")
 	set.HostPort(&o.advertise, false, "advertise", "the address that other nodes are told, if it is not -peer")
 	set.List("cluster", "NAME=HOST:PORT,…", "NAME=HOST:PORT of every node, with commas between them",
@@ -105,7 +106,9 @@ func (o *options) flags() *config.Set {
 	set.HostPorts(&o.join, "join", "peers of a cluster to join; no effect once this node is a member")
 
 	set.Group("Operation")
-	set.Addresses(&o.admin, "admin", "where dc_admin connects, and Prometheus asks for /metrics, others for /healthz and /readyz; over IP there is only reading; may be repeated; unless a socket is given, UNIX:DIR/admin.sock in the -data directory too, but not with -memory")
+	set.Addresses(&o.admin, "admin", "where dc_admin connects, and Prometheus asks for /metrics, "+
+		"others for /healthz and /readyz; over IP there is only reading; may be repeated; "+
+		"unless a socket is given, UNIX:DIR/admin.sock in the -data directory too, but not with -memory")
 	set.File()
 	o.daemon = daemon.Flags(set)
 	return set
@@ -210,7 +213,8 @@ func memoryAlone(set *config.Set) error {
 	return nil
 }
 
-// name has the node go on under the name that its data directory has, unless it was told one: its host's may have changed.
+// name has the node go on under the name that its data directory has, unless it was told one. Its host's may have
+// changed.
 func (o *options) name(set *config.Set) error {
 	if set.Given("node") {
 		return nil

@@ -56,7 +56,8 @@ func TestNodeWithoutLeaderIsAliveAndNotReady(t *testing.T) {
 		members = append(members, name+"="+testcluster.FreeAddress(t))
 	}
 	startNode := func(name string) *process {
-		return start(t, "-listen", "IP:127.0.0.1:0", "-data", t.TempDir(), "-node", name, "-cluster", strings.Join(members, ","), "-admin", "IP:127.0.0.1:0")
+		return start(t, "-listen", "IP:127.0.0.1:0", "-data", t.TempDir(), "-node", name,
+			"-cluster", strings.Join(members, ","), "-admin", "IP:127.0.0.1:0")
 	}
 	p := startNode("n1")
 	if code, body := testutil.Page(t, "tcp", p.admins[0], "/healthz"); code != http.StatusOK {

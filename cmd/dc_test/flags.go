@@ -89,7 +89,8 @@ func newOptions() (*options, *config.Set) {
 		fmt.Sprintf("how many each worker plays with; with -bench, how many are put there to be read by all, %d unless given", benchSessions))
 	set.Count(&o.dataMin, wire.MaxAddData, "datamin", "the fewest bytes of data in a session")
 	set.Count(&o.dataMax, wire.MaxAddData, "datamax", "the most bytes of data in a session")
-	seconds(set, &o.timeout, "timeout", fmt.Sprintf("the time sessions live, in seconds; with -bench %.0f unless given, and for those put there to be read as much longer as -duration", benchTimeout.Seconds()))
+	seconds(set, &o.timeout, "timeout", fmt.Sprintf("the time sessions live, in seconds; "+
+		"with -bench %.0f unless given, and for those put there to be read as much longer as -duration", benchTimeout.Seconds()))
 	seconds(set, &o.timeoutVar, "timevar", "by how many seconds that is longer or shorter, at random, but never below 0")
 	set.Group("Checking")
 	set.Uint64(&o.ops, 1<<62, "ops", "how many operations, all workers together; 0 stands for 10 times the square of -sessions")

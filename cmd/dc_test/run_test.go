@@ -118,12 +118,14 @@ func TestBenchTimeout(t *testing.T) {
 		{nil, benchTimeout, benchTimeout + 150*time.Millisecond},
 	} {
 		n := &noting{Memory: memory(t)}
-		args := append([]string{"-bench", "-connect", serve(t, n), "-duration", "150ms", "-sessions", "20"}, try.args...)
-		status, out, errs := call(t.Context(), args...)
+		args := []string{"-bench", "-connect", serve(t, n), "-duration", "150ms", "-sessions", "20"}
+		status, out, errs := call(t.Context(), append(args, try.args...)...)
+		n.mu.Lock() // of a request that was under way at the end
 		if n.shortest != try.shortest || n.longest != try.longest {
 			t.Errorf("%q: timeouts from %v to %v, want %v to %v (status %d)\n%s%s",
 				try.args, n.shortest, n.longest, try.shortest, try.longest, status, out, errs)
 		}
+		n.mu.Unlock()
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 // release is set by the linker: see VERSION in the Makefile.
 var release string
 
-// Release is the version of the running program: what it was built as, else the tag or commit that Go took it from, such
-// as that of "go install", else devel.
+// Release is the version of the running program: what it was built as, else the tag or commit that Go took it from, as
+// with "go install", else devel.
 func Release() string {
 	if release != "" {
 		return release

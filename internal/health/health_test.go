@@ -101,7 +101,8 @@ func TestAwait(t *testing.T) {
 		if err != nil || asked != 4 {
 			t.Errorf("asked %d times: %v", asked, err)
 		}
-		if err := health.Await(ctx, func(context.Context) error { return errors.New("never") }); !errors.Is(err, context.DeadlineExceeded) {
+		err = health.Await(ctx, func(context.Context) error { return errors.New("never") })
+		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})

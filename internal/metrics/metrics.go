@@ -137,8 +137,10 @@ type serverDesc struct {
 }
 
 func (d *serverDesc) all() []*prometheus.Desc {
-	return []*prometheus.Desc{d.requests, d.inFlight, d.overloaded, d.connections, d.mostConns, d.accepted, d.refused, d.dropped,
-		d.received, d.sent, d.untaken, d.held}
+	return []*prometheus.Desc{
+		d.requests, d.inFlight, d.overloaded, d.connections, d.mostConns, d.accepted, d.refused, d.dropped,
+		d.received, d.sent, d.untaken, d.held,
+	}
 }
 
 var serverDescs = serverDesc{

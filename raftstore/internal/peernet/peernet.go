@@ -169,8 +169,8 @@ func (m *Mux) greet(c net.Conn) {
 	}
 }
 
-// greetOther says what a connection is that is not a node's, of which the first byte was read. A client that asks no more
-// than whether there is anybody is answered where it is.
+// greetOther logs what a connection is that is not a node's, of which the first byte was read. A client that only asks
+// whether anybody is there is told where it is.
 func (m *Mux) greetOther(c *conn, first byte) {
 	what := "a connection that is not a node's"
 	var msg wire.Message

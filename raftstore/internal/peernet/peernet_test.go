@@ -68,7 +68,8 @@ func TestClientIsToldWhereItIs(t *testing.T) {
 	c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	var answer wire.Message
 	r := wire.NewReader(c, wire.Responses)
-	if err := r.Read(&answer); err != nil || answer.UID != 7 || answer.Op != wire.OpHave || string(answer.Payload) != wire.PeerPort {
+	err = r.Read(&answer)
+	if err != nil || answer.UID != 7 || answer.Op != wire.OpHave || string(answer.Payload) != wire.PeerPort {
 		t.Errorf("answered %v %q, %v", answer.Op, answer.Payload, err)
 	}
 	if err := r.Read(&answer); !errors.Is(err, io.EOF) {

@@ -207,8 +207,7 @@ func continueWith(t *testing.T, dir, next string, to Kind, past bool) {
 			if f, err := Open(Options{Dir: dir, Kind: start}); err == nil {
 				f.Close()
 				t.Fatalf("%s: it is taken for %s", next, start)
-			} else if want := "convert-log -data " + dir + " -to " + start.String(); !errors.Is(err, ErrForeign) ||
-				!strings.Contains(err.Error(), want) {
+			} else if other := new(OtherKindError); !errors.As(err, &other) || !errors.Is(err, ErrForeign) || other.Dir != dir {
 				t.Fatalf("%s: %v", next, err)
 			}
 		}

@@ -60,8 +60,8 @@ func (s *sink) mute(msg string) (mute bool, before int) {
 	return r.count > repeatLimit, before
 }
 
-// ordinary are messages that Raft says louder than they are, as they belong to the life of any cluster: connections that
-// end when a node stops, leaders that step down, and nodes that ask in vain who would vote for them.
+// ordinary are messages whose level is too high, as they belong to the life of any cluster: connections that end when a
+// node stops, leaders that step down, and nodes that ask in vain who would vote for them.
 var ordinary = map[string]slog.Level{
 	"failed to decode incoming command":         slog.LevelDebug,
 	"failed to flush response":                  slog.LevelDebug,

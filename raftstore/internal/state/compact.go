@@ -88,7 +88,8 @@ func (c *compaction) begin() error {
 	return nil
 }
 
-// Copied tells how many sessions a Compact that is under way has copied, and about how many there are; 0 and 0 without one.
+// Copied tells how many sessions a Compact that is under way has copied, and about how many there are; 0 and 0 without
+// a Compact.
 func (m *Machine) Copied() (copied, all int) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -29,8 +29,8 @@ type Options struct {
 	Failed func(error)
 	// Flushed, if not nil, is told of each flush: how long it took, and how many sessions were written and deleted.
 	Flushed func(took time.Duration, writes, deletes int)
-	// Dropped, if not nil, is told of sessions that an entry has dropped because they have expired, and of those that it
-	// has pushed out before. It is called by Apply, with the machine locked, and must be quick.
+	// Dropped, if not nil, is told how many sessions an entry has dropped because they have expired, and how many it
+	// has pushed out before. Apply calls it with the machine locked: it must be quick.
 	Dropped func(expired, evicted int)
 }
 
