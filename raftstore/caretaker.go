@@ -18,10 +18,17 @@ const (
 	doubtAfter = 3 * time.Second
 )
 
+// membership is this node's place in its cluster.
+type membership struct {
+	*core
+	admission *admission
+	refusal   string // why the leader does not take this node's address; tellAddress' own
+}
+
 // watchMembership sees to what follows from this node's place in its cluster: the leader makes nonvoters voters, and keeps
 // to one server of a name; every node notes that it has become a member, tells the leader a new address, and finds out when
 // it has been removed.
-func (s *Store) watchMembership() {
+func (s *membership) watchMembership() {
 	t := time.NewTicker(s.cfg.timing.caretaker)
 	defer t.Stop()
 	var care promotions
@@ -46,10 +53,10 @@ func (s *Store) watchMembership() {
 			s.tellAddress()
 		}
 		if n.leads() {
-			s.takeCare(n, &care)
+			s.admission.takeCare(n, &care)
 		} else {
 			care = promotions{}
-			s.forgive()
+			s.admission.forgive()
 		}
 		if _, ok := n.raft.Leader(); ok || n.leads() {
 			lastLeader = time.Now()
@@ -62,7 +69,7 @@ func (s *Store) watchMembership() {
 }
 
 // noteMember notes in node.json that this node's log has it in a cluster.
-func (s *Store) noteMember(n *node) {
+func (s *membership) noteMember(n *node) {
 	if p := s.identity().Phase; p != phaseNew && p != phaseAdmitted {
 		return
 	}
@@ -81,7 +88,7 @@ func (s *Store) noteMember(n *node) {
 
 // askMembers has the leader do something, found through any other member. Each is looked for where the configuration has
 // it, or where it was seen, and answers nobody who means another.
-func (s *Store) askMembers(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+func (s *core) askMembers(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	err = ErrNoLeader
 	n := s.node.Load()
 	for _, m := range n.raft.Members() {
@@ -111,7 +118,7 @@ const promotionPatience = 5 * time.Second
 // takeCare is the leader's part: it makes a voter of each nonvoter that has what the leader had applied before. One at a
 // time, the next when all voters have the last in their logs: voters that don't know each other's votes could not elect
 // one of them.
-func (s *Store) takeCare(n *node, care *promotions) {
+func (s *admission) takeCare(n *node, care *promotions) {
 	applied, _ := n.state.Applied()
 	before := care.before
 	care.before = applied
@@ -135,7 +142,7 @@ func (s *Store) takeCare(n *node, care *promotions) {
 }
 
 // lacking names a voter whose log does not have the last promotion.
-func (s *Store) lacking(n *node, care *promotions) string {
+func (s *admission) lacking(n *node, care *promotions) string {
 	for _, m := range n.raft.Members() {
 		if care.last == 0 || !m.Voter || m.ID == n.id {
 			continue
@@ -148,7 +155,7 @@ func (s *Store) lacking(n *node, care *promotions) string {
 	return ""
 }
 
-func (s *Store) promote(n *node, m raftnode.Member, care *promotions) {
+func (s *admission) promote(n *node, m raftnode.Member, care *promotions) {
 	s.deciding.Lock()
 	defer s.deciding.Unlock()
 	if now, ok := n.raft.Member(m.ID); !ok || now != m {
@@ -165,7 +172,7 @@ func (s *Store) promote(n *node, m raftnode.Member, care *promotions) {
 
 // memberForgot takes note, on the leader, of a member whose log has become shorter than it had acknowledged: it may have
 // forgotten votes as well. It does not block.
-func (s *Store) memberForgot(id serverid.ID, acked, last uint64) {
+func (s *admission) memberForgot(id serverid.ID, acked, last uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.forgot[id] != "" {
@@ -181,14 +188,14 @@ func (s *Store) memberForgot(id serverid.ID, acked, last uint64) {
 
 // forgive has a node that does not lead know nothing of what others have forgotten: the next leader has brought their logs
 // up to its own.
-func (s *Store) forgive() {
+func (s *admission) forgive() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgot = nil
 }
 
 // dropForgetful removes servers that have forgotten what they acknowledged, as if their disks had been lost.
-func (s *Store) dropForgetful(n *node, care *promotions) {
+func (s *admission) dropForgetful(n *node, care *promotions) {
 	s.mu.Lock()
 	var ids []serverid.ID
 	for id := range s.forgot {
@@ -211,7 +218,7 @@ func (s *Store) dropForgetful(n *node, care *promotions) {
 }
 
 // checkRemoved asks the cluster whether this node still belongs to it, and where. Only the leader's word counts.
-func (s *Store) checkRemoved() {
+func (s *membership) checkRemoved() {
 	ctx, cancel := context.WithTimeout(s.ctx, 2*s.cfg.timing.hello)
 	defer cancel()
 	id := s.identity().ID()
@@ -232,7 +239,7 @@ func (s *Store) checkRemoved() {
 	}
 }
 
-func (s *Store) removed(reason string) {
+func (s *membership) removed(reason string) {
 	if err := s.remember(func(id *identity) { id.Phase = phaseRemoved }); err != nil {
 		s.log.Error("could not note that this node was removed", "error", err)
 	}
@@ -244,11 +251,11 @@ func (s *Store) removed(reason string) {
 }
 
 // setReason notes why this node has not been taken into a cluster, and logs it when it is another reason than before.
-func (s *Store) setReason(reason string) { s.setReasonOfKind(reason, reason) }
+func (s *core) setReason(reason string) { s.setReasonOfKind(reason, reason) }
 
 // setReasonOfKind is setReason of a reason whose details may change at any time: it is logged when its kind is another
 // than before, unless the kind is empty.
-func (s *Store) setReasonOfKind(kind, reason string) {
+func (s *core) setReasonOfKind(kind, reason string) {
 	reason = strings.ReplaceAll(reason, "\n", "; ") // of several addresses, one each
 	s.mu.Lock()
 	changed := s.kind != kind

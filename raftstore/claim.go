@@ -1,14 +1,26 @@
 package raftstore
 
-// What holds Store.changing for long, in words.
+import (
+	"sync"
+)
+
+// What a node does with itself for long, in words.
 const (
 	doesJoin    = "joining a cluster"
 	doesLeave   = "leaving its cluster"
 	doesCompact = "compacting its files"
 )
 
+// claims keep apart what must not run at the same time: Join and Leave, which change what this node is, and Compact,
+// which works on its files.
+type claims struct {
+	changing sync.Mutex
+	mu       sync.Mutex
+	doing    string // which of them holds changing
+}
+
 // claim locks changing for what must not run beside the others that do, and notes which it is.
-func (s *Store) claim(what string) error {
+func (s *claims) claim(what string) error {
 	if !s.changing.TryLock() {
 		return refuse("%s", busy(s.underWay()))
 	}
@@ -27,19 +39,19 @@ func busy(what string) string {
 	return "this node is " + what
 }
 
-func (s *Store) unclaim() {
+func (s *claims) unclaim() {
 	s.do("")
 	s.changing.Unlock()
 }
 
-func (s *Store) do(what string) {
+func (s *claims) do(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.doing = what
 }
 
 // underWay is what the node is doing with itself, empty if nothing.
-func (s *Store) underWay() string {
+func (s *claims) underWay() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.doing

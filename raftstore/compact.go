@@ -30,7 +30,7 @@ func (s *Store) Compact(ctx context.Context) (c Compacted, err error) {
 	}
 	defer s.unclaim()
 	n := s.node.Load()
-	if n == nil || s.Err() != nil {
+	if n == nil || s.why() != nil {
 		return c, ErrClosed
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -19,7 +19,7 @@ func (s *Store) Vouched(by *Store) bool {
 func (s *Store) Alone() bool { return s.node.Load().raft.SoleVoter() }
 
 // CheckRemoved has this node ask the others whether it is still a member.
-func (s *Store) CheckRemoved() { s.checkRemoved() }
+func (s *Store) CheckRemoved() { s.membership.checkRemoved() }
 
 // ErrRetry is what a request to a node that is not the leader comes to.
 var ErrRetry = errRetry
@@ -34,11 +34,11 @@ func (s *Store) there(address string) peernet.Peer {
 func (s *Store) AddThere(ctx context.Context, address string, id, data []byte) error {
 	o := newOrigin()
 	op := &entry.Op{Kind: entry.Add, Identity: o.identity(o.begin()), Timeout: 60_000, ID: id, Data: data}
-	return s.forward(ctx, s.there(address), op)
+	return s.writer.forward(ctx, s.there(address), op)
 }
 
 func (s *Store) GetThere(ctx context.Context, address string, id []byte) ([]byte, error) {
-	return s.readThere(ctx, s.node.Load(), s.there(address), opGet, id)
+	return s.reader.readThere(ctx, s.node.Load(), s.there(address), opGet, id)
 }
 
 // IndexThere asks for a read index.
@@ -58,25 +58,25 @@ func (s *Store) ID() string { return string(s.identity().ID()) }
 
 // RemoveAs asks this node, the leader, to remove a node, as another would.
 func (s *Store) RemoveAs(ctx context.Context, by, name string) error {
-	_, err := s.leaderDoes(ctx, opDrop, memberRequest{Name: name, By: serverid.ID(by)})
+	_, err := s.lead(ctx, opDrop, memberRequest{Name: name, By: serverid.ID(by)})
 	return err
 }
 
 // Promise has a new node promise itself to a founder.
 func (s *Store) Promise(founder string) (bool, error) {
-	out, err := s.promise(memberRequest{ID: serverid.ID(founder), Founding: s.cfg.founding()})
+	out, err := s.peerPort.founding.promise(memberRequest{ID: serverid.ID(founder), Founding: s.cfg.founding()})
 	return out.Member, err
 }
 
 // Found has a new node write the first entry of a cluster that others vote in.
 func (s *Store) Found(others ...string) error {
 	n := s.node.Load()
-	if err := s.promiseTo(n, n.id); err != nil {
+	if err := s.peerPort.founding.promiseTo(n, n.id); err != nil {
 		return err
 	}
 	voters := []raftnode.Member{{ID: n.id, Address: s.address()}}
 	for _, id := range others {
 		voters = append(voters, raftnode.Member{ID: serverid.ID(id), Address: id})
 	}
-	return s.bootstrap(n, voters)
+	return s.membership.bootstrap(n, voters)
 }

@@ -35,6 +35,9 @@ const (
 	foundPatience = 3 * time.Second
 )
 
+// founding is how this node founds its cluster with others.
+type founding struct{ *membership }
+
 // A listed is what a node of the -cluster list says of itself.
 type listed struct {
 	Node
@@ -53,7 +56,7 @@ type survey struct {
 func (v survey) exists() bool { return len(v.heard) > len(v.fresh) }
 
 // survey asks all others on the list who they are.
-func (s *Store) survey(ctx context.Context) (v survey) {
+func (s founding) survey(ctx context.Context) (v survey) {
 	for _, c := range s.cfg.Cluster {
 		if c.Name == s.cfg.Name {
 			continue
@@ -77,12 +80,12 @@ func (s *Store) survey(ctx context.Context) (v survey) {
 }
 
 // lists tells whether a node of that name is on the -cluster list.
-func (s *Store) lists(name string) bool {
+func (s founding) lists(name string) bool {
 	return slices.ContainsFunc(s.cfg.Cluster, func(c Node) bool { return c.Name == name })
 }
 
 // found has a new node found its cluster with others, or join it if it was founded before.
-func (s *Store) found(n *node) {
+func (s founding) found(n *node) {
 	began := time.Now()
 	heard := began // of the founder that this node has promised itself to
 	t := time.NewTimer(0)
@@ -147,7 +150,7 @@ func (v survey) founds(founder serverid.ID) bool {
 
 // propose makes this node the founder if no other new node comes before it by name. It is done when the cluster's first
 // entry is written.
-func (s *Store) propose(n *node, v survey) (done bool, err error) {
+func (s founding) propose(n *node, v survey) (done bool, err error) {
 	for _, l := range v.fresh {
 		if l.Name < s.cfg.Name || l.Founder != "" && l.Founder != n.id {
 			// That node is the founder, or another one is already. Nothing has come of this node's own proposal.
@@ -176,7 +179,7 @@ func (s *Store) propose(n *node, v survey) (done bool, err error) {
 }
 
 // promiseTo notes to which founder this node has promised itself.
-func (s *Store) promiseTo(n *node, founder serverid.ID) error {
+func (s founding) promiseTo(n *node, founder serverid.ID) error {
 	if s.identity().Founder == founder {
 		return nil
 	}
@@ -184,7 +187,7 @@ func (s *Store) promiseTo(n *node, founder serverid.ID) error {
 }
 
 // promised asks a new node to promise itself to a founder.
-func (s *Store) promised(ctx context.Context, l listed, founder serverid.ID) bool {
+func (s founding) promised(ctx context.Context, l listed, founder serverid.ID) bool {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	var out memberAnswer
@@ -194,7 +197,7 @@ func (s *Store) promised(ctx context.Context, l listed, founder serverid.ID) boo
 }
 
 // promise answers a founder that asks this node to promise itself to it.
-func (s *Store) promise(req memberRequest) (out memberAnswer, err error) {
+func (s founding) promise(req memberRequest) (out memberAnswer, err error) {
 	if !req.ID.Valid() || req.Founding == "" || req.Founding != s.cfg.founding() {
 		return out, refuse("this node was started with another -cluster")
 	}
@@ -220,7 +223,7 @@ func (n *node) onlyFounded() bool { return n.raft.LastIndex() == 1 && len(n.raft
 
 // watchFounding has a founder whose cluster can't begin found another, or join the one that the others have founded without
 // it.
-func (s *Store) watchFounding(n *node) {
+func (s founding) watchFounding(n *node) {
 	t := time.NewTicker(s.cfg.timing.foundPatience)
 	defer t.Stop()
 	for {
@@ -252,7 +255,7 @@ func (v survey) hopeless(voters []raftnode.Member) bool {
 
 // withdraw makes this node another server, which founds its cluster, or joins it, anew. That must do nobody harm: the log
 // is empty, or as still says. It is false when that is no longer so.
-func (s *Store) withdraw(n *node, still func() bool) bool {
+func (s founding) withdraw(n *node, still func() bool) bool {
 	if s.claim(doesJoin) != nil {
 		return false
 	}
@@ -282,7 +285,7 @@ func (s *Store) withdraw(n *node, still func() bool) bool {
 }
 
 // restart closes the node, changes its files, and opens it again.
-func (s *Store) restart(n *node, change func() error) error {
+func (s *membership) restart(n *node, change func() error) error {
 	if err := n.close(); err != nil {
 		s.log.Warn("closing the old state", "error", err)
 	}
@@ -292,7 +295,7 @@ func (s *Store) restart(n *node, change func() error) error {
 	return s.startNode()
 }
 
-func (s *Store) clusterAddresses() []string {
+func (s *core) clusterAddresses() []string {
 	var list []string
 	for _, c := range s.cfg.Cluster {
 		list = append(list, c.Address)

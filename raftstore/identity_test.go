@@ -66,8 +66,8 @@ func TestMemberOfThePast(t *testing.T) {
 	if err := s.remember(func(id *identity) { *id = newIdentity(id.Name) }); err != nil {
 		t.Fatal(err)
 	}
-	s.noteMember(n)
-	if err := s.promiseTo(n, "n2/00000001"); err != nil {
+	s.membership.noteMember(n)
+	if err := s.peerPort.founding.promiseTo(n, "n2/00000001"); err != nil {
 		t.Fatal(err)
 	}
 	if id := s.identity(); !id.fresh() {

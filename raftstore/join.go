@@ -23,7 +23,7 @@ const (
 
 // askThrough has the leader of a cluster do something, found through one of its members: the one with an ID, or whichever is
 // at an address.
-func (s *Store) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+func (s *core) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	h, err := s.greet(ctx, to)
 	if to.ID == "" && (errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout)) { // it is no node's peer port, perhaps
 		return out, fmt.Errorf("%w; is that its -peer address, not one of its -listen or -admin?", err)
@@ -48,7 +48,7 @@ func (s *Store) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req
 }
 
 // goesOn waits for a tick; false when the node, or the store, has ended before.
-func (s *Store) goesOn(n *node, tick <-chan time.Time) bool {
+func (s *core) goesOn(n *node, tick <-chan time.Time) bool {
 	select {
 	case <-n.stop:
 	case <-s.ended:
@@ -59,7 +59,7 @@ func (s *Store) goesOn(n *node, tick <-chan time.Time) bool {
 }
 
 // join has a cluster take this empty node in, trying its members until one does.
-func (s *Store) join(n *node, addresses []string) {
+func (s *membership) join(n *node, addresses []string) {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
@@ -79,7 +79,7 @@ func (s *Store) join(n *node, addresses []string) {
 	}
 }
 
-func (s *Store) joinOnce(n *node, addresses []string) error {
+func (s *membership) joinOnce(n *node, addresses []string) error {
 	var errs []error
 	for _, a := range addresses {
 		if a == s.cfg.Advertise {
@@ -112,12 +112,7 @@ func (s *Store) joinOnce(n *node, addresses []string) error {
 	return errors.Join(errs...)
 }
 
-// Join has this node, which stands alone, join the cluster that the nodes at the peer addresses belong to. It gives up
-// its own state: a node that has sessions refuses, unless discard is true. It returns when the node is a member, or with
-// ctx's error when that takes too long; the node goes on trying then.
-//
-// A node that others have joined, or are about to, refuses; and while one joins, nobody can join it.
-func (s *Store) Join(ctx context.Context, addresses []string, discard bool) error {
+func (s *membership) joinOthers(ctx context.Context, addresses []string, discard bool) error {
 	if err := s.claim(doesJoin); err != nil {
 		return err
 	}
@@ -137,7 +132,7 @@ func (s *Store) Join(ctx context.Context, addresses []string, discard bool) erro
 	if sessions := old.state.Len(); sessions > 0 && !discard {
 		return refuse("this node has %d sessions of its own, which joining would discard; say -discard if that is meant", sessions)
 	}
-	if err := s.Err(); err != nil {
+	if err := s.why(); err != nil {
 		return err
 	}
 	s.log.Info("giving up this node's own state to join a cluster", "through", addresses)
@@ -151,9 +146,9 @@ func (s *Store) Join(ctx context.Context, addresses []string, discard bool) erro
 }
 
 // standsAlone refuses for a node that is not alone in its cluster.
-func (s *Store) standsAlone(n *node) error {
-	s.deciding.Lock() // whoever is being taken in is a member after that; nobody is taken in while the node is frozen
-	defer s.deciding.Unlock()
+func (s *membership) standsAlone(n *node) error {
+	s.admission.deciding.Lock() // whoever is being taken in is a member after that; nobody is taken in while the node is frozen
+	defer s.admission.deciding.Unlock()
 	switch servers := n.raft.Members(); {
 	case len(servers) > 1:
 		return refuse("this node is a member of a cluster already, with %s; it would have to leave first", memberNames(n))
@@ -166,6 +161,13 @@ func (s *Store) standsAlone(n *node) error {
 // agreementLife is how long a node keeps to having said that it would take another one in: that one asks for it at once.
 const agreementLife = 2 * dryPatience
 
+// agreement is whom this node, as a leader, has told so last.
+func (s *admission) agreement() agreement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.agreed
+}
+
 // An agreement is whom a leader has told that it would take it in.
 type agreement struct {
 	with string // the name
@@ -173,7 +175,7 @@ type agreement struct {
 }
 
 // mayJoin makes sure, as far as can be known before anything is given up, that the cluster will take this node.
-func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
+func (s *membership) mayJoin(ctx context.Context, addresses []string) error {
 	if s.mux == nil {
 		return refuse("this node has no peer port; start it with -peer HOST:PORT")
 	}
@@ -188,9 +190,7 @@ func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
 	if err := s.standsAlone(s.node.Load()); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	agreed := s.agreed
-	s.mu.Unlock()
+	agreed := s.admission.agreement()
 	if agreed.with != "" && time.Since(agreed.when) < s.cfg.timing.agreement {
 		return refuse("this node has just agreed to take %s in", agreed.with)
 	}
@@ -205,7 +205,7 @@ func (s *Store) mayJoin(ctx context.Context, addresses []string) error {
 	}
 }
 
-func (s *Store) joinDry(ctx context.Context, addresses []string) error {
+func (s *membership) joinDry(ctx context.Context, addresses []string) error {
 	var errs []error
 	for _, a := range addresses {
 		// The node will have another ID when it joins.
@@ -221,7 +221,7 @@ func (s *Store) joinDry(ctx context.Context, addresses []string) error {
 
 // settle waits until everything that was accepted before has been applied, so that no acknowledged session is overlooked.
 // A node that has just started leads nothing yet, not even itself.
-func (s *Store) settle(ctx context.Context, n *node) error {
+func (s *membership) settle(ctx context.Context, n *node) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.dry)
 	defer cancel()
 	for {
@@ -236,7 +236,7 @@ func (s *Store) settle(ctx context.Context, n *node) error {
 		case <-ctx.Done():
 			return ErrNoLeader
 		case <-s.ended:
-			return s.Err()
+			return s.why()
 		}
 		if pause(ctx, s.ended, news) {
 			return ErrNoLeader
@@ -244,7 +244,7 @@ func (s *Store) settle(ctx context.Context, n *node) error {
 	}
 }
 
-func (s *Store) awaitMember(ctx context.Context) error {
+func (s *membership) awaitMember(ctx context.Context) error {
 	t := time.NewTicker(retryPause)
 	defer t.Stop()
 	for {
@@ -253,16 +253,15 @@ func (s *Store) awaitMember(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not a member yet, still trying: %w (%s)", ctx.Err(), s.Status().Reason)
+			return fmt.Errorf("not a member yet, still trying: %w (%s)", ctx.Err(), s.status().Reason)
 		case <-s.ended:
-			return s.Err()
+			return s.why()
 		case <-t.C:
 		}
 	}
 }
 
-// Leave has this node leave its cluster: leadership is handed over, the node removed, and the Store ends with ErrLeft.
-func (s *Store) Leave(ctx context.Context) error {
+func (s *membership) leave(ctx context.Context) error {
 	if err := s.claim(doesLeave); err != nil {
 		return err
 	}
@@ -284,8 +283,7 @@ func (s *Store) Leave(ctx context.Context) error {
 	return nil
 }
 
-// RemoveNode takes another node, which is gone, out of the cluster. A node that is up stops serving when it finds out.
-func (s *Store) RemoveNode(ctx context.Context, name string) error {
+func (s *membership) removeNode(ctx context.Context, name string) error {
 	if name == s.cfg.Name {
 		return refuse("%s is this node itself; say leave here instead", name)
 	}
@@ -296,8 +294,7 @@ func (s *Store) RemoveNode(ctx context.Context, name string) error {
 	return err
 }
 
-// Transfer hands leadership to the named voter, or to any when name is empty.
-func (s *Store) Transfer(ctx context.Context, name string) error {
+func (s *membership) transfer(ctx context.Context, name string) error {
 	if err := s.belongs(); err != nil {
 		return err
 	}
@@ -306,16 +303,14 @@ func (s *Store) Transfer(ctx context.Context, name string) error {
 }
 
 // belongs refuses what only a member can ask for.
-func (s *Store) belongs() error {
+func (s *core) belongs() error {
 	if len(s.node.Load().raft.Members()) == 0 {
 		return refuse("this node is not a member of a cluster yet")
 	}
 	return nil
 }
 
-// Stepdown hands leadership over if this node leads others, before it stops. It returns when another node leads, or with
-// ctx's error.
-func (s *Store) Stepdown(ctx context.Context) error {
+func (s *membership) stepdown(ctx context.Context) error {
 	n := s.node.Load()
 	if n.raft.Role() != raftnode.Leader || n.raft.SoleVoter() {
 		return nil
@@ -323,7 +318,7 @@ func (s *Store) Stepdown(ctx context.Context) error {
 	// When the others are stopping too, nobody takes over.
 	ctx, cancel := context.WithTimeout(ctx, 3*s.cfg.Heartbeat)
 	defer cancel()
-	if err := s.transfer(ctx, n, ""); err != nil {
+	if err := s.admission.transfer(ctx, n, ""); err != nil {
 		return err
 	}
 	for {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
@@ -67,7 +68,7 @@ func reasonOf(err error) string {
 }
 
 // handleMember answers another node.
-func (s *Store) handleMember(ctx context.Context, op wire.Op, payload []byte) (any, error) {
+func (s *peerService) handleMember(ctx context.Context, op wire.Op, payload []byte) (any, error) {
 	if op == opHello {
 		return s.hello(), nil
 	}
@@ -76,13 +77,23 @@ func (s *Store) handleMember(ctx context.Context, op wire.Op, payload []byte) (a
 		return nil, errors.New("malformed request")
 	}
 	if op == opFound {
-		return s.promise(req)
+		return s.founding.promise(req)
 	}
-	return s.leaderDoes(ctx, op, req)
+	return s.admission.leaderDoes(ctx, op, req)
+}
+
+// admission is what the leader does about the membership.
+type admission struct {
+	*core
+	deciding sync.Mutex // held while the membership is changed
+
+	mu     sync.Mutex
+	agreed agreement              // to take a node in
+	forgot map[serverid.ID]string // members whose logs lack what they had acknowledged, and what that is
 }
 
 // leaderDoes carries out a request that only the leader can; errRetry on every other node.
-func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+func (s *admission) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	n := s.node.Load()
 	if op == opMove {
 		s.sawMember(n, req)
@@ -126,7 +137,7 @@ func (s *Store) leaderDoes(ctx context.Context, op wire.Op, req memberRequest) (
 }
 
 // isMember tells a node whether it still belongs to the cluster. It must be sure: a node that does not stops for good.
-func (s *Store) isMember(ctx context.Context, n *node, req memberRequest) (out memberAnswer, err error) {
+func (s *admission) isMember(ctx context.Context, n *node, req memberRequest) (out memberAnswer, err error) {
 	if err := n.confirm(ctx); err != nil {
 		return out, errRetry
 	}
@@ -153,17 +164,17 @@ func memberOpName(op wire.Op) string {
 }
 
 // hello is what this node says of itself.
-func (s *Store) hello() hello {
+func (s *peerService) hello() hello {
 	id, n := s.identity(), s.node.Load()
 	leader, ok := n.raft.Leader()
 	if !ok && n.leads() {
 		leader = peernet.Peer{ID: n.id, Address: string(s.address())}
 	}
-	return hello{ID: id.ID(), Phase: id.Phase, Founder: id.Founder, Founding: s.cfg.founding(), Leader: leader, Status: s.Status()}
+	return hello{ID: id.ID(), Phase: id.Phase, Founder: id.Founder, Founding: s.cfg.founding(), Leader: leader, Status: s.status()}
 }
 
 // greet asks a node, or whichever is at an address, who it is.
-func (s *Store) greet(ctx context.Context, to peernet.Peer) (h hello, err error) {
+func (s *core) greet(ctx context.Context, to peernet.Peer) (h hello, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	err = s.peers.call(ctx, to, opHello, struct{}{}, &h)
@@ -174,14 +185,14 @@ func (s *Store) greet(ctx context.Context, to peernet.Peer) (h hello, err error)
 }
 
 // greetMember asks a member who it is.
-func (s *Store) greetMember(ctx context.Context, n *node, m raftnode.Member) (h hello, ok bool) {
+func (s *core) greetMember(ctx context.Context, n *node, m raftnode.Member) (h hello, ok bool) {
 	h, err := s.greet(ctx, n.raft.Peer(m))
 	return h, err == nil
 }
 
 // admit takes a new server into the cluster as a nonvoter; the leader makes it a voter when it has caught up. A node that
 // lost its files is a new server under its old name: the old one, which can't come back, is removed first.
-func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
+func (s *admission) admit(ctx context.Context, n *node, req memberRequest) error {
 	if !req.ID.Valid() {
 		return refuse("%q is not a node's ID", req.ID)
 	}
@@ -226,7 +237,7 @@ func (s *Store) admit(ctx context.Context, n *node, req memberRequest) error {
 }
 
 // drop takes a member out of the cluster. A leader that is to go hands over first.
-func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
+func (s *admission) drop(ctx context.Context, n *node, req memberRequest) error {
 	if req.ID != "" && !req.ID.Valid() {
 		return refuse("%q is not a node's ID", req.ID)
 	}
@@ -262,7 +273,7 @@ func (s *Store) drop(ctx context.Context, n *node, req memberRequest) error {
 
 // enoughWithout refuses to remove a voter when too few of the others are up: the cluster could not go on, nor be helped
 // by adding nodes.
-func (s *Store) enoughWithout(ctx context.Context, n *node, id serverid.ID) error {
+func (s *admission) enoughWithout(ctx context.Context, n *node, id serverid.ID) error {
 	voters, up := 0, 0
 	var down []string
 	for _, m := range n.raft.Members() {
@@ -308,7 +319,7 @@ func asRetry(err error) error {
 
 // transfer hands leadership to the named voter, or to whichever answers and has most of the log. It asks before it hands
 // over: while Raft waits for a node that does not answer, or that is being sent a snapshot, it takes no writes.
-func (s *Store) transfer(ctx context.Context, n *node, name string) error {
+func (s *admission) transfer(ctx context.Context, n *node, name string) error {
 	if name == n.cfg.Name {
 		return nil
 	}
@@ -351,7 +362,7 @@ func (s *Store) transfer(ctx context.Context, n *node, name string) error {
 }
 
 // caughtUp waits a moment until a member has applied the log up to an index.
-func (s *Store) caughtUp(ctx context.Context, n *node, m raftnode.Member, index uint64) error {
+func (s *admission) caughtUp(ctx context.Context, n *node, m raftnode.Member, index uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
 	defer cancel()
 	t := time.NewTicker(retryPause)
@@ -363,7 +374,7 @@ func (s *Store) caughtUp(ctx context.Context, n *node, m raftnode.Member, index 
 		select {
 		case <-t.C:
 		case <-s.ended:
-			return s.Err()
+			return s.why()
 		case <-ctx.Done():
 			return fmt.Errorf("leadership was not handed over: %s has not caught up: %w", m.ID.Name(), ctx.Err())
 		}
@@ -372,14 +383,14 @@ func (s *Store) caughtUp(ctx context.Context, n *node, m raftnode.Member, index 
 
 // askLeader has the leader do something, whoever that is, trying until it answers, there has been none for long, or ctx
 // is done.
-func (s *Store) askLeader(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
+func (s *core) askLeader(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	seen := time.Now() // when there last was a leader
 	for {
 		n := s.node.Load()
 		news := n.raft.LeaderChanged()
 		req.By = n.id
 		if n.leads() {
-			out, err = s.leaderDoes(ctx, op, req)
+			out, err = s.lead(ctx, op, req)
 		} else if leader, ok := n.raft.Leader(); ok {
 			err = s.peers.call(ctx, leader, op, req, &out)
 		} else {

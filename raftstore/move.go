@@ -11,7 +11,7 @@ import (
 
 // tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which calls
 // it at the old one: then the other members know the leader. If no member knows one, there is none.
-func (s *Store) tellAddress() {
+func (s *membership) tellAddress() {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 	defer cancel()
 	n := s.node.Load()
@@ -42,7 +42,7 @@ func (s *Store) tellAddress() {
 
 // showUp looks for the other members, and tells those that it finds where this node is, so that they can elect a leader.
 // They may be anywhere that any of them was, or where the settings have them.
-func (s *Store) showUp(ctx context.Context, req memberRequest) {
+func (s *membership) showUp(ctx context.Context, req memberRequest) {
 	n := s.node.Load()
 	if n.layer == nil {
 		return
@@ -62,7 +62,7 @@ func (s *Store) showUp(ctx context.Context, req memberRequest) {
 }
 
 // places are the addresses at which members may be, but for this node's own.
-func (s *Store) places(n *node) (list []string) {
+func (s *membership) places(n *node) (list []string) {
 	for _, m := range n.raft.Members() {
 		if m.Address != nowhere(m.ID) {
 			list = append(list, m.Address)
@@ -75,21 +75,21 @@ func (s *Store) places(n *node) (list []string) {
 }
 
 // sawMember takes note of where another member says that it is.
-func (s *Store) sawMember(n *node, req memberRequest) {
+func (s *admission) sawMember(n *node, req memberRequest) {
 	if _, in := n.raft.Member(req.ID); in && req.ID != n.id && n.layer != nil && checkAddress(req.Address) == nil {
 		n.layer.Seen(peernet.Peer{ID: req.ID, Address: req.Address})
 	}
 }
 
 // unreached takes note that a node can't be reached at an address, where it may have been seen.
-func (s *Store) unreached(p peernet.Peer) {
+func (s *core) unreached(p peernet.Peer) {
 	if n := s.node.Load(); n != nil && n.layer != nil {
 		n.layer.Unseen(p)
 	}
 }
 
 // answersAt refuses an address at which a server can't be reached.
-func (s *Store) answersAt(ctx context.Context, n *node, id serverid.ID, address string) error {
+func (s *admission) answersAt(ctx context.Context, n *node, id serverid.ID, address string) error {
 	if err := checkAddress(address); err != nil {
 		return refuse("%v; see -advertise", err)
 	}
@@ -100,7 +100,7 @@ func (s *Store) answersAt(ctx context.Context, n *node, id serverid.ID, address 
 }
 
 // isThere refuses an address at which no node of a name can be reached.
-func (s *Store) isThere(ctx context.Context, n *node, name, address string) error {
+func (s *admission) isThere(ctx context.Context, n *node, name, address string) error {
 	if err := checkAddress(address); err != nil {
 		return refuse("%v; see -advertise", err)
 	}
@@ -116,7 +116,7 @@ func (s *Store) isThere(ctx context.Context, n *node, name, address string) erro
 
 // move notes a member's new address. Where it was another member's, that one is not there any more, and tells its own when
 // it is up: addresses may go round among nodes.
-func (s *Store) move(ctx context.Context, n *node, req memberRequest) error {
+func (s *admission) move(ctx context.Context, n *node, req memberRequest) error {
 	m, ok := n.raft.Member(req.ID)
 	if !ok {
 		return refuse("%s is not a member", req.ID)

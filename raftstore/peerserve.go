@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
@@ -29,7 +30,7 @@ const (
 //
 // It returns when its reads have ended. Changes of membership may wait for Raft: the store waits for them when it has
 // closed the node.
-func (s *Store) servePeer(nc net.Conn, to serverid.ID) {
+func (s *peerService) servePeer(nc net.Conn, to serverid.ID) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &peerServer{
 		s:      s,
@@ -52,7 +53,7 @@ func (s *Store) servePeer(nc net.Conn, to serverid.ID) {
 		}
 		m := new(wire.Message)
 		if err := r.Read(m); err != nil {
-			s.badPeers.Warn("peer port: connection dropped", "remote", p.remote, "error", err)
+			s.bad.Warn("peer port: connection dropped", "remote", p.remote, "error", err)
 			return
 		}
 		if err := nc.SetReadDeadline(time.Time{}); err != nil {
@@ -71,9 +72,17 @@ func (s *Store) servePeer(nc net.Conn, to serverid.ID) {
 	}
 }
 
+// A peerService answers other nodes.
+type peerService struct {
+	*core
+	admission *admission
+	founding  founding
+	bad       *ratelog.Logger // of what the peer port hears
+}
+
 // A peerServer answers on one connection. A slot is taken for each request under way.
 type peerServer struct {
-	s      *Store
+	s      *peerService
 	remote string
 	ctx    context.Context
 	slots  chan struct{}

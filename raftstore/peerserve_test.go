@@ -45,7 +45,7 @@ func served(t *testing.T, s *Store) (conn *client.Conn, done <-chan struct{}) {
 	ours, theirs := net.Pipe()
 	c := make(chan struct{})
 	go func() {
-		s.servePeer(theirs, "")
+		s.peerPort.servePeer(theirs, "")
 		close(c)
 	}()
 	conn = client.NewConn(ours, client.ConnConfig{Rules: peerResponses, MaxInFlight: peerInFlight})
@@ -134,7 +134,7 @@ func TestCloseWaitsForMembership(t *testing.T) {
 func TestMembershipIsBounded(t *testing.T) {
 	s := alone(t)
 	conn, _ := served(t, s)
-	s.deciding.Lock()
+	s.membership.admission.deciding.Lock()
 	codes := make(chan byte, 2*peerMembers)
 	for range 2 * peerMembers {
 		_, err := conn.Start(opMember, []byte(`{"name":"n2"}`), func(b []byte, err error) {
@@ -153,7 +153,7 @@ func TestMembershipIsBounded(t *testing.T) {
 			t.Errorf("one too many was answered with %d", code)
 		}
 	}
-	s.deciding.Unlock()
+	s.membership.admission.deciding.Unlock()
 	for range peerMembers {
 		<-codes
 	}

@@ -14,7 +14,7 @@ import (
 
 // Get returns a session's data; see [server.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
-	err = s.read(ctx, opGet, id, func(n *node, now uint64) (err error) {
+	err = s.reader.read(ctx, opGet, id, func(n *node, now uint64) (err error) {
 		data, err = n.getLocal(id, now)
 		return err
 	}, func(body []byte) { data = body })
@@ -23,12 +23,15 @@ func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
 
 // Have says whether there is a session; see [server.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Have(ctx context.Context, id []byte) error {
-	return s.read(ctx, opHave, id, func(n *node, now uint64) error { return n.haveLocal(id, now) }, func([]byte) {})
+	return s.reader.read(ctx, opHave, id, func(n *node, now uint64) error { return n.haveLocal(id, now) }, func([]byte) {})
 }
+
+// A reader answers reads of this node's clients.
+type reader struct{ *core }
 
 // read answers from this node's own state when that may be done, and otherwise has the leader answer. What has expired
 // by the leader's log clock is not there, whether or not an entry that late could be committed.
-func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(n *node, now uint64) error, answered func([]byte)) error {
+func (s *reader) read(ctx context.Context, op wire.Op, id []byte, local func(n *node, now uint64) error, answered func([]byte)) error {
 	if err := wire.CheckID(id); err != nil {
 		return err
 	}
@@ -64,7 +67,7 @@ func (s *Store) read(ctx context.Context, op wire.Op, id []byte, local func(n *n
 }
 
 // readThere has the leader answer a read.
-func (s *Store) readThere(ctx context.Context, n *node, leader peernet.Peer, op wire.Op, id []byte) ([]byte, error) {
+func (s *reader) readThere(ctx context.Context, n *node, leader peernet.Peer, op wire.Op, id []byte) ([]byte, error) {
 	payload := getBuffer()
 	defer putBuffer(payload)
 	*payload = append(n.vouch().append((*payload)[:0]), id...)

@@ -77,7 +77,9 @@ type Member struct {
 }
 
 // Status is this node's view of itself and its cluster.
-func (s *Store) Status() Status {
+func (s *Store) Status() Status { return s.status() }
+
+func (s *core) status() Status {
 	s.mu.Lock()
 	id, reason, ended := s.id, s.reason, s.err
 	s.mu.Unlock()
@@ -134,7 +136,7 @@ func (s *Store) Status() Status {
 }
 
 // progress is what the node is doing with itself, and how far that has come.
-func (s *Store) progress(n *node) string {
+func (s *core) progress(n *node) string {
 	what := s.underWay()
 	if copied, all := n.state.Copied(); what == doesCompact && all > 0 {
 		what += fmt.Sprintf(": %d%% of the sessions are copied", min(100, 100*copied/all))
@@ -143,7 +145,7 @@ func (s *Store) progress(n *node) string {
 }
 
 // leaderAt is the leader's peer address, empty when nobody knows it.
-func (s *Store) leaderAt(n *node, leader serverid.ID) string {
+func (s *core) leaderAt(n *node, leader serverid.ID) string {
 	if leader == n.id {
 		return string(s.address())
 	}
@@ -154,7 +156,7 @@ func (s *Store) leaderAt(n *node, leader serverid.ID) string {
 // Members asks every member for its status, all at once, and gives them by name. One that does not answer within a second
 // is unreachable; that is no error. Those are ctx's, when it ends before, and the store's own when it has ended: see Err.
 func (s *Store) Members(ctx context.Context) ([]Member, error) {
-	if err := s.Err(); err != nil {
+	if err := s.why(); err != nil {
 		return nil, err
 	}
 	n := s.node.Load()
@@ -164,7 +166,7 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 	for i, m := range servers {
 		members[i] = Member{Name: m.ID.Name(), Address: m.Address, Voter: m.Voter}
 		if m.ID == n.id {
-			members[i].fill(s.Status())
+			members[i].fill(s.status())
 			continue
 		}
 		wg.Go(func() {
@@ -177,7 +179,7 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 		})
 	}
 	wg.Wait()
-	if err := cmp.Or(s.Err(), ctx.Err()); err != nil {
+	if err := cmp.Or(s.why(), ctx.Err()); err != nil {
 		return nil, err
 	}
 	var newest uint64
@@ -194,7 +196,7 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 }
 
 // unreachable says why a member does not answer: another node may be at its address.
-func (s *Store) unreachable(ctx context.Context, m raftnode.Member, err error) error {
+func (s *core) unreachable(ctx context.Context, m raftnode.Member, err error) error {
 	h, other := s.greet(ctx, peernet.Peer{Address: m.Address})
 	switch {
 	case other != nil || h.ID == m.ID:

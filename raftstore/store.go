@@ -18,41 +18,46 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
+	"github.com/distcache/distcache/wire"
 )
 
 // A Store is one node: a [server.Store] that is durable, and replicated when it is a member of a cluster. Any number of
 // goroutines may use it.
 type Store struct {
-	cfg      Config
-	log      *slog.Logger
-	lock     *os.File
-	opened   time.Time
-	mux      *peernet.Mux // nil without a peer port
-	peers    *peers
-	badPeers *ratelog.Logger // of what the peer port hears
-	origins  opener
+	*core
+	writer     *writer
+	reader     *reader
+	membership *membership
+	peerPort   *peerService
+	lock       *os.File
+	closed     sync.Once
+}
+
+// A core is what all parts of a Store share: the settings, the node as it is now, who that is, and why the store ended.
+type core struct {
+	cfg    Config
+	log    *slog.Logger
+	opened time.Time
+	mux    *peernet.Mux // nil without a peer port
+	peers  *peers
+	claims
 
 	node   atomic.Pointer[node]
 	frozen atomic.Bool // while the node gives up its state, it carries out nothing
+	// lead carries out what a leader is asked for.
+	lead func(context.Context, wire.Op, memberRequest) (memberAnswer, error)
 
-	mu       sync.Mutex // never held while a disk is waited for
-	id       identity
-	reason   string                 // why it has not been taken into a cluster yet
-	kind     string                 // of the reason; it stays the same while the reason's details change
-	refusal  string                 // why the leader does not take this node's address; the caretaker's own
-	agreed   agreement              // to take a node in
-	forgot   map[serverid.ID]string // of this leader's members, those whose logs lack what they had acknowledged, and what that is
-	err      error                  // why the store has ended
-	saving   sync.Mutex             // held while node.json is written
-	ended    chan struct{}
-	doing    string     // which of those that hold changing is under way
-	changing sync.Mutex // held by Join and Leave, which change what this node is, and by Compact, which works on its files
-	deciding sync.Mutex // held by the leader while it changes the membership
+	mu     sync.Mutex // never held while a disk is waited for
+	id     identity
+	reason string // why the node has not been taken into a cluster yet
+	kind   string // of the reason; it stays the same while the reason's details change
+	err    error  // why the store has ended
+	ended  chan struct{}
+	saving sync.Mutex // held while node.json is written
 
 	ctx    context.Context // ends when the store does
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	closed sync.Once
 }
 
 // Open opens the node whose files are in cfg.Dir, or makes a new one there. It does not wait for a leader: until there
@@ -71,17 +76,20 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.Join = others; len(own) > 0 {
 		cfg.Logger.Warn("the addresses to join through have this node's own, which is left out", "address", own, "others", others)
 	}
-	s := &Store{
-		cfg:      cfg,
-		log:      cfg.Logger,
-		lock:     lock,
-		opened:   time.Now(),
-		peers:    newPeers(cfg.Network),
-		badPeers: ratelog.New(cfg.Logger),
-		ended:    make(chan struct{}),
+	c := &core{
+		cfg:    cfg,
+		log:    cfg.Logger,
+		opened: time.Now(),
+		peers:  newPeers(cfg.Network),
+		ended:  make(chan struct{}),
 	}
-	s.peers.failed = s.unreached
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	c.peers.failed = c.unreached
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	leader := &admission{core: c}
+	c.lead = leader.leaderDoes
+	m := &membership{core: c, admission: leader}
+	s := &Store{core: c, writer: &writer{core: c}, reader: &reader{c}, membership: m, lock: lock,
+		peerPort: &peerService{core: c, admission: leader, founding: founding{m}, bad: ratelog.New(cfg.Logger)}}
 	if err := s.open(); err != nil {
 		s.Close()
 		return nil, err
@@ -99,7 +107,7 @@ func (s *Store) open() (err error) {
 			select {
 			case <-ready:
 				if s.node.Load() != nil {
-					s.servePeer(nc, to)
+					s.peerPort.servePeer(nc, to)
 					return
 				}
 			case <-s.ended:
@@ -127,10 +135,10 @@ func (s *Store) open() (err error) {
 			return err
 		}
 	}
-	if err := s.startNode(); err != nil {
+	if err := s.membership.startNode(); err != nil {
 		return err
 	}
-	s.wg.Go(s.watchMembership)
+	s.wg.Go(s.membership.watchMembership)
 	s.wg.Go(s.watchDisk)
 	return nil
 }
@@ -141,13 +149,13 @@ func departed(why error, dir string) error {
 }
 
 // startNode opens a node on the files in the data directory, and starts what a new one needs to become a member.
-func (s *Store) startNode() error {
+func (s *membership) startNode() error {
 	id := s.identity()
 	var layer *peernet.Layer
 	if s.mux != nil {
 		layer = s.mux.Layer(peernet.Peer{ID: id.ID(), Address: s.cfg.Advertise})
 	}
-	ask := questions{term: s.peers.termOf, index: s.peers.readIndex, clock: s.peers.clock, connect: s.peers.connected, drop: s.peers.drop, forgot: s.memberForgot}
+	ask := questions{term: s.peers.termOf, index: s.peers.readIndex, clock: s.peers.clock, connect: s.peers.connected, drop: s.peers.drop, forgot: s.admission.memberForgot}
 	n, err := openNode(s.cfg, id, layer, ask, func(err error) { s.end(s.cfg.advise(err)) })
 	if err != nil {
 		return s.cfg.advise(err)
@@ -162,7 +170,7 @@ func (s *Store) startNode() error {
 		case n.raft.SoleVoter():
 			n.raft.Stand(s.ctx) // there is no leader to wait for
 		case n.onlyFounded():
-			s.wg.Go(func() { s.watchFounding(n) })
+			s.wg.Go(func() { founding{s}.watchFounding(n) })
 		}
 		return nil
 	}
@@ -177,7 +185,7 @@ func (s *Store) startNode() error {
 	case len(join) > 0:
 		s.wg.Go(func() { s.join(n, join) })
 	case len(s.cfg.Cluster) > 0:
-		s.wg.Go(func() { s.found(n) })
+		s.wg.Go(func() { founding{s}.found(n) })
 	default:
 		err := s.bootstrap(n, []raftnode.Member{{ID: n.id, Address: s.address()}})
 		if err != nil {
@@ -189,7 +197,7 @@ func (s *Store) startNode() error {
 }
 
 // address is this node's as its cluster knows it.
-func (s *Store) address() string {
+func (s *core) address() string {
 	if s.mux == nil {
 		return localAddress
 	}
@@ -198,10 +206,10 @@ func (s *Store) address() string {
 
 // bootstrap makes an empty node the member of a new cluster. One that is its only voter notes that before anything is
 // acknowledged.
-func (s *Store) bootstrap(n *node, voters []raftnode.Member) error {
+func (s *membership) bootstrap(n *node, voters []raftnode.Member) error {
 	err := n.raft.Bootstrap(voters)
-	if errors.Is(err, raftnode.ErrStopped) && s.Err() != nil {
-		return s.Err()
+	if errors.Is(err, raftnode.ErrStopped) && s.why() != nil {
+		return s.why()
 	}
 	if err != nil { // that the log is not empty, too: nobody else knows this server's ID
 		return fmt.Errorf("start a new cluster: %w", err)
@@ -235,7 +243,7 @@ func (s *Store) Close() error {
 }
 
 // end notes why the store can't go on, once, and wakes whoever waits for it.
-func (s *Store) end(why error) {
+func (s *core) end(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -250,7 +258,9 @@ func (s *Store) end(why error) {
 func (s *Store) Done() <-chan struct{} { return s.ended }
 
 // Err is why the store ended, nil while it has not.
-func (s *Store) Err() error {
+func (s *Store) Err() error { return s.why() }
+
+func (s *core) why() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
@@ -260,14 +270,14 @@ func (s *Store) Err() error {
 func (s *Store) Len() int { return s.node.Load().state.Len() }
 
 // identity is what node.json says.
-func (s *Store) identity() identity {
+func (s *core) identity() identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.id
 }
 
 // rememberOf is remember of what a node has come to, unless this store has become another server meanwhile.
-func (s *Store) rememberOf(n *node, change func(*identity)) error {
+func (s *core) rememberOf(n *node, change func(*identity)) error {
 	return s.remember(func(id *identity) {
 		if id.ID() == n.id {
 			change(id)
@@ -276,7 +286,7 @@ func (s *Store) rememberOf(n *node, change func(*identity)) error {
 }
 
 // remember changes node.json. An error is ErrDisk: what the file says then is not known.
-func (s *Store) remember(change func(*identity)) error {
+func (s *core) remember(change func(*identity)) error {
 	s.saving.Lock()
 	defer s.saving.Unlock()
 	id := s.identity()
@@ -292,7 +302,7 @@ func (s *Store) remember(change func(*identity)) error {
 
 // newLife empties the data directory and makes the node another server, with an ID of its own, which is to join through
 // these addresses, if there are any. No node may run on the directory. An error is ErrDisk.
-func (s *Store) newLife(join []string) error {
+func (s *core) newLife(join []string) error {
 	err := s.remember(func(id *identity) {
 		*id = newIdentity(id.Name)
 		id.Join, id.Discard = join, true
@@ -317,4 +327,34 @@ func (s *Store) watchDisk() {
 	if n := s.node.Load(); n != nil && errors.Is(s.Err(), ErrDisk) {
 		n.giveUp()
 	}
+}
+
+// Join has this node, which stands alone, join the cluster that the nodes at the peer addresses belong to. It gives up
+// its own state: a node that has sessions refuses, unless discard is true. It returns when the node is a member, or with
+// ctx's error when that takes too long; the node goes on trying then.
+//
+// A node that others have joined, or are about to, refuses; and while one joins, nobody can join it.
+func (s *Store) Join(ctx context.Context, addresses []string, discard bool) error {
+	return s.membership.joinOthers(ctx, addresses, discard)
+}
+
+// Leave has this node leave its cluster: leadership is handed over, the node removed, and the Store ends with ErrLeft.
+func (s *Store) Leave(ctx context.Context) error {
+	return s.membership.leave(ctx)
+}
+
+// RemoveNode takes another node, which is gone, out of the cluster. A node that is up stops serving when it finds out.
+func (s *Store) RemoveNode(ctx context.Context, name string) error {
+	return s.membership.removeNode(ctx, name)
+}
+
+// Transfer hands leadership to the named voter, or to any when name is empty.
+func (s *Store) Transfer(ctx context.Context, name string) error {
+	return s.membership.transfer(ctx, name)
+}
+
+// Stepdown hands leadership over if this node leads others, before it stops. It returns when another node leads, or with
+// ctx's error.
+func (s *Store) Stepdown(ctx context.Context) error {
+	return s.membership.stepdown(ctx)
 }

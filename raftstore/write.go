@@ -24,7 +24,7 @@ func (s *Store) Add(ctx context.Context, id, data []byte, timeout time.Duration)
 	if err := wire.CheckAdd(id, data, timeout); err != nil {
 		return err
 	}
-	return s.write(ctx, entry.Op{Kind: entry.Add, Timeout: uint32(timeout / time.Millisecond), ID: id, Data: data})
+	return s.writer.write(ctx, entry.Op{Kind: entry.Add, Timeout: uint32(timeout / time.Millisecond), ID: id, Data: data})
 }
 
 // Remove deletes a session; see [server.Store]. It returns once a majority of nodes has that on disk.
@@ -32,14 +32,20 @@ func (s *Store) Remove(ctx context.Context, id []byte) error {
 	if err := wire.CheckID(id); err != nil {
 		return err
 	}
-	return s.write(ctx, entry.Op{Kind: entry.Remove, ID: id})
+	return s.writer.write(ctx, entry.Op{Kind: entry.Remove, ID: id})
+}
+
+// A writer has the leader carry out what this node's clients ask for.
+type writer struct {
+	*core
+	origins opener
 }
 
 // write has the leader carry out an operation, asking under one identity until it gets an answer or ctx is done.
 //
 // The state machine refuses what belongs to an origin that it has forgotten. If no attempt before that can have been
 // carried out, the operation is asked for again under another origin; otherwise nobody can tell any more.
-func (s *Store) write(ctx context.Context, op entry.Op) error {
+func (s *writer) write(ctx context.Context, op entry.Op) error {
 	var o *origin
 	var counter uint64
 	end := func() {
@@ -74,7 +80,7 @@ func (s *Store) write(ctx context.Context, op entry.Op) error {
 }
 
 // ask has the leader carry out an operation, or begin to: see errRetry and errLost.
-func (s *Store) ask(ctx context.Context, n *node, op *entry.Op) error {
+func (s *writer) ask(ctx context.Context, n *node, op *entry.Op) error {
 	if n.leads() {
 		return n.write(ctx, op)
 	}
@@ -86,7 +92,7 @@ func (s *Store) ask(ctx context.Context, n *node, op *entry.Op) error {
 }
 
 // openOrigin has an origin opened, once.
-func (s *Store) openOrigin(ctx context.Context, n *node, o *origin) error {
+func (s *writer) openOrigin(ctx context.Context, n *node, o *origin) error {
 	err := s.ask(ctx, n, &entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: o.id}})
 	if err == wire.NotOK {
 		return errRetry // another has the number
@@ -95,7 +101,7 @@ func (s *Store) openOrigin(ctx context.Context, n *node, o *origin) error {
 }
 
 // forward has the leader carry out an operation.
-func (s *Store) forward(ctx context.Context, leader peernet.Peer, op *entry.Op) error {
+func (s *writer) forward(ctx context.Context, leader peernet.Peer, op *entry.Op) error {
 	payload := getBuffer()
 	defer putBuffer(payload)
 	*payload = appendIdentity((*payload)[:0], op.Identity)
@@ -116,7 +122,7 @@ func (s *Store) forward(ctx context.Context, leader peernet.Peer, op *entry.Op) 
 
 // retry calls f with the present node until it returns something else than errRetry, or ctx is done: then it is
 // Disconnected.
-func (s *Store) retry(ctx context.Context, f func(*node) error) error {
+func (s *core) retry(ctx context.Context, f func(*node) error) error {
 	for pause := retryPause; ; pause = min(2*pause, retryPauseMost) {
 		n := s.node.Load()
 		news := n.raft.LeaderChanged()
