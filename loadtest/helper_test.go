@@ -12,13 +12,14 @@ import (
 	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // patience is how long the tests wait for something that must come to be.
 const patience = time.Minute
 
-func newMemory(t *testing.T) *server.Memory {
-	m := server.NewMemory(0)
+func newMemory(t *testing.T) *store.Memory {
+	m := store.NewMemory(0)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }

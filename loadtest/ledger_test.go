@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 func newLedger(t *testing.T, addresses ...wire.Address) *Ledger {
@@ -239,6 +239,6 @@ func TestNewLedger(t *testing.T) {
 }
 
 var (
-	_ Store = (*server.Memory)(nil)
+	_ Store = (*store.Memory)(nil)
 	_ Store = (*shooter)(nil)
 )

@@ -16,7 +16,7 @@ import (
 	"github.com/distcache/distcache/internal/testcluster"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // page asks an admin listener on TCP.
@@ -90,7 +90,7 @@ func (f fakeNode) Status() raftstore.Status { return f.status }
 
 // A fakeStore answers HAVE with an error.
 type fakeStore struct {
-	server.Store
+	store.Store
 	err error
 }
 

@@ -14,10 +14,11 @@ import (
 
 	"github.com/distcache/distcache/loadtest"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // serve runs a server on a unix socket until the test ends.
-func serve(t *testing.T, store server.Store) (address string) {
+func serve(t *testing.T, store store.Store) (address string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "dc") // a socket's path must be short
 	if err != nil {
@@ -44,8 +45,8 @@ func call(ctx context.Context, args ...string) (status int, stdout, stderr strin
 	return exit(err, &errs), out.String(), errs.String()
 }
 
-func memory(t *testing.T) *server.Memory {
-	m := server.NewMemory(0)
+func memory(t *testing.T) *store.Memory {
+	m := store.NewMemory(0)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }
@@ -68,7 +69,7 @@ func TestCheck(t *testing.T) {
 }
 
 // forgetful loses what it is told to keep.
-type forgetful struct{ *server.Memory }
+type forgetful struct{ *store.Memory }
 
 func (forgetful) Add(context.Context, []byte, []byte, time.Duration) error { return nil }
 
@@ -175,7 +176,7 @@ func TestInterruptedBench(t *testing.T) {
 
 // interrupting calls a function when it has some sessions.
 type interrupting struct {
-	*server.Memory
+	*store.Memory
 	enough func()
 }
 
@@ -200,7 +201,7 @@ func TestRaisedTimeouts(t *testing.T) {
 }
 
 // keeping raises timeouts to an hour.
-type keeping struct{ *server.Memory }
+type keeping struct{ *store.Memory }
 
 func (k keeping) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
 	return k.Memory.Add(ctx, id, data, max(timeout, time.Hour))

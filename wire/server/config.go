@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A Config is what [New] builds a server from. Only Store is required; elsewhere the zero value means the default.
 type Config struct {
 	// Store answers the requests. Closing it is up to the caller, after the server is closed.
-	Store Store
+	Store store.Store
 	// Logger hears of bad connections, failing stores and refused work. Default: nobody does.
 	Logger *slog.Logger
 	// Observe, if not nil, is told of each answer: what was asked, what was said, and the time from the request's

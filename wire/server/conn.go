@@ -12,6 +12,7 @@ import (
 
 	"github.com/distcache/distcache/internal/linked"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // How a connection that has to be closed under its peer is closed: the peer is told that no more comes, and what it
@@ -244,19 +245,14 @@ func (c *conn) readError(err error) error {
 
 // handle carries out the request that has been read, or hands it to a worker.
 func (c *conn) handle() error {
-	var (
-		s       = c.s
-		m       = &c.msg
-		id      = m.Payload
-		data    []byte
-		timeout time.Duration
-		err     error
-	)
+	s, m := c.s, &c.msg
+	r := store.Request{Op: operations[m.Op], ID: m.Payload}
+	var err error
 	if m.Op == wire.OpAdd {
-		id, data, timeout, err = wire.ParseAdd(m.Payload)
-		timeout = max(timeout, s.cfg.MinTimeout)
+		r.ID, r.Data, r.Timeout, err = wire.ParseAdd(m.Payload)
+		r.Timeout = max(r.Timeout, s.cfg.MinTimeout)
 	} else {
-		err = wire.CheckID(id)
+		err = wire.CheckID(r.ID)
 	}
 	if err != nil {
 		status, ok := err.(wire.Status)
@@ -266,46 +262,32 @@ func (c *conn) handle() error {
 		c.respond(m.UID, m.Op, status, nil, c.arrival)
 		return nil
 	}
-	if s.prompter == nil || !s.prompter.Prompt(m.Op) || c.shared && c.isOpen(id) {
-		c.dispatch(id, data, timeout)
+	if s.prompt == nil || !s.prompt.NonBlocking(r.Op) || c.shared && c.isOpen(r.ID) {
+		c.dispatch(r)
 		return nil
 	}
 	ctx := &callContext{deadline: c.arrival.Add(s.cfg.RequestTimeout)}
-	status, answer := s.call(ctx, m.Op, id, data, timeout)
+	status, answer := s.outcome(m.Op, store.Do(ctx, s.cfg.Store, &r))
 	ctx.finish(context.Canceled)
 	c.respond(m.UID, m.Op, status, answer, c.arrival)
 	return nil
 }
 
-// call makes the store call and returns what to answer: a status, or a session's data.
-func (s *Server) call(ctx *callContext, op wire.Op, id, data []byte, timeout time.Duration) (wire.Status, []byte) {
-	var answer []byte
-	var err error
-	switch op {
-	case wire.OpAdd:
-		err = s.cfg.Store.Add(ctx, id, data, timeout)
-	case wire.OpGet:
-		answer, err = s.cfg.Store.Get(ctx, id)
-	case wire.OpRemove:
-		err = s.cfg.Store.Remove(ctx, id)
-	case wire.OpHave:
-		err = s.cfg.Store.Have(ctx, id)
-	}
-	return s.outcome(op, answer, err)
-}
+// operations are the store's names of the protocol's operations.
+var operations = [wire.UserOps]store.Op{wire.OpAdd: store.Add, wire.OpGet: store.Get, wire.OpRemove: store.Remove, wire.OpHave: store.Have}
 
-// outcome makes an answer of what a store returned.
-func (s *Server) outcome(op wire.Op, answer []byte, err error) (wire.Status, []byte) {
-	if err == nil {
-		if op == wire.OpGet && (len(answer) == 0 || len(answer) > wire.MaxPayload) {
-			s.badStore.Warn("session not sent: no message holds it", "bytes", len(answer))
+// outcome makes an answer of what a store returned: a status, or a session's data.
+func (s *Server) outcome(op wire.Op, r store.Result) (wire.Status, []byte) {
+	if r.Err == nil {
+		if op == wire.OpGet && (len(r.Data) == 0 || len(r.Data) > wire.MaxPayload) {
+			s.badStore.Warn("session not sent: no message holds it", "bytes", len(r.Data))
 			return wire.Disconnected, nil
 		}
-		return wire.OK, answer
+		return wire.OK, r.Data
 	}
-	status, loud := statusOf(err)
+	status, loud := statusOf(r.Err)
 	if loud {
-		s.badStore.Warn("store failed", "operation", op.String(), "error", err)
+		s.badStore.Warn("store failed", "operation", op.String(), "error", r.Err)
 	}
 	return status, nil
 }

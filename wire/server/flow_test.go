@@ -13,6 +13,7 @@ import (
 
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // Answers come as they are ready, not in the order of the requests.
@@ -88,11 +89,11 @@ func TestSameIDInOrderAcrossPaths(t *testing.T) {
 
 type promptGets struct{ *gateStore }
 
-func (promptGets) Prompt(op wire.Op) bool { return op == wire.OpGet }
+func (promptGets) NonBlocking(op store.Op) bool { return op == store.Get }
 
 // Many requests for few ids, with a model of what each must say.
 func TestOrderUnderLoad(t *testing.T) {
-	m := server.NewMemory(0)
+	m := store.NewMemory(0)
 	defer m.Close()
 	c := start(t, "unix", server.Config{Store: slowPath{m}}).dial(t)
 	const n, ids = 5000, 7
@@ -212,13 +213,13 @@ func TestContext(t *testing.T) {
 
 // contextStore keeps its calls' contexts; Have waits for them.
 type contextStore struct {
-	server.Store
+	store.Store
 	prompt  bool
 	ctx     context.Context
 	derived error
 }
 
-func (s *contextStore) Prompt(wire.Op) bool { return s.prompt }
+func (s *contextStore) NonBlocking(store.Op) bool { return s.prompt }
 
 func (s *contextStore) Have(ctx context.Context, _ []byte) error {
 	s.ctx = ctx

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A heldStore ends requests when the test wants it to.
 type heldStore struct {
-	Store
+	store.Store
 	mu   sync.Mutex
-	held []Completion
+	held []store.Completion
 	all  chan struct{} // has an element when there are as many as wanted
 	want int
 }
 
-func (h *heldStore) Start(_ wire.Op, _, _ []byte, _ time.Duration, _ time.Time, done Completion) {
+func (h *heldStore) Start(_ *store.Request, _ time.Time, done store.Completion) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.held = append(h.held, done); len(h.held) == h.want {
@@ -34,7 +35,7 @@ func (h *heldStore) end(data []byte) {
 	h.held = nil
 	h.mu.Unlock()
 	for _, done := range held {
-		done.Done(data, nil)
+		done.Done(store.Result{Data: data})
 	}
 }
 
@@ -45,7 +46,7 @@ func TestWaitingRequestsHoldLittle(t *testing.T) {
 		b := make([]byte, 0, wire.MaxPayload)
 		putBuffer(&b)
 	}
-	h := &heldStore{Store: NewMemory(0), all: make(chan struct{}, 1), want: many}
+	h := &heldStore{Store: store.NewMemory(0), all: make(chan struct{}, 1), want: many}
 	s, err := New(Config{Store: h, RequestTimeout: time.Hour})
 	if err != nil {
 		t.Fatal(err)

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // What many connections have under way takes bounded memory together, and those that have little are served meanwhile.
 func TestMaxHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const conns, limit = 32, 2 << 20
-		h := &heldStore{Store: NewMemory(0)}
+		h := &heldStore{Store: store.NewMemory(0)}
 		s, err := New(Config{Store: h, MaxHeld: limit, RequestTimeout: time.Hour, MessageTimeout: 2 * time.Hour, WriteTimeout: 2 * time.Hour})
 		if err != nil {
 			t.Fatal(err)
@@ -27,9 +28,14 @@ func TestMaxHeld(t *testing.T) {
 			go s.ServeConn(theirs)
 			return ours
 		}
+		var all []net.Conn
 		for range conns {
 			nc := connect()
 			defer nc.Close()
+			all = append(all, nc)
+		}
+		synctest.Wait() // a connection's share depends on how many there are
+		for _, nc := range all {
 			go nc.Write(burst) // not all of it will be taken
 		}
 		synctest.Wait()

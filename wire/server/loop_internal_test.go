@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A loop serves the unix sockets that addresses stand for.
@@ -20,7 +21,7 @@ func TestLoopForAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := New(Config{Store: &heldStore{Store: NewMemory(0)}})
+	s, err := New(Config{Store: &heldStore{Store: store.NewMemory(0)}})
 	if err != nil {
 		t.Fatal(err)
 	}

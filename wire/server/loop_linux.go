@@ -13,7 +13,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A loop serves a unix socket for a [Starter]: what a web server's processes open for one request and close again,
+// A loop serves a unix socket for a [store.AsyncStore]: what a web server's processes open for one request and close again,
 // thousands of times a second. One goroutine accepts, carries out the first request of a connection, and closes it, with
 // none for each connection: that halves what it costs. All that is not so simple (a second request, one that comes in
 // pieces, a broken one) it hands over to a worker, which serves the connection from there as any other.
@@ -55,7 +55,7 @@ func (s *Server) newLoop(l net.Listener, ended chan<- error) *loop {
 	if own, is := l.(*wire.UnixListener); is {
 		ul, ok = own.UnixListener, true
 	}
-	if !ok || s.starter == nil {
+	if !ok || s.async == nil {
 		return nil
 	}
 	raw, fd, err := rawconn.Listen(ul)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // eventually waits until ok.
@@ -53,7 +54,7 @@ func TestBadInput(t *testing.T) {
 		for _, prompt := range []bool{true, false} {
 			for _, x := range cases {
 				t.Run(network+"/"+x.name, func(t *testing.T) {
-					m := server.NewMemory(0)
+					m := store.NewMemory(0)
 					defer m.Close()
 					cfg := server.Config{Store: m}
 					if !prompt {
@@ -143,7 +144,7 @@ func TestByteByByte(t *testing.T) {
 // keeps nobody else.
 func TestNeverReads(t *testing.T) {
 	for _, prompt := range []bool{true, false} {
-		m := server.NewMemory(0)
+		m := store.NewMemory(0)
 		defer m.Close()
 		cfg := server.Config{Store: m, WriteTimeout: 50 * time.Millisecond}
 		if !prompt {
@@ -282,7 +283,7 @@ func emfile() error {
 // Clients that ask for much and take nothing have their connections closed when together they hold too much memory;
 // those that take their answers notice nothing.
 func TestMaxUntaken(t *testing.T) {
-	m := server.NewMemory(0)
+	m := store.NewMemory(0)
 	t.Cleanup(func() { m.Close() })
 	i := start(t, "unix", server.Config{Store: slowPath{m}, MaxUntaken: 1 << 20, WriteTimeout: time.Hour, RequestTimeout: time.Hour})
 	good := i.dial(t)

@@ -7,17 +7,16 @@ import (
 
 	"github.com/distcache/distcache/internal/linked"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A request is one that a worker carries out. The fields from state on are under the connection's mu.
 type request struct {
+	store.Request
 	c       *conn
 	uid     uint32
 	op      wire.Op
-	buf     *[]byte // the payload, which id and data are parts of
-	id      []byte
-	data    []byte
-	timeout time.Duration
+	buf     *[]byte // the payload, which ID and Data are parts of
 	arrival time.Time
 	key     uint64 // of the id, in conn.tails
 	ctx     callContext
@@ -29,7 +28,7 @@ type request struct {
 }
 
 // dispatch gives the request that has been read to a worker, or queues it behind the one for the same id.
-func (c *conn) dispatch(id, data []byte, timeout time.Duration) {
+func (c *conn) dispatch(asked store.Request) {
 	s := c.s
 	if s.counters.inFlight.Add(1) > int64(s.cfg.MaxRequests) {
 		s.counters.inFlight.Add(-1)
@@ -40,8 +39,8 @@ func (c *conn) dispatch(id, data []byte, timeout time.Duration) {
 	}
 	*c.buf = c.msg.Payload
 	r := &request{
-		c: c, uid: c.msg.UID, op: c.msg.Op, buf: c.buf, id: id, data: data, timeout: timeout,
-		arrival: c.arrival, key: maphash.Bytes(s.seed, id),
+		Request: asked, c: c, uid: c.msg.UID, op: c.msg.Op, buf: c.buf,
+		arrival: c.arrival, key: maphash.Bytes(s.seed, asked.ID),
 	}
 	r.ctx.deadline = r.arrival.Add(s.cfg.RequestTimeout)
 	r.ctx.watched = true
@@ -82,7 +81,7 @@ func (c *conn) isOpen(id []byte) bool {
 func (r *request) run() {
 	status, data := wire.Disconnected, []byte(nil)
 	if r.ctx.Err() == nil {
-		status, data = r.c.s.call(&r.ctx, r.op, r.id, r.data, r.timeout)
+		status, data = r.c.s.outcome(r.op, store.Do(&r.ctx, r.c.s.cfg.Store, &r.Request))
 	}
 	r.finish(status, data)
 	r.c.flushTogether()
@@ -110,7 +109,7 @@ func (r *request) finish(status wire.Status, data []byte) {
 
 // begin has the request carried out, by a worker unless the store needs none.
 func (r *request) begin() {
-	if r.c.s.starter != nil {
+	if r.c.s.async != nil {
 		r.start()
 	} else {
 		r.c.s.workers.run(r)

@@ -14,6 +14,7 @@ import (
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // ErrClosed is what Serve and ServeConn return when the server has been shut down before they were called.
@@ -27,8 +28,8 @@ const lastReads = 10 * time.Millisecond
 // called at once.
 type Server struct {
 	cfg      Config
-	prompter Prompter // the store, if it is one
-	starter  Starter  // the same
+	prompt   store.NonBlocking // the store, if it is one
+	async    store.AsyncStore  // the same
 	seed     maphash.Seed
 	workers  workers
 	counters counters
@@ -62,8 +63,8 @@ func New(cfg Config) (*Server, error) {
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*conn]struct{}),
 	}
-	s.prompter, _ = cfg.Store.(Prompter)
-	s.starter, _ = cfg.Store.(Starter)
+	s.prompt, _ = cfg.Store.(store.NonBlocking)
+	s.async, _ = cfg.Store.(store.AsyncStore)
 	return s, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // An endlessConn always has another request to read, and takes all answers.
@@ -35,7 +36,7 @@ func (c *endlessConn) Write(p []byte) (int, error) { return len(p), nil }
 // A connection that never runs dry leaves others their turns: it is not served for as long as the scheduler lets it.
 func TestEndlessConnectionTakesTurns(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	s, err := New(Config{Store: NewMemory(0)})
+	s, err := New(Config{Store: store.NewMemory(0)})
 	if err != nil {
 		t.Fatal(err)
 	}

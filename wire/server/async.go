@@ -4,27 +4,10 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
-// A Starter is a [Store] that carries requests out without a goroutine that waits for each, as one does that sends them
-// on to another server. The listener then calls Start instead of the Store's methods.
-//
-// Start begins a request and returns without waiting for its end. Then, or before it returns, done is told how the
-// request ended: exactly once, on any goroutine, and soon after the deadline at the latest. The listener has answered
-// Disconnected by itself then. What the errors mean is as in Store. The caller owns id and data again when Start has
-// returned; the data of a Get are lent until Done returns. [Server.Close] does not wait for requests that have begun.
-type Starter interface {
-	Store
-	Start(op wire.Op, id, data []byte, timeout time.Duration, deadline time.Time, done Completion)
-}
-
-// A Completion is told how a request ended. Done does not wait for the client: it may be called where that would hold
-// up others.
-type Completion interface {
-	Done(data []byte, err error)
-}
-
-// start has a Starter carry the request out.
+// start has an AsyncStore carry the request out.
 func (r *request) start() {
 	s := r.c.s
 	if r.ctx.Err() != nil { // waited behind another for the same id until it was overdue
@@ -32,12 +15,12 @@ func (r *request) start() {
 		r.c.flushSoon()
 		return
 	}
-	s.starter.Start(r.op, r.id, r.data, r.timeout, r.ctx.deadline, r)
+	s.async.Start(&r.Request, r.ctx.deadline, r)
 }
 
-// Done implements [Completion].
-func (r *request) Done(data []byte, err error) {
-	status, data := r.c.s.outcome(r.op, data, err)
+// Done implements [store.Completion].
+func (r *request) Done(result store.Result) {
+	status, data := r.c.s.outcome(r.op, result)
 	r.finish(status, data)
 	r.c.flushSoon()
 }
