@@ -18,7 +18,7 @@ import (
 // serveBench serves a store on a unix socket and returns its address.
 func serveBench(b *testing.B, name string, store store.Store) wire.Address {
 	b.Helper()
-	s, err := server.New(server.Config{Store: store, RequestTimeout: time.Minute})
+	s, err := server.New(server.Config{Store: store, Limits: server.Limits{RequestTimeout: time.Minute}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func TestAsyncOrder(t *testing.T) {
 
 // A client that does not read holds nobody up, and has its answers when it does.
 func TestAsyncSlowReader(t *testing.T) {
-	i, async := startAsync(t, "unix", server.Config{RequestTimeout: patience})
+	i, async := startAsync(t, "unix", server.Config{Limits: server.Limits{RequestTimeout: patience}})
 	slow, quick := i.dial(t), i.dial(t)
 	const n = 64
 	data := bytes.Repeat([]byte("0123456789abcdef"), wire.MaxPayload/16)
@@ -130,7 +130,7 @@ func TestAsyncSlowReader(t *testing.T) {
 
 // The listener does not wait for an AsyncStore past the deadline, and what comes after that is dropped.
 func TestAsyncLate(t *testing.T) {
-	i, async := startAsync(t, "unix", server.Config{RequestTimeout: 20 * time.Millisecond})
+	i, async := startAsync(t, "unix", server.Config{Limits: server.Limits{RequestTimeout: 20 * time.Millisecond}})
 	c := i.dial(t)
 	c.want(wire.Disconnected, wire.OpHave, []byte("a"))
 	c.send(3, wire.OpHave, []byte("a")) // waits behind the first

@@ -111,7 +111,7 @@ func TestBadInputLogIsLimited(t *testing.T) {
 
 // A peer that stops in the middle of a message is dropped after MessageTimeout; one that stops between two isn't.
 func TestStoppedMidMessage(t *testing.T) {
-	i := start(t, "tcp", server.Config{MessageTimeout: 50 * time.Millisecond})
+	i := start(t, "tcp", server.Config{Limits: server.Limits{MessageTimeout: 50 * time.Millisecond}})
 	other := i.dial(t)
 	other.want(wire.NotOK, wire.OpHave, []byte("a"))
 	whole := request(1, wire.OpAdd, add("a", strings.Repeat("x", 5000), time.Minute))
@@ -146,7 +146,7 @@ func TestNeverReads(t *testing.T) {
 	for _, prompt := range []bool{true, false} {
 		m := store.NewMemory(0)
 		defer m.Close()
-		cfg := server.Config{Store: m, WriteTimeout: 50 * time.Millisecond}
+		cfg := server.Config{Store: m, Limits: server.Limits{WriteTimeout: 50 * time.Millisecond}}
 		if !prompt {
 			cfg.Store = slowPath{m}
 		}
@@ -178,7 +178,7 @@ func TestIdle(t *testing.T) {
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
 			store := newGateStore(t, "a")
-			i := start(t, network, server.Config{Store: store, IdleTimeout: 50 * time.Millisecond})
+			i := start(t, network, server.Config{Store: store, Limits: server.Limits{IdleTimeout: 50 * time.Millisecond}})
 			busy := i.dial(t)
 			busy.send(1, wire.OpHave, []byte("a"))
 			<-store.entered
@@ -249,7 +249,7 @@ func TestGoneWithRequestsOpen(t *testing.T) {
 func TestMaxConns(t *testing.T) {
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
-			i := start(t, network, server.Config{MaxConns: 2})
+			i := start(t, network, server.Config{Limits: server.Limits{MaxConns: 2}})
 			first, second := i.dial(t), i.dial(t)
 			first.want(wire.NotOK, wire.OpHave, []byte("a"))
 			second.want(wire.NotOK, wire.OpHave, []byte("a"))
@@ -285,7 +285,7 @@ func emfile() error {
 func TestMaxUntaken(t *testing.T) {
 	m := store.NewMemory(0)
 	t.Cleanup(func() { m.Close() })
-	i := start(t, "unix", server.Config{Store: slowPath{m}, MaxUntaken: 1 << 20, WriteTimeout: time.Hour, RequestTimeout: time.Hour})
+	i := start(t, "unix", server.Config{Store: slowPath{m}, Limits: server.Limits{MaxUntaken: 1 << 20, WriteTimeout: time.Hour, RequestTimeout: time.Hour}})
 	good := i.dial(t)
 	large := strings.Repeat("x", 32000)
 	good.want(wire.OK, wire.OpAdd, add("large", large, time.Minute))

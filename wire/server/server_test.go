@@ -216,11 +216,11 @@ func TestBadConfig(t *testing.T) {
 	defer m.Close()
 	for want, cfg := range map[string]server.Config{
 		"no store":       {},
-		"RequestTimeout": {Store: m, RequestTimeout: -1},
+		"RequestTimeout": {Store: m, Limits: server.Limits{RequestTimeout: -1}},
 		"MinTimeout":     {Store: m, MinTimeout: wire.MaxTimeout + 1},
-		"IdleTimeout":    {Store: m, IdleTimeout: -1},
-		"MaxInFlight":    {Store: m, MaxInFlight: -1},
-		"MaxConns":       {Store: m, MaxConns: -1},
+		"IdleTimeout":    {Store: m, Limits: server.Limits{IdleTimeout: -1}},
+		"MaxInFlight":    {Store: m, Limits: server.Limits{MaxInFlight: -1}},
+		"MaxConns":       {Store: m, Limits: server.Limits{MaxConns: -1}},
 	} {
 		if _, err := server.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
