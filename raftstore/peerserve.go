@@ -36,7 +36,7 @@ func (s *Store) servePeer(nc net.Conn, to string) {
 		ctx:    ctx,
 		slots:  make(chan struct{}, peerInFlight),
 		member: make(chan struct{}, peerMembers),
-		out:    peernet.NewWriter(nc, func() { nc.SetWriteDeadline(time.Now().Add(peerMessageTimeout)) }),
+		out:    peernet.NewWriter(nc, peerMessageTimeout),
 	}
 	defer p.reads.Wait()
 	defer nc.Close() // which ends the writes

@@ -1,7 +1,7 @@
 package rawconn
 
 import (
-	"net"
+	"io"
 	"runtime"
 	"sync"
 	"time"
@@ -9,6 +9,12 @@ import (
 
 // writeSize is the most that goes out under one deadline.
 const writeSize = 1 << 16
+
+// A Destination is the connection that a [Writer] writes to: a net.Conn has more.
+type Destination interface {
+	io.Writer
+	SetWriteDeadline(time.Time) error
+}
 
 // A Source has what a [Writer] is to write. Its methods are called with the lock held that Init was given.
 type Source interface {
@@ -23,7 +29,7 @@ type Source interface {
 // writes, also what others add meanwhile, which goes out together. It shares a lock with its owner; all methods are called
 // with that lock held, which they let go for the writing.
 type Writer struct {
-	nc      net.Conn
+	nc      Destination
 	now     interface{ WriteNow(b []byte) int } // nc, if it is one
 	timeout time.Duration                       // for the peer to take writeSize
 	mu      sync.Locker
@@ -35,7 +41,7 @@ type Writer struct {
 }
 
 // Init makes the Writer ready. A peer may take timeout for each 64 KiB.
-func (w *Writer) Init(nc net.Conn, timeout time.Duration, mu sync.Locker, src Source) {
+func (w *Writer) Init(nc Destination, timeout time.Duration, mu sync.Locker, src Source) {
 	w.nc, w.timeout, w.mu, w.src = nc, timeout, mu, src
 	w.now, _ = nc.(interface{ WriteNow(b []byte) int })
 }
@@ -43,33 +49,36 @@ func (w *Writer) Init(nc net.Conn, timeout time.Duration, mu sync.Locker, src So
 // Busy tells whether somebody writes.
 func (w *Writer) Busy() bool { return w.busy }
 
+// Claim makes it the caller who writes, unless somebody else does. Whoever has the claim calls Resume.
+func (w *Writer) Claim() bool {
+	claimed := !w.busy
+	w.busy = true
+	return claimed
+}
+
 // Flush writes until there is nothing to write, unless somebody else does so.
 func (w *Writer) Flush() {
-	if !w.busy {
-		w.busy = true
+	if w.Claim() {
 		w.Resume()
 	}
 }
 
 // Gather is Flush that first lets others run, who may add to the first write.
 func (w *Writer) Gather() {
-	if w.busy {
-		return
+	if w.Claim() {
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.mu.Lock()
+		w.Resume()
 	}
-	w.busy = true
-	w.mu.Unlock()
-	runtime.Gosched()
-	w.mu.Lock()
-	w.Resume()
 }
 
-// FlushNow writes as far as the kernel takes it at once. It is false when that was not all: then the Writer stays busy
-// until Resume is called, on a goroutine that may wait for the peer.
+// FlushNow writes as far as the kernel takes it at once. It is false when that was not all: then the caller has the claim,
+// and has Resume called on a goroutine that may wait for the peer.
 func (w *Writer) FlushNow() bool {
-	if w.busy {
+	if !w.Claim() {
 		return true
 	}
-	w.busy = true
 	for w.out = w.src.Take(); w.out != nil; w.out = w.src.Take() {
 		w.written = 0
 		if w.now != nil {
@@ -86,7 +95,7 @@ func (w *Writer) FlushNow() bool {
 	return true
 }
 
-// Resume goes on where FlushNow has returned false.
+// Resume writes until there is nothing to write, for who has the claim, or goes on where FlushNow has returned false.
 func (w *Writer) Resume() {
 	rest := w.out != nil
 	for {
