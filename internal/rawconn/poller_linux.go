@@ -24,13 +24,16 @@ type Poller struct {
 	closed atomic.Bool
 }
 
-// NoEpoll is the variable in the environment that rules out Pollers, for those who suspect them of something.
-const NoEpoll = "DISTCACHE_NO_EPOLL"
+// noEpoll is the variable in the environment that rules out epoll of our own, for those who suspect it of something.
+const noEpoll = "DISTCACHE_NO_EPOLL"
+
+// NoEpoll tells whether the environment rules out epoll of our own.
+func NoEpoll() bool { return os.Getenv(noEpoll) != "" }
 
 // NewPoller makes a Poller that watches nothing. Without one, whoever asked does with a goroutine for each connection.
 func NewPoller() (*Poller, error) {
-	if os.Getenv(NoEpoll) != "" {
-		return nil, errors.New("epoll is ruled out by " + NoEpoll)
+	if NoEpoll() {
+		return nil, errors.New("epoll is ruled out by " + noEpoll)
 	}
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {

@@ -26,7 +26,7 @@
 // along the answers of the others.
 //
 // On unix sockets of Linux, the connections of an Inline server have no goroutine at first: one for all of them accepts
-// them and begins what each asks first (short_linux.go), unless the environment has [rawconn.NoEpoll].
+// them and begins what each asks first (short_linux.go), unless DISTCACHE_NO_EPOLL is set in the environment.
 //
 // # Whose memory
 //

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -25,11 +24,11 @@ func TestShortLoopForAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(rawconn.NoEpoll, "1")
+	t.Setenv("DISTCACHE_NO_EPOLL", "1")
 	if s.newShortLoop(l, make(chan error, 1)) != nil {
 		t.Error("a loop though the environment says otherwise")
 	}
-	t.Setenv(rawconn.NoEpoll, "")
+	t.Setenv("DISTCACHE_NO_EPOLL", "")
 	lo := s.newShortLoop(l, make(chan error, 1))
 	if lo == nil {
 		t.Fatal("no loop for the listener of a unix socket")
