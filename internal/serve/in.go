@@ -2,13 +2,17 @@ package serve
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 )
 
-// readBuffer is the memory that every connection has for what arrives.
-const readBuffer = 4096
+const (
+	readBuffer = 4096 // the memory that every connection has for what arrives
+	lastLooks  = 16   // reads of what had arrived when the server stopped reading: a peer may go on sending
+)
 
 var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
@@ -20,6 +24,7 @@ type inbox struct {
 	from, to   int
 	arrival    time.Time // of the bytes read last
 	unfinished bool      // they begin a message that has a deadline
+	looks      int       // for what had arrived when the server stopped reading
 }
 
 func (in *inbox) bytes() []byte { return in.buf[in.from:in.to] }
@@ -30,6 +35,12 @@ func (in *inbox) read(c *Conn) error {
 		return err
 	}
 	n, err := c.nc.Read(in.buf[in.to:])
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.s.stopping.Load() && in.looks < lastLooks {
+		if now, ok := c.nc.(interface{ ReadNow([]byte) (int, error) }); ok {
+			in.looks++
+			n, _ = now.ReadNow(in.buf[in.to:])
+		}
+	}
 	if n > 0 {
 		in.to += n
 		in.arrived(c, n)

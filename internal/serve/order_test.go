@@ -159,3 +159,24 @@ func TestBrokenInOrder(t *testing.T) {
 		eventually(t, "the connection is gone", func() bool { s := i.Stats(); return s.Connections == 0 && s.InFlight == 0 })
 	})
 }
+
+// Shutdown answers what has arrived, also when that is on many connections at once.
+func TestShutdownAnswersMany(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		i := start(t, kind, Limits{})
+		all := make([]*peer, 1000)
+		for n := range all {
+			all[n] = i.dial(t)
+		}
+		eventually(t, "all are accepted", func() bool { return i.Stats().Connections == int64(len(all)) })
+		for _, p := range all {
+			p.send("say x")
+		}
+		if err := i.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		for _, p := range all {
+			p.want("x")
+		}
+	})
+}
