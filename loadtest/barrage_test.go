@@ -13,7 +13,7 @@ import (
 
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // slow takes a moment for everything, so that in a synctest bubble time goes by.
@@ -35,7 +35,7 @@ func barrageOf(store Store) BarrageConfig {
 // In a bubble 20000 operations take more than a minute, in which sessions of 10 to 50 seconds come and go.
 func TestBarrageOnRightStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := server.NewMemory(0)
+		m := store.NewMemory(0)
 		defer m.Close()
 		cfg := barrageOf(slow{m})
 		cfg.Workers = 3
@@ -67,7 +67,7 @@ func TestBarrageFindsWrongStores(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := server.NewMemory(0)
+				m := store.NewMemory(0)
 				defer m.Close()
 				bad.Store, bad.every = m, 50
 				r, err := RunBarrage(t.Context(), barrageOf(slow{bad}))
@@ -98,7 +98,7 @@ func (r raising) Add(ctx context.Context, id, data []byte, timeout time.Duration
 func TestBarrageKnowsOfRaisedTimeouts(t *testing.T) {
 	for _, tt := range []struct{ does, told time.Duration }{{40, 40}, {40, 0}, {0, 40}} {
 		synctest.Test(t, func(t *testing.T) {
-			m := server.NewMemory(0)
+			m := store.NewMemory(0)
 			defer m.Close()
 			cfg := barrageOf(slow{raising{m, tt.does * time.Second}})
 			cfg.MinTimeout = tt.told * time.Second
@@ -117,7 +117,7 @@ func TestBarrageKnowsOfRaisedTimeouts(t *testing.T) {
 // A report has neither a session's data nor its whole id.
 func TestReportKeepsSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := server.NewMemory(0)
+		m := store.NewMemory(0)
 		defer m.Close()
 		seen := &witness{badStore: badStore{Store: m, every: 10, alter: true}}
 		cfg := barrageOf(seen)

@@ -12,10 +12,11 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
-func newMemory(t *testing.T) *server.Memory {
-	m := server.NewMemory(0)
+func newMemory(t *testing.T) *store.Memory {
+	m := store.NewMemory(0)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 func newLedger(t *testing.T, addresses ...wire.Address) *Ledger {
@@ -240,6 +240,6 @@ func TestNewLedger(t *testing.T) {
 }
 
 var (
-	_ Store = (*server.Memory)(nil)
+	_ Store = (*store.Memory)(nil)
 	_ Store = (*shooter)(nil)
 )

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/distcache/distcache/wire"
@@ -30,8 +29,7 @@ func findTargets(ctx context.Context, addresses []wire.Address) ([]target, error
 	)
 	for _, a := range addresses {
 		t := target{Address: a}
-		kind, rest, _ := strings.Cut(a.String(), ":")
-		if kind == "FD" { // can be dialled but once
+		if a.Network() == "fd" { // can be dialled but once
 			t.up = true
 			targets = append(targets, t)
 			continue
@@ -47,7 +45,7 @@ func findTargets(ctx context.Context, addresses []wire.Address) ([]target, error
 			_ = nc.Close()
 		default:
 			errs = append(errs, fmt.Errorf("connect to %s: %w", a, err))
-			t.addr = resolve(kind, rest)
+			t.addr, _ = a.Resolve()
 		}
 		targets = append(targets, t)
 	}
@@ -55,16 +53,4 @@ func findTargets(ctx context.Context, addresses []wire.Address) ([]target, error
 		return nil, errors.Join(errs...)
 	}
 	return targets, nil
-}
-
-// resolve finds out what the address of a server that is down stands for, nil if that can't be told.
-func resolve(kind, rest string) net.Addr {
-	if kind == "UNIX" {
-		return &net.UnixAddr{Name: rest, Net: "unix"}
-	}
-	network := map[string]string{"IP": "tcp", "IPv4": "tcp4", "IPv6": "tcp6"}[kind]
-	if a, err := net.ResolveTCPAddr(network, rest); err == nil {
-		return a
-	}
-	return nil
 }

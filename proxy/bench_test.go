@@ -12,12 +12,13 @@ import (
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // serveBench serves a store on a unix socket and returns its address.
-func serveBench(b *testing.B, store server.Store) wire.Address {
+func serveBench(b *testing.B, store store.Store) wire.Address {
 	b.Helper()
-	s, err := server.New(server.Config{Store: store, RequestTimeout: time.Minute})
+	s, err := server.New(server.Config{Store: store, Limits: server.Limits{RequestTimeout: time.Minute}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -55,7 +56,7 @@ func BenchmarkProxy(b *testing.B) {
 }
 
 func benchProxy(b *testing.B, callers int, keep bool) {
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	defer store.Close()
 	var requests [][]byte
 	for i := range 100 {

@@ -4,7 +4,7 @@
 //
 //	p, err := proxy.New(proxy.Config{Servers: []proxy.Server{proxy.At(first), proxy.At(second)}})
 //	...
-//	s, err := server.New(server.Config{Store: p, RequestTimeout: 3 * time.Second})
+//	s, err := server.New(server.Config{Store: p, Limits: server.Limits{RequestTimeout: 3 * time.Second}})
 //	...
 //	p.Close() // after s
 //

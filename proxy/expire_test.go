@@ -9,6 +9,7 @@ import (
 
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // dropLost makes a server that never answers requests for "lost…", and all others.
@@ -25,12 +26,12 @@ type ended struct {
 	done  chan outcome
 }
 
-func (e ended) Done(_ []byte, err error) { e.done <- outcome{err, time.Since(e.began)} }
+func (e ended) Done(r store.Result) { e.done <- outcome{r.Err, time.Since(e.began)} }
 
 // start starts a request as the listener does, with this much time.
-func (w *world) start(op wire.Op, id string, within time.Duration) ended {
+func (w *world) start(op store.Op, id string, within time.Duration) ended {
 	e := ended{time.Now(), make(chan outcome, 1)}
-	w.Start(op, []byte(id), nil, 0, e.began.Add(within), e)
+	w.Start(&store.Request{Op: op, ID: []byte(id)}, e.began.Add(within), e)
 	return e
 }
 
@@ -61,7 +62,7 @@ func TestEachHasItsDeadline(t *testing.T) {
 			if i%100 == 0 {
 				time.Sleep(rand.N(lookedAt))
 			}
-			all = append(all, asked{w.start(wire.OpGet, "lost", within), within})
+			all = append(all, asked{w.start(store.Get, "lost", within), within})
 		}
 		synctest.Wait()
 		for _, a := range all {
@@ -83,10 +84,10 @@ func TestDeadlinesAfterFailover(t *testing.T) {
 		a, b := w.servers[0], w.servers[1]
 		a.set(dropLost)
 		b.set(dropLost)
-		old := w.start(wire.OpGet, "lost", proxy.DefaultTimeout)
+		old := w.start(store.Get, "lost", proxy.DefaultTimeout)
 		time.Sleep(2 * time.Second)
 		for range 10 {
-			w.start(wire.OpGet, "lost", time.Hour)
+			w.start(store.Get, "lost", time.Hour)
 		}
 		a.stop()
 		synctest.Wait()

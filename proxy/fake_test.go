@@ -13,14 +13,14 @@ import (
 
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A fake is a server whose manners the test decides. It takes requests off its connections at all times, as a kernel
 // does, and answers them in order, each after mind has returned.
 type fake struct {
 	name  string
-	store server.Store
+	store store.Store
 	// mind is asked before each answer but those to pings, and may block. It says what to do.
 	mind func(op wire.Op, id []byte) verdict
 
@@ -55,7 +55,7 @@ type fakeConn struct {
 	queue chan wire.Message
 }
 
-func newFake(t *testing.T, name string, store server.Store) *fake {
+func newFake(t *testing.T, name string, store store.Store) *fake {
 	f := &fake{name: name, store: store, thawed: make(chan struct{})}
 	close(f.thawed)
 	t.Cleanup(func() { f.thaw(); f.stop() })
@@ -242,7 +242,7 @@ type world struct {
 	*proxy.Proxy
 	t       *testing.T
 	servers []*fake
-	store   *server.Memory
+	store   *store.Memory
 	log     *bytes.Buffer
 }
 
@@ -260,7 +260,7 @@ func bubble(t *testing.T, n int, test func(t *testing.T, w *world)) {
 }
 
 func newWorld(t *testing.T, n int) *world {
-	w := &world{t: t, store: server.NewMemory(0), log: new(bytes.Buffer)}
+	w := &world{t: t, store: store.NewMemory(0), log: new(bytes.Buffer)}
 	t.Cleanup(func() { w.store.Close() })
 	for i := range n {
 		w.servers = append(w.servers, newFake(t, string(rune('a'+i)), w.store))

@@ -7,7 +7,7 @@ import (
 	"github.com/distcache/distcache/internal/linked"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A flight is one request on its way. It belongs to whoever started it or took it off its link.
@@ -17,7 +17,7 @@ type flight struct {
 	payload  []byte
 	id       [wire.MaxID]byte // payload's place, unless it is an ADD
 	deadline time.Time
-	done     server.Completion
+	done     store.Completion
 	tries    int
 	answered func([]byte, error) // method land
 
@@ -31,6 +31,9 @@ type flight struct {
 
 // read tells whether the request may be asked twice.
 func (f *flight) read() bool { return f.op == wire.OpGet || f.op == wire.OpHave }
+
+// end says that the request ended with a status, without data.
+func (f *flight) end(status error) { f.done.Done(store.Result{Err: status}) }
 
 // send puts the flight on the connection in use, or on the next if that one turns out to be lost.
 func (p *Proxy) send(f *flight) {
@@ -52,7 +55,7 @@ func (p *Proxy) send(f *flight) {
 		p.lost(l)
 	}
 	p.refused.Add(1)
-	f.done.Done(nil, wire.Disconnected)
+	f.end(wire.Disconnected)
 }
 
 // land is what the connection calls with the answer, or with the reason why there is none.
@@ -86,10 +89,10 @@ func (f *flight) arrived(l *link, payload []byte) {
 		if f.read() && f.elsewhere(l) {
 			return
 		}
-		f.done.Done(nil, err)
+		f.end(err)
 	default:
 		l.good.Add(1)
-		f.done.Done(data, err)
+		f.done.Done(store.Result{Data: data, Err: err})
 	}
 }
 
@@ -97,7 +100,7 @@ func (f *flight) arrived(l *link, payload []byte) {
 func (f *flight) again(err error) {
 	if !f.read() && !errors.Is(err, client.ErrNotSent) {
 		f.p.unknown.Add(1)
-		f.done.Done(nil, wire.Disconnected)
+		f.end(wire.Disconnected)
 		return
 	}
 	f.p.again.Add(1)

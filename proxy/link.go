@@ -79,6 +79,6 @@ func (l *link) expire(now time.Time) {
 	l.flights.overdue(now, func(f *flight) { overdue = l.take(overdue, f) })
 	l.mu.Unlock()
 	for _, f := range overdue {
-		f.done.Done(nil, wire.Disconnected)
+		f.end(wire.Disconnected)
 	}
 }

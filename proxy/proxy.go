@@ -1,16 +1,17 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
-// A Proxy is a [server.Store] that asks servers. Make one with [New]; any number of goroutines may use it at once.
+// A Proxy is a [store.Store] that asks servers. Make one with [New]; any number of goroutines may use it at once.
 type Proxy struct {
 	cfg       Config
 	bounds    bounds
@@ -31,7 +32,7 @@ type Proxy struct {
 	settled chan struct{} // closed when there is a server in use, or all have been tried
 }
 
-var _ server.Starter = (*Proxy)(nil)
+var _ store.AsyncStore = (*Proxy)(nil)
 
 // New makes a proxy and begins to connect to all its servers. It does not wait for any: see [Proxy.Settle].
 func New(cfg Config) (*Proxy, error) {
@@ -74,77 +75,74 @@ func (p *Proxy) Close() error {
 	return nil
 }
 
-// Add implements [server.Store].
+// Add implements [store.Store].
 func (p *Proxy) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
-	_, err := p.ask(ctx, wire.OpAdd, id, data, timeout)
-	return err
+	return p.ask(ctx, &store.Request{Op: store.Add, ID: id, Data: data, Timeout: timeout}).Err
 }
 
-// Get implements [server.Store].
+// Get implements [store.Store].
 func (p *Proxy) Get(ctx context.Context, id []byte) ([]byte, error) {
-	return p.ask(ctx, wire.OpGet, id, nil, 0)
+	r := p.ask(ctx, &store.Request{Op: store.Get, ID: id})
+	return r.Data, r.Err
 }
 
-// Remove implements [server.Store].
+// Remove implements [store.Store].
 func (p *Proxy) Remove(ctx context.Context, id []byte) error {
-	_, err := p.ask(ctx, wire.OpRemove, id, nil, 0)
-	return err
+	return p.ask(ctx, &store.Request{Op: store.Remove, ID: id}).Err
 }
 
-// Have implements [server.Store].
+// Have implements [store.Store].
 func (p *Proxy) Have(ctx context.Context, id []byte) error {
-	_, err := p.ask(ctx, wire.OpHave, id, nil, 0)
-	return err
+	return p.ask(ctx, &store.Request{Op: store.Have, ID: id}).Err
 }
 
 // ask starts a request and waits for its end, or for that of ctx.
-func (p *Proxy) ask(ctx context.Context, op wire.Op, id, data []byte, timeout time.Duration) ([]byte, error) {
+func (p *Proxy) ask(ctx context.Context, r *store.Request) store.Result {
 	deadline := time.Now().Add(p.cfg.Timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	w := waiter{make(chan answer, 1)}
-	p.Start(op, id, data, timeout, deadline, w)
+	w := make(waiter, 1)
+	p.Start(r, deadline, w)
 	select {
-	case a := <-w.answer:
-		return a.data, a.err
+	case result := <-w:
+		return result
 	case <-ctx.Done():
-		return nil, wire.Disconnected
+		return store.Result{Err: wire.Disconnected}
 	}
 }
 
 // A waiter waits for the end of a request, and may go away before it.
-type waiter struct{ answer chan answer }
+type waiter chan store.Result
 
-type answer struct {
-	data []byte
-	err  error
+func (w waiter) Done(r store.Result) {
+	r.Data = bytes.Clone(r.Data)
+	w <- r
 }
 
-func (w waiter) Done(data []byte, err error) {
-	w.answer <- answer{append([]byte(nil), data...), err}
-}
+// operations are the protocol's names of a store's operations.
+var operations = [...]wire.Op{store.Add: wire.OpAdd, store.Get: wire.OpGet, store.Remove: wire.OpRemove, store.Have: wire.OpHave}
 
-// Start implements [server.Starter].
-func (p *Proxy) Start(op wire.Op, id, data []byte, timeout time.Duration, deadline time.Time, done server.Completion) {
-	f := &flight{p: p, op: op, deadline: deadline, done: done}
+// Start implements [store.AsyncStore].
+func (p *Proxy) Start(r *store.Request, deadline time.Time, done store.Completion) {
+	f := &flight{p: p, op: operations[r.Op], deadline: deadline, done: done}
 	f.answered = f.land
-	if op == wire.OpAdd {
-		if err := wire.CheckAdd(id, data, timeout); err != nil {
-			done.Done(nil, err)
+	if r.Op == store.Add {
+		if err := wire.CheckAdd(r.ID, r.Data, r.Timeout); err != nil {
+			f.end(err)
 			return
 		}
-		f.payload = wire.AppendAdd(make([]byte, 0, addOverhead+len(id)+len(data)), id, data, timeout)
+		f.payload = wire.AppendAdd(make([]byte, 0, addOverhead+len(r.ID)+len(r.Data)), r.ID, r.Data, r.Timeout)
 		if len(f.payload) > wire.MaxPayload {
-			done.Done(nil, wire.DataRange)
+			f.end(wire.DataRange)
 			return
 		}
 	} else {
-		if err := wire.CheckID(id); err != nil {
-			done.Done(nil, err)
+		if err := wire.CheckID(r.ID); err != nil {
+			f.end(err)
 			return
 		}
-		f.payload = append(f.id[:0], id...)
+		f.payload = append(f.id[:0], r.ID...)
 	}
 	p.send(f)
 }

@@ -38,7 +38,7 @@ func (s *peerService) servePeer(nc net.Conn, to serverid.ID) {
 		ctx:    ctx,
 		slots:  make(chan struct{}, peerInFlight),
 		member: make(chan struct{}, peerMembers),
-		out:    peernet.NewWriter(nc, func() { nc.SetWriteDeadline(time.Now().Add(peerMessageTimeout)) }),
+		out:    peernet.NewWriter(nc, peerMessageTimeout),
 	}
 	defer p.reads.Wait()
 	defer nc.Close() // which ends the writes

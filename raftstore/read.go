@@ -10,9 +10,16 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
-// Get returns a session's data; see [server.Store]. What it sees is Config.Reads' choice.
+var _ interface {
+	store.Store
+	store.NonBlocking
+	store.Counter
+} = (*Store)(nil)
+
+// Get returns a session's data; see [store.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
 	err = s.reader.read(ctx, opGet, id, func(n *node, now uint64) (err error) {
 		data, err = n.getLocal(id, now)
@@ -21,7 +28,7 @@ func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
 	return data, err
 }
 
-// Have says whether there is a session; see [server.Store]. What it sees is Config.Reads' choice.
+// Have says whether there is a session; see [store.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Have(ctx context.Context, id []byte) error {
 	return s.reader.read(ctx, opHave, id, func(n *node, now uint64) error { return n.haveLocal(id, now) }, func([]byte) {})
 }
@@ -74,10 +81,10 @@ func (s *reader) readThere(ctx context.Context, n *node, leader peernet.Peer, op
 	return s.peers.do(ctx, leader, op, *payload)
 }
 
-// Prompt tells the listener which operations are answered without waiting: reads on a node that is its cluster's only
-// voter, or that answers from its own state.
-func (s *Store) Prompt(op wire.Op) bool {
-	if op != wire.OpGet && op != wire.OpHave {
+// NonBlocking implements [store.NonBlocking]: reads do not wait on a node that is its cluster's only voter, or that
+// answers from its own state.
+func (s *Store) NonBlocking(op store.Op) bool {
+	if op != store.Get && op != store.Have {
 		return false
 	}
 	if s.cfg.Reads == ReadLocal {

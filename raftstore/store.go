@@ -21,7 +21,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Store is one node: a [server.Store] that is durable, and replicated when it is a member of a cluster. Any number of
+// A Store is one node: a [store.Store] that is durable, and replicated when it is a member of a cluster. Any number of
 // goroutines may use it.
 type Store struct {
 	*core

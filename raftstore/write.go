@@ -18,7 +18,7 @@ const (
 	retryPauseMost = 160 * time.Millisecond
 )
 
-// Add stores a session; see [server.Store]. It returns once a majority of nodes has the session on disk. After
+// Add stores a session; see [store.Store]. It returns once a majority of nodes has the session on disk. After
 // Disconnected the session may still come to be there.
 func (s *Store) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
 	if err := wire.CheckAdd(id, data, timeout); err != nil {
@@ -27,7 +27,7 @@ func (s *Store) Add(ctx context.Context, id, data []byte, timeout time.Duration)
 	return s.writer.write(ctx, entry.Op{Kind: entry.Add, Timeout: uint32(timeout / time.Millisecond), ID: id, Data: data})
 }
 
-// Remove deletes a session; see [server.Store]. It returns once a majority of nodes has that on disk.
+// Remove deletes a session; see [store.Store]. It returns once a majority of nodes has that on disk.
 func (s *Store) Remove(ctx context.Context, id []byte) error {
 	if err := wire.CheckID(id); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/snoop"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // lines is an output that can be read while it is written.
@@ -124,7 +125,7 @@ func (s *snooper) wait(kind string, n int) []event {
 // cache runs a server with sessions in memory.
 func cache(t testing.TB, network string) net.Addr {
 	t.Helper()
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
 		t.Fatal(err)

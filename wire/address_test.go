@@ -229,3 +229,55 @@ func FuzzParseAddress(f *testing.F) {
 		}
 	})
 }
+
+func TestAddressParts(t *testing.T) {
+	type parts struct {
+		network, host string
+		port          uint16
+		path          string
+		family        int
+		all           bool
+	}
+	for text, want := range map[string]parts{
+		"IP:9001":                      {network: "tcp", port: 9001, all: true},
+		"ip::9001":                     {network: "tcp", port: 9001, all: true},
+		"IPv4:9001":                    {network: "tcp", port: 9001, family: 4, all: true},
+		"IPv6:localhost:9001":          {network: "tcp", host: "localhost", port: 9001, family: 6},
+		"IP:cache1:9001":               {network: "tcp", host: "cache1", port: 9001},
+		"IP:10.0.0.1:9001":             {network: "tcp", host: "10.0.0.1", port: 9001, family: 4},
+		"IP:0.0.0.0:9001":              {network: "tcp", host: "0.0.0.0", port: 9001, family: 4, all: true},
+		"IP:[::1]:9001":                {network: "tcp", host: "::1", port: 9001, family: 6},
+		"IP:[::]:9001":                 {network: "tcp", host: "::", port: 9001, all: true},
+		"IP:[::ffff:192.168.0.1]:9001": {network: "tcp", host: "::ffff:192.168.0.1", port: 9001, family: 4},
+		"Unix:/run/s":                  {network: "unix", path: "/run/s"},
+		"FD:0:1":                       {network: "fd"},
+	} {
+		a, err := wire.ParseAddress(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (parts{a.Network(), a.Host(), a.Port(), a.Path(), a.Family(), a.AllInterfaces()}); got != want {
+			t.Errorf("%s: %+v, want %+v", text, got, want)
+		}
+	}
+	if zero := (wire.Address{}); zero.Network() != "" || zero.AllInterfaces() {
+		t.Error("the zero Address is somewhere")
+	}
+}
+
+func TestResolve(t *testing.T) {
+	noName := "IP:" + strings.Repeat("a", 64) + ":9001" // no label is so long: no server is asked
+	for text, want := range map[string]string{"IP:127.0.0.1:9001": "127.0.0.1:9001", "UNIX:/run/s": "/run/s", noName: "", "FD:3": ""} {
+		a, err := wire.ParseAddress(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := a.Resolve()
+		switch {
+		case want == "" && (err == nil || to != nil):
+			t.Errorf("%s: %v, no error", text, to)
+		case want != "" && (err != nil || to.String() != want):
+			t.Errorf("%s: %v, %v", text, to, err)
+		}
+	}
+}

@@ -146,15 +146,10 @@ type pairConn struct {
 	address Address
 }
 
-// fdAddr is the net.Addr of a pairConn.
-type fdAddr struct{ Address }
-
-func (fdAddr) Network() string { return "fd" }
-
 func (c *pairConn) Read(p []byte) (int, error)  { return c.r.Read(p) }
 func (c *pairConn) Write(p []byte) (int, error) { return c.w.Write(p) }
-func (c *pairConn) LocalAddr() net.Addr         { return fdAddr{c.address} }
-func (c *pairConn) RemoteAddr() net.Addr        { return fdAddr{c.address} }
+func (c *pairConn) LocalAddr() net.Addr         { return c.address }
+func (c *pairConn) RemoteAddr() net.Addr        { return c.address }
 
 func (c *pairConn) Close() error {
 	err := c.r.Close()

@@ -95,14 +95,8 @@ func (r *Reader) header(m *Message, first bool) (header, error) {
 	for {
 		n := min(r.br.Buffered(), HeaderSize)
 		b, _ := r.br.Peek(n)
-		if err := r.check(b); err != nil {
+		if err := r.rules.check(b, m, first, len(m.Payload)); err != nil {
 			return header{}, err
-		}
-		if !first && !continues(b, m) {
-			return header{}, ErrMixed
-		}
-		if tooLong(b, r.rules.MaxPayload-len(m.Payload)) {
-			return header{}, ErrTooLong
 		}
 		if n == HeaderSize {
 			h := header{
@@ -123,17 +117,60 @@ func (r *Reader) header(m *Message, first bool) (header, error) {
 	}
 }
 
-// check holds the part of a header that has arrived against the rules of a frame.
-func (r *Reader) check(b []byte) error {
+// Parse takes the first message off b, which is what has arrived of a connection. taken is how many bytes the message
+// has, or 0 when it is not whole. The payload is a part of b, in which Parse moves the data of a message's frames
+// together. What has arrived of a message that is not whole is checked as well.
+func (r Rules) Parse(m *Message, b []byte) (taken int, err error) {
+	payload := 0
+	for first, complete := true, false; !complete; first = false {
+		h := b[taken:min(taken+HeaderSize, len(b))]
+		if err := r.check(h, m, first, payload); err != nil {
+			return 0, err
+		}
+		if len(h) < HeaderSize {
+			return 0, nil
+		}
+		m.UID, m.Op, complete = binary.BigEndian.Uint32(h[5:]), Op(h[10]), h[11] == 1
+		n := int(binary.BigEndian.Uint16(h[12:]))
+		payload += n
+		taken += HeaderSize + n
+		if taken > len(b) {
+			return 0, nil
+		}
+	}
+	const frame = HeaderSize + MaxFrameData // but for the last
+	for at := frame; at < taken; at += frame {
+		copy(b[HeaderSize+at/frame*MaxFrameData:], b[at+HeaderSize:min(at+frame, taken)])
+	}
+	m.Response, m.Class, m.Payload = r.Response, r.Class, b[HeaderSize:HeaderSize+payload]
+	return taken, nil
+}
+
+// check checks what has arrived of the header of m's next frame, to which payload bytes came before.
+func (r Rules) check(b []byte, m *Message, first bool, payload int) error {
+	if err := r.checkFrame(b); err != nil {
+		return err
+	}
+	if !first && !continues(b, m) {
+		return ErrMixed
+	}
+	if tooLong(b, r.MaxPayload-payload) {
+		return ErrTooLong
+	}
+	return nil
+}
+
+// checkFrame checks the part of a header that has arrived by itself.
+func (r Rules) checkFrame(b []byte) error {
 	n := len(b)
 	switch {
 	case n > 0 && b[0] != Version>>8, n > 1 && b[1] != Version&0xff:
 		return ErrVersion
-	case n > 4 && b[4] != flag(r.rules.Response):
+	case n > 4 && b[4] != flag(r.Response):
 		return ErrDirection
-	case n > 9 && Class(b[9]) != r.rules.Class:
+	case n > 9 && Class(b[9]) != r.Class:
 		return ErrClass
-	case n > 10 && int(b[10]) >= r.rules.Ops:
+	case n > 10 && int(b[10]) >= r.Ops:
 		return ErrOperation
 	case n > 11 && b[11] > 1:
 		return ErrComplete

@@ -244,7 +244,8 @@ func FuzzFrameHeader(f *testing.F) {
 	})
 }
 
-// Whatever is read without error is written again as bytes that mean the same.
+// Whatever is read without error is written again as bytes that mean the same. Parse reads the same from the bytes as a
+// Reader does from a connection.
 func FuzzReader(f *testing.F) {
 	f.Add(unhex(f, "00110000 00 00000001 00 00 01 001d 0000ea60 00000010 30313233343536373839616263646566 68656c6c6f"), false)
 	f.Add(unhex(f, "00110000 01 00000003 00 01 00 0800"+strings.Repeat("a5", 2048)+"00110000 01 00000003 00 01 01 03b8"+strings.Repeat("a5", 952)), true)
@@ -254,9 +255,21 @@ func FuzzReader(f *testing.F) {
 	f.Add(wire.AppendMessage(nil, &wire.Message{Payload: make([]byte, wire.MaxPayload+1)}), false)
 	f.Fuzz(func(t *testing.T, b []byte, response bool) {
 		r := wire.NewReader(bytes.NewReader(b), rules(response))
+		rest := bytes.Clone(b)
 		for taken := 0; ; {
-			var m wire.Message
-			if err := r.Read(&m); err != nil {
+			var m, parsed wire.Message
+			err := r.Read(&m)
+			n, parseErr := rules(response).Parse(&parsed, rest)
+			switch {
+			case err == nil && (parseErr != nil || !equal(&parsed, &m)):
+				t.Fatalf("%+v is parsed as %+v, %v", m, parsed, parseErr)
+			case (err == io.EOF || err == wire.ErrTruncated) && (n != 0 || parseErr != nil):
+				t.Fatalf("a message that is not whole is parsed as %d bytes, %v", n, parseErr)
+			case err != nil && err != io.EOF && err != wire.ErrTruncated && parseErr != err:
+				t.Fatalf("parsing says %v, reading %v", parseErr, err)
+			}
+			rest = rest[n:]
+			if err != nil {
 				if err != io.EOF && !errors.Is(err, wire.ErrCorrupt) {
 					t.Fatalf("%v is no corruption", err)
 				}

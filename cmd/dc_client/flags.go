@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"strings"
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
@@ -76,8 +75,8 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		return nil, config.Usagef("-server is needed: the dc_server to ask, such as -server IP:cache1:9001")
 	}
 	for _, a := range opts.servers {
-		if s := a.String(); a.Path() == "" && strings.Count(s, ":") < 2 && !strings.HasPrefix(s, "FD:") {
-			return nil, config.Usagef("-server %s names no host to connect to: it takes IP:HOST:PORT", s)
+		if a.Network() == "tcp" && a.Host() == "" {
+			return nil, config.Usagef("-server %v names no host to connect to: it takes IP:HOST:PORT", a)
 		}
 		if err := a.CheckDial(); err != nil {
 			return nil, config.Usagef("-server: %w", err)

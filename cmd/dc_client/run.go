@@ -94,12 +94,11 @@ func (s *service) open() (err error) {
 	}
 	reg := metrics.New()
 	s.server, err = server.New(server.Config{
-		Store:          s.proxy,
-		Logger:         s.log,
-		Observe:        metrics.NewLatency(reg).Observe,
-		RequestTimeout: s.opts.timeout,
-		MinTimeout:     s.opts.minTimeout,
-		IdleTimeout:    s.opts.idle,
+		Store:      s.proxy,
+		Logger:     s.log,
+		Observe:    metrics.NewLatency(reg).Observe,
+		MinTimeout: s.opts.minTimeout,
+		Limits:     server.Limits{RequestTimeout: s.opts.timeout, IdleTimeout: s.opts.idle},
 	})
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A process is a dc_client that runs in this one.
@@ -37,7 +38,7 @@ func start(t *testing.T, args ...string) *process {
 }
 
 // serve starts a server on a unix socket.
-func serve(t *testing.T, path string, store server.Store) {
+func serve(t *testing.T, path string, store store.Store) {
 	t.Helper()
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
@@ -58,7 +59,7 @@ func dial(t *testing.T, path string) *client.Client {
 
 func TestProxy(t *testing.T) {
 	dir := t.TempDir()
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	defer store.Close()
 	serve(t, dir+"/s1", store)
 	p := start(t, "-listen", "UNIX:"+dir+"/c", "-listen", "IP:127.0.0.1:0", "-server", "UNIX:"+dir+"/s1", "-connect", "UNIX:"+dir+"/s2",
@@ -128,7 +129,7 @@ func TestServerComesLater(t *testing.T) {
 	if log := p.Log.String(); strings.Contains(log, ready) {
 		t.Errorf("the log says that it is ready:\n%s", log)
 	}
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	defer store.Close()
 	serve(t, dir+"/s", store)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -149,7 +150,7 @@ func TestServerComesLater(t *testing.T) {
 
 // A gate holds every call that reads until it is opened.
 type gate struct {
-	server.Store
+	store.Store
 	entered chan struct{}
 	open    chan struct{}
 }
@@ -165,7 +166,7 @@ func (g *gate) Have(ctx context.Context, id []byte) error {
 // Told to stop, it answers what has been asked.
 func TestStopDrains(t *testing.T) {
 	dir := t.TempDir()
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	defer store.Close()
 	g := &gate{store, make(chan struct{}, 1), make(chan struct{})}
 	serve(t, dir+"/s", g)
@@ -194,7 +195,7 @@ func TestStopDrains(t *testing.T) {
 // A client that goes away with its requests in flight costs nothing.
 func TestClientGoesAway(t *testing.T) {
 	dir := t.TempDir()
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	defer store.Close()
 	g := &gate{store, make(chan struct{}, 1), make(chan struct{})}
 	serve(t, dir+"/s", g)

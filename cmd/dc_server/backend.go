@@ -16,12 +16,12 @@ import (
 	"github.com/distcache/distcache/internal/metrics"
 	"github.com/distcache/distcache/internal/metrics/node"
 	"github.com/distcache/distcache/raftstore"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A backend is what is behind the listener: the store, and what the daemon has to know of it besides.
 type backend struct {
-	store    server.Store
+	store    store.Store
 	node     admin.Node
 	done     <-chan struct{}             // closed when the store can't go on; nil if that can't be
 	err      func() error                // then: why
@@ -41,7 +41,7 @@ func openBackend(opts *options, log *slog.Logger) (*backend, error) {
 }
 
 func openMemory(opts *options) *backend {
-	store := server.NewMemory(int(opts.sessions))
+	store := store.NewMemory(int(opts.sessions))
 	return &backend{
 		store: store,
 		node: admin.Memory{Name: opts.node, Limit: opts.sessions, Sessions: store.Len,

@@ -18,7 +18,7 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 func TestNodeIsObservedOverTCPAndBesideTheLocalSocket(t *testing.T) {
@@ -100,7 +100,7 @@ func (f fakeNode) Status() raftstore.Status { return f.status }
 
 // A fakeStore answers HAVE with an error.
 type fakeStore struct {
-	server.Store
+	store.Store
 	err error
 }
 

@@ -121,11 +121,11 @@ func (s *service) open(open opener) (err error) {
 	}
 	reg := metrics.New()
 	s.server, err = server.New(server.Config{
-		Store:          s.back.store,
-		Logger:         s.log,
-		Observe:        metrics.NewLatency(reg).Observe,
-		RequestTimeout: s.opts.timeout,
-		MinTimeout:     s.opts.minTimeout,
+		Store:      s.back.store,
+		Logger:     s.log,
+		Observe:    metrics.NewLatency(reg).Observe,
+		MinTimeout: s.opts.minTimeout,
+		Limits:     server.Limits{RequestTimeout: s.opts.timeout},
 	})
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A process is a dc_server that runs in this one.
@@ -198,7 +198,7 @@ func withBackend(t *testing.T, back *backend) *process {
 }
 
 func TestOrderOfStopping(t *testing.T) {
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	back := openMemory(defaults())
 	back.store = store
 	var p *process

@@ -16,6 +16,7 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire/client"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // start runs dc_snoop until it is ready.
@@ -29,7 +30,7 @@ func start(t *testing.T, args ...string) *testutil.Daemon {
 // cache runs a server with sessions in memory.
 func cache(t *testing.T) net.Listener {
 	t.Helper()
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func (o *options) finish(set *config.Set) error {
 		o.persistent = o.persistent || o.pipeline > 1
 	}
 	for _, a := range o.connect {
-		if strings.HasPrefix(a.String(), "FD:") && (!o.persistent || o.workers != 1 || o.bench || len(o.connect) > 1) {
+		if a.Network() == "fd" && (!o.persistent || o.workers != 1 || o.bench || len(o.connect) > 1) {
 			return config.Usagef("-connect %v is one connection, which can't be opened again: it goes with -persistent, without -bench, and with one worker", a)
 		}
 	}

@@ -16,10 +16,11 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/loadtest"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // serve runs a server on a unix socket until the test ends.
-func serve(t *testing.T, store server.Store) (address string) {
+func serve(t *testing.T, store store.Store) (address string) {
 	t.Helper()
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
@@ -37,8 +38,8 @@ func call(ctx context.Context, args ...string) (status int, stdout, stderr strin
 	return config.Exit(program, err, &errs), out.String(), errs.String()
 }
 
-func memory(t *testing.T) *server.Memory {
-	m := server.NewMemory(0)
+func memory(t *testing.T) *store.Memory {
+	m := store.NewMemory(0)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }
@@ -61,7 +62,7 @@ func TestCheck(t *testing.T) {
 }
 
 // forgetful loses what it is told to keep.
-type forgetful struct{ *server.Memory }
+type forgetful struct{ *store.Memory }
 
 func (forgetful) Add(context.Context, []byte, []byte, time.Duration) error { return nil }
 
@@ -91,7 +92,7 @@ func TestBench(t *testing.T) {
 
 // noting notes the longest and the shortest timeout that it is asked for.
 type noting struct {
-	*server.Memory
+	*store.Memory
 	mu                sync.Mutex
 	longest, shortest time.Duration
 }
@@ -208,7 +209,7 @@ func TestInterruptedBench(t *testing.T) {
 
 // interrupting calls a function when it has some sessions.
 type interrupting struct {
-	*server.Memory
+	*store.Memory
 	enough func()
 }
 
@@ -233,7 +234,7 @@ func TestRaisedTimeouts(t *testing.T) {
 }
 
 // keeping raises timeouts to an hour.
-type keeping struct{ *server.Memory }
+type keeping struct{ *store.Memory }
 
 func (k keeping) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
 	return k.Memory.Add(ctx, id, data, max(timeout, time.Hour))

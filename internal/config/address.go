@@ -57,7 +57,7 @@ func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string
 }
 
 // nextAddress is where an address begins after a comma.
-var nextAddress = regexp.MustCompile(`(?i), *(?:IP|IPv4|IPv6|UNIX|FD):`)
+var nextAddress = regexp.MustCompile(`(?i), *(?:` + strings.Join(wire.AddressPrefixes(), "|") + `):`)
 
 // typedAddresses splits a word of the command line.
 func typedAddresses(text string) (words []string) {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -23,33 +22,22 @@ func NotItself(listen, servers []wire.Address) error {
 
 // reaches tells whether who connects to an address gets to whoever listens on another, as far as the two show that.
 func reaches(server, listen wire.Address) bool {
-	if server.Path() != "" || listen.Path() != "" {
+	switch {
+	case server.Network() != listen.Network():
+		return false
+	case server.Path() != "":
 		return filepath.Clean(server.Path()) == filepath.Clean(listen.Path())
-	}
-	host, port, ok := hostPort(server)
-	own, ownPort, ok2 := hostPort(listen)
-	if !ok || !ok2 || port != ownPort {
+	case !samePort(server, listen):
 		return false
+	case listen.AllInterfaces():
+		ip, err := netip.ParseAddr(server.Host())
+		return strings.EqualFold(server.Host(), "localhost") || err == nil && ip.IsLoopback()
 	}
-	ip, err := netip.ParseAddr(host)
-	if kind := listen.String(); err == nil && (strings.HasPrefix(kind, "IPv4:") && ip.Is6() || strings.HasPrefix(kind, "IPv6:") && ip.Is4()) {
-		return false
-	}
-	local := strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
-	if ownIP, err := netip.ParseAddr(own); own == "" || err == nil && ownIP.IsUnspecified() {
-		return local
-	}
-	return wire.SameHost(host, own)
+	return wire.SameHost(server.Host(), listen.Host())
 }
 
-// hostPort are the parts of an IP address; the host is empty for all interfaces.
-func hostPort(a wire.Address) (host, port string, ok bool) {
-	kind, rest, _ := strings.Cut(a.String(), ":")
-	if !strings.HasPrefix(kind, "IP") {
-		return "", "", false
-	}
-	if host, port, err := net.SplitHostPort(rest); err == nil {
-		return host, port, true
-	}
-	return "", rest, true
+// samePort tells whether two IP addresses have a port in common: one of a version of IP that both may be of.
+func samePort(a, b wire.Address) bool {
+	family, other := a.Family(), b.Family()
+	return a.Port() == b.Port() && a.Port() != 0 && (family == 0 || other == 0 || family == other)
 }

@@ -23,6 +23,8 @@ func TestNotItself(t *testing.T) {
 		{"IPv4:9001", "IP:[::1]:9001", false},
 		{"IP:cache1:9001", "IP:CACHE1:9001", true},
 		{"IP:cache1:9001", "IP:cache2:9001", false},
+		{"IPv4:9001", "IP:[::ffff:127.0.0.1]:9001", true},
+		{"IPv6:9001", "IPv4:localhost:9001", false},
 		{"FD:3", "FD:3", false},
 		{"FD:3", "IP:127.0.0.1:9001", false},
 	} {

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/distcache/distcache/wire"
 )
@@ -53,35 +51,8 @@ func NoneTwice(flag string, addresses []wire.Address) error {
 
 // same tells whether two places to listen on are one: all interfaces have every host of theirs among them.
 func same(a, b wire.Address) bool {
-	if a.Path() != "" || b.Path() != "" {
-		return reaches(a, b)
+	if a.Network() == "fd" {
+		return a == b
 	}
-	host, port, ok := hostPort(a)
-	other, otherPort, ok2 := hostPort(b)
-	if !ok || !ok2 {
-		return a == b // descriptors
-	}
-	family, otherFamily := ipVersion(a), ipVersion(b)
-	if port != otherPort || port == "0" || family != 0 && otherFamily != 0 && family != otherFamily {
-		return false
-	}
-	return everyHost(host) || everyHost(other) || wire.SameHost(host, other)
-}
-
-func everyHost(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "" || err == nil && ip.IsUnspecified()
-}
-
-// ipVersion is 4 or 6 for an address of that version alone, 0 for one that may be of both.
-func ipVersion(a wire.Address) int {
-	host, _, _ := hostPort(a)
-	ip, err := netip.ParseAddr(host)
-	switch kind := a.String(); {
-	case strings.HasPrefix(kind, "IPv4:"), err == nil && ip.Unmap().Is4():
-		return 4
-	case strings.HasPrefix(kind, "IPv6:"), err == nil && !ip.IsUnspecified():
-		return 6
-	}
-	return 0
+	return reaches(a, b) || a.Network() == b.Network() && samePort(a, b) && (a.AllInterfaces() || b.AllInterfaces())
 }

@@ -22,13 +22,15 @@ import (
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // serve starts a listener over a store, with metrics.
-func serve(t *testing.T, reg prometheus.Registerer, store server.Store) wire.Address {
+func serve(t *testing.T, reg prometheus.Registerer, store store.Store) wire.Address {
 	t.Helper()
 	s, err := server.New(server.Config{
-		Store: store, RequestTimeout: testutil.Patience, Observe: metrics.NewLatency(reg).Observe,
+		Store: store, Observe: metrics.NewLatency(reg).Observe,
+		Limits: server.Limits{RequestTimeout: testutil.Patience},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +75,7 @@ func serverRegistry(t *testing.T) *prometheus.Registry {
 // proxyRegistry is that of a dc_client before one server.
 func proxyRegistry(t *testing.T) *prometheus.Registry {
 	t.Helper()
-	store := server.NewMemory(0)
+	store := store.NewMemory(0)
 	t.Cleanup(func() { store.Close() })
 	at := serve(t, prometheus.NewRegistry(), store)
 	// The same server twice is a mistake that must not spoil the metrics.

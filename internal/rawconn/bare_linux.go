@@ -2,7 +2,6 @@ package rawconn
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -86,16 +85,7 @@ func (b *Bare) ReadNow(p []byte) (int, error) {
 	if b.fd < 0 {
 		return 0, net.ErrClosed
 	}
-	n, errno := read(uintptr(b.fd), p)
-	switch {
-	case errno == syscall.EAGAIN:
-		return 0, errno
-	case errno != 0:
-		return 0, os.NewSyscallError("read", errno)
-	case n == 0:
-		return 0, io.EOF
-	}
-	return n, nil
+	return readNow(uintptr(b.fd), p)
 }
 
 // WriteNow is that of Conn, whatever the write deadline.

@@ -110,6 +110,27 @@ func (s *stream) Read(b []byte) (int, error) {
 	return t.n, nil
 }
 
+// ReadNow reads what is there, whatever the read deadline: syscall.EAGAIN when that is nothing.
+func (s *stream) ReadNow(b []byte) (n int, err error) {
+	if failed := s.raw.Control(func(fd uintptr) { n, err = readNow(fd, b) }); failed != nil {
+		return 0, failed
+	}
+	return n, err
+}
+
+func readNow(fd uintptr, b []byte) (int, error) {
+	n, errno := read(fd, b)
+	switch {
+	case errno == syscall.EAGAIN:
+		return 0, errno
+	case errno != 0:
+		return 0, os.NewSyscallError("read", errno)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
 func (s *stream) Write(b []byte) (int, error) {
 	t := &s.out
 	t.b, t.n, t.err = b, 0, nil

@@ -24,8 +24,17 @@ type Poller struct {
 	closed atomic.Bool
 }
 
-// NewPoller makes a Poller that watches nothing.
+// noEpoll is the variable in the environment that rules out epoll of our own, for those who suspect it of something.
+const noEpoll = "DISTCACHE_NO_EPOLL"
+
+// NoEpoll tells whether the environment rules out epoll of our own.
+func NoEpoll() bool { return os.Getenv(noEpoll) != "" }
+
+// NewPoller makes a Poller that watches nothing. Without one, whoever asked does with a goroutine for each connection.
 func NewPoller() (*Poller, error) {
+	if NoEpoll() {
+		return nil, errors.New("epoll is ruled out by " + noEpoll)
+	}
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -103,8 +112,8 @@ func (p *Poller) look(ep uintptr) bool {
 // close for us, and that may take as long as the peer likes.
 const soPassRights = 83
 
-// Listen makes a listener ready for Accept. Its descriptor is for Add, and the listener's as long as that is open.
-func Listen(l *net.UnixListener) (raw syscall.RawConn, fd int, err error) {
+// Listen makes the listener of a unix socket ready for Accept. Its descriptor is for Add, and the listener's as long as that is open.
+func Listen(l syscall.Conn) (raw syscall.RawConn, fd int, err error) {
 	if raw, err = l.SyscallConn(); err != nil {
 		return nil, 0, err
 	}

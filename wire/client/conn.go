@@ -38,7 +38,6 @@ type ConnConfig struct {
 // together in the next one.
 type Conn struct {
 	nc           net.Conn
-	raw          *rawconn.Conn // nc, if it is of a kind that has one
 	rules        wire.Rules
 	writeTimeout time.Duration
 	slots        chan struct{} // one element for each request under way
@@ -50,18 +49,15 @@ type Conn struct {
 	calls        sync.Pool // of *call; not shared between connections
 
 	mu       sync.Mutex
+	writer   rawconn.Writer
 	err      error            // why the connection was lost
 	uid      uint32           // of the last request
 	pending  map[uint32]*call // requests under way
 	queue    queue            // those of pending that have not been written
-	flushing bool             // somebody is in flush or writeNow
+	out      []byte           // the last that were taken from the queue
+	batch    []written        // where these begin in out
 	owed     int              // answers that the peer owes, those to callers who gave up included
 	owedFrom time.Time        // since when owed has not been 0
-
-	// Belong to whoever has set flushing.
-	out   []byte
-	wrote int // of out
-	batch []written
 }
 
 // NewConn makes a Conn of an open connection, which it then owns. A goroutine reads from it until it is lost or closed.
@@ -75,10 +71,8 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 	if cfg.WriteTimeout <= 0 {
 		cfg.WriteTimeout = DefaultWriteTimeout
 	}
-	nc = rawconn.Wrap(nc)
 	c := &Conn{
-		nc:           nc,
-		raw:          rawconn.Of(nc),
+		nc:           rawconn.Wrap(nc),
 		rules:        cfg.Rules,
 		writeTimeout: cfg.WriteTimeout,
 		slots:        make(chan struct{}, cfg.MaxInFlight),
@@ -86,6 +80,7 @@ func NewConn(nc net.Conn, cfg ConnConfig) *Conn {
 		pending:      make(map[uint32]*call),
 		made:         time.Now(),
 	}
+	c.writer.Init(c.nc, c.writeTimeout, &c.mu, source{c})
 	c.running.Go(c.read)
 	return c
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A Client is a Store like those it talks to: what takes one takes the other.
-var _ server.Store = (*client.Client)(nil)
+var _ store.Store = (*client.Client)(nil)
 
 // serve runs a server in this process, in place of one elsewhere.
 func serve() (address string, stop func()) {
@@ -21,7 +22,7 @@ func serve() (address string, stop func()) {
 	if err != nil {
 		panic(err)
 	}
-	store := server.NewMemory(1000)
+	store := store.NewMemory(1000)
 	s, err := server.New(server.Config{Store: store})
 	if err != nil {
 		panic(err)

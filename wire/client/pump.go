@@ -39,60 +39,47 @@ func (c *Conn) enqueue(k *call, payload []byte) (uint32, error) {
 	c.pending[uid] = k
 	c.queue.add(k)
 	switch {
-	case c.flushing:
-		c.mu.Unlock()
-	case c.owed == 0 && c.raw != nil:
-		c.writeNow() // unlocks
+	case c.writer.Busy():
+	case c.owed == 0: // the first in a while, with which none can share a write: no other goroutine need wake for it
+		if !c.writer.FlushNow() || c.err != nil {
+			c.running.Go(c.write)
+		}
 	default:
-		c.flushing = true
-		c.running.Go(c.flush)
-		c.mu.Unlock()
+		c.writer.Claim()
+		c.running.Go(func() {
+			runtime.Gosched() // others that can run may add to the first write
+			c.write()
+		})
 	}
+	c.mu.Unlock()
 	return uid, nil
 }
 
-// flush writes what is queued until nothing is. It runs in a goroutine of its own, that lives as long as there is
-// something to write, so that no caller is held in a write past the end of its context.
-func (c *Conn) flush() {
-	runtime.Gosched() // others that can run may add to the first write
-	for {
-		c.mu.Lock()
-		switch {
-		case c.err != nil:
-			c.flushing = false
-			c.markUnsent()
-			c.failAll() // unlocks
-			return
-		case c.wrote < len(c.out): // left over by writeNow
-		case c.queue.First() == nil:
-			c.flushing = false
-			c.mu.Unlock()
-			return
-		default:
-			c.fill()
-		}
+// write writes what is queued until nothing is, and ends all requests when the connection is lost. It runs in a goroutine
+// of its own, that lives as long as there is something to write, so that no caller is held in a write past the end of its
+// context.
+func (c *Conn) write() {
+	c.mu.Lock()
+	c.writer.Resume()
+	if c.err != nil {
+		c.failAll() // unlocks
+	} else {
 		c.mu.Unlock()
-		err := c.nc.SetWriteDeadline(time.Now().Add(c.writeTimeout))
-		if err == nil {
-			var n int
-			n, err = c.nc.Write(c.out[c.wrote:])
-			c.wrote += n
-		}
-		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				err = fmt.Errorf("the peer took nothing for %v: %w", c.writeTimeout, err)
-			}
-			c.fail(err)
-		}
 	}
 }
 
-// fill moves requests from the queue to the next write.
-func (c *Conn) fill() {
+// A source is the Conn as its Writer sees it.
+type source struct{ *Conn }
+
+// Take moves requests from the queue to the next write.
+func (c source) Take() []byte {
+	if c.err != nil || c.queue.First() == nil {
+		return nil
+	}
 	if cap(c.out) > 2*maxWrite {
 		c.out = nil
 	}
-	c.out, c.batch, c.wrote = c.out[:0], c.batch[:0], 0
+	c.out, c.batch = c.out[:0], c.batch[:0]
 	for k := c.queue.First(); k != nil && (len(c.out) == 0 || len(c.out)+len(k.frames) <= maxWrite); k = c.queue.First() {
 		c.queue.remove(k)
 		c.batch = append(c.batch, written{uid: k.uid, start: len(c.out)})
@@ -102,18 +89,23 @@ func (c *Conn) fill() {
 		c.owedFrom = time.Now()
 	}
 	c.owed += len(c.batch)
+	return c.out
 }
 
-// markUnsent notes which requests of a write that failed did not begin to go out. The caller holds the lock.
-func (c *Conn) markUnsent() {
-	if c.wrote == len(c.out) {
+// Wrote notes which requests of a write that failed did not begin to go out.
+func (c source) Wrote(n int, err error) {
+	if err == nil {
 		return
 	}
 	for _, w := range c.batch {
-		if k := c.pending[w.uid]; k != nil && w.start >= c.wrote {
+		if k := c.pending[w.uid]; k != nil && w.start >= n {
 			k.unsent = true
 		}
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("the peer took nothing for %v: %w", c.writeTimeout, err)
+	}
+	c.lose(err)
 }
 
 // read takes answers off the connection until it is lost.
@@ -164,21 +156,25 @@ func (c *Conn) answered(m *wire.Message) (*call, error) {
 }
 
 // fail marks the connection lost, the first time, and ends its requests. While a write is under way that is left to
-// flush, which then learns how much of it went out.
+// who writes, who then learns how much of it went out.
 func (c *Conn) fail(err error) {
 	c.mu.Lock()
-	if c.err != nil {
-		c.mu.Unlock()
+	if c.lose(err) && !c.writer.Busy() {
+		c.failAll() // unlocks
 		return
+	}
+	c.mu.Unlock()
+	_ = c.nc.Close() // ends the read and the write under way
+}
+
+// lose marks the connection lost, unless it was. The caller holds the lock.
+func (c *Conn) lose(err error) bool {
+	if c.err != nil {
+		return false
 	}
 	c.err = err
 	close(c.done)
-	if c.flushing {
-		c.mu.Unlock()
-	} else {
-		c.failAll() // unlocks
-	}
-	_ = c.nc.Close() // ends the read and the write under way
+	return true
 }
 
 // failAll ends every pending request with what is known of its fate. It is called with the lock held and releases it.
@@ -188,6 +184,7 @@ func (c *Conn) failAll() {
 	pending := c.pending
 	c.pending, c.queue = nil, queue{}
 	c.mu.Unlock()
+	_ = c.nc.Close()
 	for _, k := range pending {
 		<-c.slots
 		if k.queued || k.unsent {

@@ -9,10 +9,11 @@ import (
 
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // slowPath is a store that the listener has to hand to workers.
-type slowPath struct{ server.Store }
+type slowPath struct{ store.Store }
 
 func benchStores(b *testing.B, f func(b *testing.B, i *instance)) {
 	for _, prompt := range []bool{true, false} {
@@ -21,7 +22,7 @@ func benchStores(b *testing.B, f func(b *testing.B, i *instance)) {
 			name = "prompt"
 		}
 		b.Run(name, func(b *testing.B) {
-			m := server.NewMemory(0)
+			m := store.NewMemory(0)
 			defer m.Close()
 			for n := range 100 {
 				if err := m.Add(context.Background(), benchID(n), make([]byte, 200), time.Hour); err != nil {

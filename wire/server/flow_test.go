@@ -13,6 +13,7 @@ import (
 
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // Answers come as they are ready, not in the order of the requests.
@@ -88,11 +89,11 @@ func TestSameIDInOrderAcrossPaths(t *testing.T) {
 
 type promptGets struct{ *gateStore }
 
-func (promptGets) Prompt(op wire.Op) bool { return op == wire.OpGet }
+func (promptGets) NonBlocking(op store.Op) bool { return op == store.Get }
 
 // Many requests for few ids, with a model of what each must say.
 func TestOrderUnderLoad(t *testing.T) {
-	m := server.NewMemory(0)
+	m := store.NewMemory(0)
 	defer m.Close()
 	c := start(t, "unix", server.Config{Store: slowPath{m}}).dial(t)
 	const n, ids = 5000, 7
@@ -137,7 +138,7 @@ func TestRequestTimeout(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		store := newGateStore(t, "stuck")
 		store.deaf = deaf
-		i := start(t, "unix", server.Config{Store: store, RequestTimeout: 50 * time.Millisecond})
+		i := start(t, "unix", server.Config{Store: store, Limits: server.Limits{RequestTimeout: 50 * time.Millisecond}})
 		c := i.dial(t)
 		c.send(1, wire.OpHave, []byte("stuck"))
 		c.send(2, wire.OpAdd, add("stuck", "data", time.Minute))
@@ -173,7 +174,7 @@ func TestContext(t *testing.T) {
 	for _, prompt := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			store := &contextStore{prompt: prompt}
-			s, err := server.New(server.Config{Store: store, RequestTimeout: time.Second})
+			s, err := server.New(server.Config{Store: store, Limits: server.Limits{RequestTimeout: time.Second}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,13 +213,13 @@ func TestContext(t *testing.T) {
 
 // contextStore keeps its calls' contexts; Have waits for them.
 type contextStore struct {
-	server.Store
+	store.Store
 	prompt  bool
 	ctx     context.Context
 	derived error
 }
 
-func (s *contextStore) Prompt(wire.Op) bool { return s.prompt }
+func (s *contextStore) NonBlocking(store.Op) bool { return s.prompt }
 
 func (s *contextStore) Have(ctx context.Context, _ []byte) error {
 	s.ctx = ctx
@@ -237,7 +238,7 @@ func (s *contextStore) Remove(ctx context.Context, _ []byte) error {
 // A connection with MaxInFlight requests open isn't read until one is answered.
 func TestMaxInFlight(t *testing.T) {
 	store := newGateStore(t, "a", "b", "c", "d")
-	i := start(t, "unix", server.Config{Store: store, MaxInFlight: 2})
+	i := start(t, "unix", server.Config{Store: store, Limits: server.Limits{MaxInFlight: 2}})
 	c := i.dial(t)
 	for uid, id := range []string{"a", "b", "c", "d"} {
 		c.send(uint32(uid), wire.OpHave, []byte(id))
@@ -264,7 +265,7 @@ func TestMaxInFlight(t *testing.T) {
 // Past MaxRequests a request is answered Disconnected at once.
 func TestMaxRequests(t *testing.T) {
 	store := newGateStore(t, "a", "b")
-	i := start(t, "unix", server.Config{Store: store, MaxRequests: 2})
+	i := start(t, "unix", server.Config{Store: store, Limits: server.Limits{MaxRequests: 2}})
 	c, other := i.dial(t), i.dial(t)
 	c.send(1, wire.OpHave, []byte("a"))
 	c.send(2, wire.OpHave, []byte("b"))
@@ -366,7 +367,7 @@ func TestShutdownAnswersBurst(t *testing.T) {
 // Shutdown gives up when its context does; Close ends the calls' contexts and waits for them. Both may be called again.
 func TestShutdownBound(t *testing.T) {
 	store := newGateStore(t, "a")
-	i := start(t, "unix", server.Config{Store: store, RequestTimeout: time.Hour})
+	i := start(t, "unix", server.Config{Store: store, Limits: server.Limits{RequestTimeout: time.Hour}})
 	c := i.dial(t)
 	c.send(1, wire.OpHave, []byte("a"))
 	<-store.entered

@@ -14,6 +14,7 @@ import (
 	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // patience bounds a test's wait for what must happen; nothing is asserted on it.
@@ -30,7 +31,7 @@ type instance struct {
 var networks = []string{"unix", "tcp", "loop"}
 
 // start serves cfg on a unix socket or, for "tcp", on the loopback. "loop" is a unix socket whose first requests are the
-// business of one goroutine, where there is such a thing: the store is made a Starter for it.
+// business of one goroutine, where there is such a thing: the store is made an AsyncStore for it.
 func start(t testing.TB, network string, cfg server.Config) *instance {
 	t.Helper()
 	log := new(testlog.Buffer)
@@ -38,7 +39,7 @@ func start(t testing.TB, network string, cfg server.Config) *instance {
 		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
 	}
 	if cfg.Store == nil {
-		m := server.NewMemory(0)
+		m := store.NewMemory(0)
 		t.Cleanup(func() { m.Close() })
 		cfg.Store = m
 	}
@@ -68,24 +69,16 @@ func start(t testing.TB, network string, cfg server.Config) *instance {
 	return &instance{s, l.Addr(), log}
 }
 
-// starting makes any store a Starter.
-type starting struct{ server.Store }
+// starting makes any store an AsyncStore.
+type starting struct{ store.Store }
 
-func (s starting) Start(op wire.Op, id, data []byte, timeout time.Duration, deadline time.Time, done server.Completion) {
-	id, data = bytes.Clone(id), bytes.Clone(data)
+func (s starting) Start(asked *store.Request, deadline time.Time, done store.Completion) {
+	r := *asked
+	r.ID, r.Data = bytes.Clone(r.ID), bytes.Clone(r.Data)
 	go func() {
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
 		defer cancel()
-		switch op {
-		case wire.OpAdd:
-			done.Done(nil, s.Add(ctx, id, data, timeout))
-		case wire.OpGet:
-			done.Done(s.Get(ctx, id))
-		case wire.OpRemove:
-			done.Done(nil, s.Remove(ctx, id))
-		default:
-			done.Done(nil, s.Have(ctx, id))
-		}
+		done.Done(store.Do(ctx, s.Store, &r))
 	}()
 }
 
@@ -167,16 +160,16 @@ func add(id, data string, timeout time.Duration) []byte {
 	return wire.AppendAdd(nil, []byte(id), []byte(data), timeout)
 }
 
-// gateStore is a store whose calls wait until the test lets them go; none is prompt.
+// gateStore is a store whose calls wait until the test lets them go; none answers from memory by its own account.
 type gateStore struct {
-	server.Store
+	store.Store
 	deaf    bool                // calls don't heed their context
 	entered chan string         // ids, as their calls begin
 	gates   map[string]chan int // a call with such an id waits for its gate
 }
 
 func newGateStore(t testing.TB, gated ...string) *gateStore {
-	m := server.NewMemory(0)
+	m := store.NewMemory(0)
 	t.Cleanup(func() { m.Close() })
 	g := &gateStore{Store: m, entered: make(chan string, 10000), gates: make(map[string]chan int)}
 	for _, id := range gated {
@@ -231,4 +224,4 @@ func (g *gateStore) Have(ctx context.Context, id []byte) error {
 	return g.Store.Have(ctx, id)
 }
 
-var _ io.Closer = (*server.Memory)(nil)
+var _ io.Closer = (*store.Memory)(nil)

@@ -21,6 +21,7 @@ import (
 	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // A connection for each request, by many clients at once: each has its own answer, and nothing is left open.
@@ -216,7 +217,7 @@ func TestLoopListenerClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.New(server.Config{Store: starting{server.NewMemory(0)}})
+	s, err := server.New(server.Config{Store: starting{store.NewMemory(0)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // eventually waits until ok.
@@ -53,7 +54,7 @@ func TestBadInput(t *testing.T) {
 		for _, prompt := range []bool{true, false} {
 			for _, x := range cases {
 				t.Run(network+"/"+x.name, func(t *testing.T) {
-					m := server.NewMemory(0)
+					m := store.NewMemory(0)
 					defer m.Close()
 					cfg := server.Config{Store: m}
 					if !prompt {
@@ -110,7 +111,7 @@ func TestBadInputLogIsLimited(t *testing.T) {
 
 // A peer that stops in the middle of a message is dropped after MessageTimeout; one that stops between two isn't.
 func TestStoppedMidMessage(t *testing.T) {
-	i := start(t, "tcp", server.Config{MessageTimeout: 50 * time.Millisecond})
+	i := start(t, "tcp", server.Config{Limits: server.Limits{MessageTimeout: 50 * time.Millisecond}})
 	other := i.dial(t)
 	other.want(wire.NotOK, wire.OpHave, []byte("a"))
 	whole := request(1, wire.OpAdd, add("a", strings.Repeat("x", 5000), time.Minute))
@@ -143,9 +144,9 @@ func TestByteByByte(t *testing.T) {
 // keeps nobody else.
 func TestNeverReads(t *testing.T) {
 	for _, prompt := range []bool{true, false} {
-		m := server.NewMemory(0)
+		m := store.NewMemory(0)
 		defer m.Close()
-		cfg := server.Config{Store: m, WriteTimeout: 50 * time.Millisecond}
+		cfg := server.Config{Store: m, Limits: server.Limits{WriteTimeout: 50 * time.Millisecond}}
 		if !prompt {
 			cfg.Store = slowPath{m}
 		}
@@ -177,7 +178,7 @@ func TestIdle(t *testing.T) {
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
 			store := newGateStore(t, "a")
-			i := start(t, network, server.Config{Store: store, IdleTimeout: 50 * time.Millisecond})
+			i := start(t, network, server.Config{Store: store, Limits: server.Limits{IdleTimeout: 50 * time.Millisecond}})
 			busy := i.dial(t)
 			busy.send(1, wire.OpHave, []byte("a"))
 			<-store.entered
@@ -248,7 +249,7 @@ func TestGoneWithRequestsOpen(t *testing.T) {
 func TestMaxConns(t *testing.T) {
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
-			i := start(t, network, server.Config{MaxConns: 2})
+			i := start(t, network, server.Config{Limits: server.Limits{MaxConns: 2}})
 			first, second := i.dial(t), i.dial(t)
 			first.want(wire.NotOK, wire.OpHave, []byte("a"))
 			second.want(wire.NotOK, wire.OpHave, []byte("a"))
@@ -282,9 +283,9 @@ func emfile() error {
 // Clients that ask for much and take nothing have their connections closed when together they hold too much memory;
 // those that take their answers notice nothing.
 func TestMaxUntaken(t *testing.T) {
-	m := server.NewMemory(0)
+	m := store.NewMemory(0)
 	t.Cleanup(func() { m.Close() })
-	i := start(t, "unix", server.Config{Store: slowPath{m}, MaxUntaken: 1 << 20, WriteTimeout: time.Hour, RequestTimeout: time.Hour})
+	i := start(t, "unix", server.Config{Store: slowPath{m}, Limits: server.Limits{MaxUntaken: 1 << 20, WriteTimeout: time.Hour, RequestTimeout: time.Hour}})
 	good := i.dial(t)
 	large := strings.Repeat("x", 32000)
 	good.want(wire.OK, wire.OpAdd, add("large", large, time.Minute))

@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/distcache/distcache/wire/store"
 )
 
 // progress wakes the reporter every so many requests.
@@ -38,7 +40,7 @@ func (s *Server) ReportProgress(ctx context.Context, w io.Writer, every uint64) 
 	}
 	defer s.progress.Store(nil)
 
-	counter, _ := s.cfg.Store.(Counter)
+	counter, _ := s.cfg.Store.(store.Counter)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var requests uint64

@@ -16,6 +16,7 @@ import (
 	"github.com/distcache/distcache/internal/testlog"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 // Every operation and status that the protocol has, over both networks, from memory and by workers.
@@ -23,7 +24,7 @@ func TestOperations(t *testing.T) {
 	for _, network := range networks {
 		for _, prompt := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/prompt=%v", network, prompt), func(t *testing.T) {
-				m := server.NewMemory(0)
+				m := store.NewMemory(0)
 				defer m.Close()
 				cfg := server.Config{Store: m}
 				if !prompt {
@@ -186,7 +187,7 @@ func TestStats(t *testing.T) {
 
 // A timeout below MinTimeout is raised to it; one above is left.
 func TestMinTimeout(t *testing.T) {
-	store := &timeoutStore{Memory: server.NewMemory(0), got: make(chan time.Duration, 1)}
+	store := &timeoutStore{Memory: store.NewMemory(0), got: make(chan time.Duration, 1)}
 	defer store.Close()
 	c := start(t, "unix", server.Config{Store: store, MinTimeout: time.Minute}).dial(t)
 	for asked, want := range map[time.Duration]time.Duration{
@@ -201,7 +202,7 @@ func TestMinTimeout(t *testing.T) {
 }
 
 type timeoutStore struct {
-	*server.Memory
+	*store.Memory
 	got chan time.Duration
 }
 
@@ -211,15 +212,15 @@ func (s *timeoutStore) Add(ctx context.Context, id, data []byte, timeout time.Du
 }
 
 func TestBadConfig(t *testing.T) {
-	m := server.NewMemory(0)
+	m := store.NewMemory(0)
 	defer m.Close()
 	for want, cfg := range map[string]server.Config{
 		"no store":       {},
-		"RequestTimeout": {Store: m, RequestTimeout: -1},
+		"RequestTimeout": {Store: m, Limits: server.Limits{RequestTimeout: -1}},
 		"MinTimeout":     {Store: m, MinTimeout: wire.MaxTimeout + 1},
-		"IdleTimeout":    {Store: m, IdleTimeout: -1},
-		"MaxInFlight":    {Store: m, MaxInFlight: -1},
-		"MaxConns":       {Store: m, MaxConns: -1},
+		"IdleTimeout":    {Store: m, Limits: server.Limits{IdleTimeout: -1}},
+		"MaxInFlight":    {Store: m, Limits: server.Limits{MaxInFlight: -1}},
+		"MaxConns":       {Store: m, Limits: server.Limits{MaxConns: -1}},
 	} {
 		if _, err := server.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
@@ -262,7 +263,7 @@ func TestSeveralListeners(t *testing.T) {
 
 // A listener's failure ends Serve, one that passes doesn't, and its end is no failure.
 func TestAcceptErrors(t *testing.T) {
-	m := server.NewMemory(0)
+	m := store.NewMemory(0)
 	defer m.Close()
 	var log testlog.Buffer
 	s, err := server.New(server.Config{Store: m, Logger: slog.New(slog.NewTextHandler(&log, nil))})

@@ -3,9 +3,10 @@ package peernet
 import (
 	"errors"
 	"io"
-	"runtime"
 	"sync"
+	"time"
 
+	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -19,24 +20,28 @@ const maxQueued = 32 << 20
 // ErrSlowPeer is the error of a Writer whose peer takes less than it is sent.
 var ErrSlowPeer = errors.New("the peer does not take its messages")
 
-// A Writer sends messages. Any number of goroutines may use it: messages that come while one is being written are gathered
-// and written together, in one call, by whoever is writing. Whoever owns the connection bounds the time that a write may
-// take. At the first error the Writer closes the connection, so that its reader finds out too.
+// A Writer sends messages. Any number of goroutines may use it: messages that come while one is being written go out
+// together. At the first error the Writer closes the connection, so that its reader finds out too.
 type Writer struct {
-	w      io.WriteCloser
-	before func() // called before each write
-	limit  int    // bytes that may be queued
+	nc    io.Closer
+	limit int // bytes that may be queued
 
-	mu      sync.Mutex
-	queued  []byte
-	spare   []byte
-	writing bool
-	err     error
+	mu     sync.Mutex
+	out    rawconn.Writer
+	queued []byte
+	taken  []byte // being written
+	spare  []byte
+	err    error
 }
 
-// NewWriter returns a Writer to w. before, unless nil, is called before each write: to set a deadline.
-func NewWriter(w io.WriteCloser, before func()) *Writer {
-	return &Writer{w: w, before: before, limit: maxQueued}
+// NewWriter returns a Writer to nc, whose peer may take timeout for each 64 KiB.
+func NewWriter(nc interface {
+	rawconn.Destination
+	io.Closer
+}, timeout time.Duration) *Writer {
+	w := &Writer{nc: nc, limit: maxQueued}
+	w.out.Init(nc, timeout, &w.mu, source{w})
+	return w
 }
 
 // Send queues m, and writes it and all else that is queued unless that is being done. An error is the connection's and
@@ -44,66 +49,56 @@ func NewWriter(w io.WriteCloser, before func()) *Writer {
 func (w *Writer) Send(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.queue(m) {
-		w.mu.Unlock()
-		runtime.Gosched() // others that can run may add to the write
-		w.mu.Lock()
-		w.write()
-	}
+	w.queue(m)
+	w.out.Gather()
 	return w.err
 }
 
-// Queue is Send for those who may not wait for the peer: another goroutine does the writing.
+// Queue is Send for those who may not wait for the peer: another goroutine writes what the kernel does not take at once.
 func (w *Writer) Queue(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.queue(m) {
+	w.queue(m)
+	if !w.out.FlushNow() {
 		go func() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.write()
+			w.out.Resume()
 		}()
 	}
 	return w.err
 }
 
-// queue adds a message, and makes the caller see to the writing if it says so. Called with mu held.
-func (w *Writer) queue(m *wire.Message) bool {
+// queue adds a message. Called with mu held.
+func (w *Writer) queue(m *wire.Message) {
 	if w.err != nil {
-		return false
+		return
 	}
 	w.queued = wire.AppendMessage(w.queued, m)
 	if len(w.queued) > w.limit {
 		w.failed(ErrSlowPeer)
-		return false
 	}
-	if w.writing {
-		return false
-	}
-	w.writing = true
-	return true
 }
 
-// write writes what is queued until there is nothing. Called with mu held, which is let go for the writing.
-func (w *Writer) write() {
-	for len(w.queued) > 0 && w.err == nil {
-		out := w.queued
-		w.queued = w.spare[:0]
-		w.mu.Unlock()
-		if w.before != nil {
-			w.before()
-		}
-		_, err := w.w.Write(out)
-		w.mu.Lock()
-		if err != nil {
-			w.failed(err)
-		}
-		w.spare = nil
-		if cap(out) <= keepBuffer {
-			w.spare = out[:0]
-		}
+// A source is the Writer as the one beneath sees it.
+type source struct{ *Writer }
+
+func (w source) Take() []byte {
+	if len(w.queued) == 0 {
+		return nil
 	}
-	w.writing = false
+	w.taken, w.queued, w.spare = w.queued, w.spare[:0], nil
+	return w.taken
+}
+
+func (w source) Wrote(_ int, err error) {
+	if cap(w.taken) <= keepBuffer {
+		w.spare = w.taken[:0]
+	}
+	w.taken = nil
+	if err != nil {
+		w.failed(err)
+	}
 }
 
 // failed keeps the first error, and nothing else. Called with mu held.
@@ -112,5 +107,5 @@ func (w *Writer) failed(err error) {
 		return
 	}
 	w.err, w.queued = err, nil
-	w.w.Close() // the error that counts is the first
+	w.nc.Close() // the error that counts is the first
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/distcache/distcache/wire"
 )
@@ -21,6 +22,8 @@ type slowWriter struct {
 	got   bytes.Buffer
 	fail  error
 	shut  bool
+
+	before int // how often a deadline was set; the Writer's
 }
 
 func (w *slowWriter) Close() error {
@@ -33,6 +36,13 @@ func (w *slowWriter) Close() error {
 type buffer struct{ bytes.Buffer }
 
 func (*buffer) Close() error { return nil }
+
+func (*buffer) SetWriteDeadline(time.Time) error { return nil }
+
+func (w *slowWriter) SetWriteDeadline(time.Time) error {
+	w.before++
+	return nil
+}
 
 func (w *slowWriter) Write(p []byte) (int, error) {
 	w.began <- struct{}{}
@@ -49,7 +59,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 func (w *Writer) idle() {
 	for {
 		w.mu.Lock()
-		writing := w.writing
+		writing := w.out.Busy()
 		w.mu.Unlock()
 		if !writing {
 			return
@@ -66,8 +76,7 @@ var rules = wire.Rules{Response: true, Class: wire.ClassPeer, Ops: 1, MaxPayload
 
 func TestWriterKeepsOrder(t *testing.T) {
 	w := &slowWriter{let: make(chan struct{}), began: make(chan struct{}, 100)}
-	var before int
-	out := NewWriter(w, func() { before++ })
+	out := NewWriter(w, time.Minute)
 	if err := out.Queue(message(0, strings.Repeat("a", 5000))); err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +92,8 @@ func TestWriterKeepsOrder(t *testing.T) {
 	}
 	close(w.let)
 	out.idle()
-	if before != 2 {
-		t.Errorf("%d writes, want 2", before)
+	if w.before != 3 { // and none when all is written
+		t.Errorf("%d deadlines, want 3", w.before)
 	}
 	r := wire.NewReader(&w.got, rules)
 	var m wire.Message
@@ -100,7 +109,7 @@ func TestWriterKeepsOrder(t *testing.T) {
 
 func TestWriterFromManyGoroutines(t *testing.T) {
 	var got buffer
-	out := NewWriter(&got, nil)
+	out := NewWriter(&got, time.Minute)
 	var wg sync.WaitGroup
 	const writers, each = 8, 200
 	for i := range writers {
@@ -132,7 +141,7 @@ func TestWriterFromManyGoroutines(t *testing.T) {
 // The first error is the last word.
 func TestWriterFails(t *testing.T) {
 	w := &slowWriter{let: make(chan struct{}, 10), began: make(chan struct{}, 10), fail: errors.New("broken")}
-	out := NewWriter(w, nil)
+	out := NewWriter(w, time.Minute)
 	w.let <- struct{}{}
 	if err := out.Send(message(0, "x")); err != w.fail {
 		t.Fatal(err)
@@ -150,7 +159,7 @@ func TestWriterFails(t *testing.T) {
 // A peer that does not take its answers must not make this side keep them all.
 func TestWriterIsBounded(t *testing.T) {
 	w := &slowWriter{let: make(chan struct{}), began: make(chan struct{}, 10)}
-	out := NewWriter(w, nil)
+	out := NewWriter(w, time.Minute)
 	const limit = 200_000
 	out.limit = limit
 	if err := out.Queue(message(0, "x")); err != nil {

@@ -1,7 +1,6 @@
-package server
+package serve
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -10,55 +9,49 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/rawconn"
-	"github.com/distcache/distcache/wire"
 )
 
-// A loop serves a unix socket for a [Starter]: what a web server's processes open for one request and close again,
-// thousands of times a second. One goroutine accepts, carries out the first request of a connection, and closes it, with
-// none for each connection: that halves what it costs. All that is not so simple (a second request, one that comes in
-// pieces, a broken one) it hands over to a worker, which serves the connection from there as any other.
-type loop struct {
+// A shortLoop serves a unix socket for a server that is Inline: what a web server's processes open for one request and
+// close again, thousands of times a second. One goroutine accepts, carries out the first request of a connection, and
+// closes it, with none for each connection: that halves what it costs. All that is not so simple (a second request, one
+// that comes in pieces, a broken one) it hands over to a worker, which serves the connection from there as any other.
+type shortLoop struct {
 	net.Listener
 	s      *Server
 	ended  chan<- error // why no more are accepted
 	raw    syscall.RawConn
 	fd     int // the listener's
 	poller *rawconn.Poller
-	conns  map[int]*guest // by descriptor
+	conns  map[int]*shortConn // by descriptor
 	tick   time.Duration
 	resume time.Time // when to accept again after an error; zero: now
 	pause  time.Duration
 	buf    []byte
-	src    bytes.Reader
-	reader *wire.Reader
 }
 
-// A guest is a connection in a loop's hands.
-type guest struct {
-	*conn
+// A shortConn is a connection in a shortLoop's hands.
+type shortConn struct {
+	*Conn
 	nc    *rawconn.Bare
 	fd    int
-	asked bool // its first request has been carried out
+	asked bool // its first request has been taken
 	seen  bool // by the last look round
 }
 
 const (
-	loopBuffer  = 64 << 10 // more than a message
-	loopAccepts = 16       // in a row, before the others have their turn
+	loopBuffer  = 64 << 10
+	loopAccepts = 16 // in a row, before the others have their turn
 	loopTick    = time.Second
 	leastTick   = 10 * time.Millisecond
 )
 
-// newLoop makes a loop for a listener, or returns nil when that, or the store, is none for it.
-func (s *Server) newLoop(l net.Listener, ended chan<- error) *loop {
-	ul, ok := l.(*net.UnixListener)
-	if own, is := l.(*wire.UnixListener); is {
-		ul, ok = own.UnixListener, true
-	}
-	if !ok || s.starter == nil {
+// newShortLoop makes a loop for a listener, or returns nil when that, or the server, is none for it.
+func (s *Server) newShortLoop(l net.Listener, ended chan<- error) *shortLoop {
+	socket, ok := l.(syscall.Conn)
+	if !ok || l.Addr().Network() != "unix" || !s.cfg.Inline {
 		return nil
 	}
-	raw, fd, err := rawconn.Listen(ul)
+	raw, fd, err := rawconn.Listen(socket)
 	if err != nil {
 		return nil
 	}
@@ -70,31 +63,30 @@ func (s *Server) newLoop(l net.Listener, ended chan<- error) *loop {
 		p.Close()
 		return nil
 	}
-	lo := &loop{Listener: l, s: s, ended: ended, raw: raw, fd: fd, poller: p, conns: make(map[int]*guest), tick: loopTick,
-		buf: make([]byte, loopBuffer)}
+	lo := &shortLoop{Listener: l, s: s, ended: ended, raw: raw, fd: fd, poller: p, conns: make(map[int]*shortConn),
+		tick: loopTick, buf: make([]byte, loopBuffer)}
 	if idle := s.cfg.IdleTimeout; idle > 0 {
 		lo.tick = max(leastTick, min(idle/4, loopTick))
 	}
-	lo.reader = wire.NewReader(&lo.src, wire.Requests)
 	return lo
 }
 
 // Close ends the loop, also when it waits.
-func (lo *loop) Close() error {
+func (lo *shortLoop) Close() error {
 	return errors.Join(lo.Listener.Close(), lo.poller.Close())
 }
 
-func (lo *loop) run() {
+func (lo *shortLoop) run() {
 	err := lo.serve()
 	if lo.s.stopping.Load() {
 		err = nil
 	}
-	for _, g := range lo.conns {
-		if !g.isBroken() {
-			lo.turn(g) // what has arrived is answered
+	for _, sc := range lo.conns {
+		if !sc.isBroken() {
+			lo.turn(sc) // what has arrived is answered
 		}
-		if lo.conns[g.fd] == g {
-			lo.handOver(g, nil)
+		if lo.conns[sc.fd] == sc {
+			lo.handOver(sc, nil)
 		}
 	}
 	lo.poller.Close()
@@ -102,7 +94,7 @@ func (lo *loop) run() {
 }
 
 // serve returns why no more connections are accepted.
-func (lo *loop) serve() error {
+func (lo *shortLoop) serve() error {
 	var ready []int
 	err := lo.poller.SetDeadline(time.Now().Add(lo.tick))
 	for err == nil {
@@ -116,8 +108,8 @@ func (lo *loop) serve() error {
 				if err = lo.accept(); err != nil {
 					break
 				}
-			} else if g := lo.conns[fd]; g != nil {
-				lo.turn(g)
+			} else if sc := lo.conns[fd]; sc != nil {
+				lo.turn(sc)
 			}
 		}
 	}
@@ -125,7 +117,7 @@ func (lo *loop) serve() error {
 }
 
 // look is what is done once a tick.
-func (lo *loop) look() error {
+func (lo *shortLoop) look() error {
 	if err := lo.raw.Control(func(uintptr) {}); err != nil {
 		return err // closed, of which a Poller tells nothing
 	}
@@ -137,11 +129,11 @@ func (lo *loop) look() error {
 		}
 	}
 	if lo.s.cfg.IdleTimeout > 0 {
-		for _, g := range lo.conns {
-			if g.seen {
-				lo.handOver(g, nil)
+		for _, sc := range lo.conns {
+			if sc.seen {
+				lo.handOver(sc, nil)
 			}
-			g.seen = true
+			sc.seen = true
 		}
 	}
 	next := now.Add(lo.tick)
@@ -152,14 +144,14 @@ func (lo *loop) look() error {
 }
 
 // accept takes the connections that wait, and what they have sent already.
-func (lo *loop) accept() error {
+func (lo *shortLoop) accept() error {
 	for range loopAccepts {
 		nc, err := rawconn.Accept(lo.raw, lo.Addr())
 		switch {
 		case err == nil:
 			lo.pause = 0
-			if g := lo.admit(nc); g != nil {
-				lo.turn(g)
+			if sc := lo.admit(nc); sc != nil {
+				lo.turn(sc)
 			}
 		case err == syscall.EAGAIN:
 			return nil
@@ -175,14 +167,14 @@ func (lo *loop) accept() error {
 }
 
 // sitOut has no connections accepted for a while.
-func (lo *loop) sitOut(err error) error {
+func (lo *shortLoop) sitOut(err error) error {
 	lo.pause = lo.s.longer(lo.pause, lo, err)
 	lo.resume = time.Now().Add(lo.pause)
 	return errors.Join(lo.poller.Remove(lo.fd), lo.poller.SetDeadline(lo.resume))
 }
 
 // admit takes a connection in, or closes it and returns nil.
-func (lo *loop) admit(nc *rawconn.Bare) *guest {
+func (lo *shortLoop) admit(nc *rawconn.Bare) *shortConn {
 	c := lo.s.newConn(nc)
 	if c == nil {
 		return nil
@@ -192,77 +184,74 @@ func (lo *loop) admit(nc *rawconn.Bare) *guest {
 		lo.s.ended(c)
 		return nil
 	}
-	g := &guest{conn: c, nc: nc, fd: fd}
-	lo.conns[fd] = g
+	c.short = true
+	sc := &shortConn{Conn: c, nc: nc, fd: fd}
+	lo.conns[fd] = sc
 	if err := lo.poller.Add(fd); err != nil {
-		lo.handOver(g, nil)
+		lo.handOver(sc, nil)
 		return nil
 	}
-	return g
+	return sc
 }
 
 // turn reads what a connection has sent, and goes by that.
-func (lo *loop) turn(g *guest) {
-	g.seen = false
-	n, err := g.nc.ReadNow(lo.buf)
-	got := lo.buf[:n]
+func (lo *shortLoop) turn(sc *shortConn) {
+	sc.seen = false
+	n, err := sc.nc.ReadNow(lo.buf)
+	if n > 0 {
+		sc.in.arrived(sc.Conn, n)
+	}
 	switch {
 	case err == syscall.EAGAIN:
-	case err == io.EOF && g.idle():
-		lo.leave(g)
-	case err != nil || g.asked || !lo.request(g, got):
-		lo.handOver(g, got)
+	case err == io.EOF && sc.idle():
+		lo.leave(sc)
+	case err != nil || sc.asked:
+		lo.handOver(sc, lo.buf[:n])
+	default:
+		lo.request(sc, lo.buf[:n])
 	}
 }
 
-// request carries out what must be one whole request, or does nothing and returns false.
-func (lo *loop) request(g *guest, got []byte) bool {
-	c := g.conn
-	c.buf = getBuffer()
-	c.msg.Payload = *c.buf
-	defer c.dropBuffer()
-	lo.src.Reset(got)
-	lo.reader.Reset(&lo.src)
-	if lo.reader.Read(&c.msg) != nil || lo.reader.Wait() == nil {
-		return false
+// request takes the first request, and hands the connection over unless that was all.
+func (lo *shortLoop) request(sc *shortConn, got []byte) {
+	n, err := sc.session.Next(got)
+	if err != nil {
+		n = 0 // a worker finds the same, and says so
 	}
-	c.arrival = time.Now()
-	if c.handle() != nil {
-		return false
+	sc.flushNow()
+	if sc.asked = n > 0; n != len(got) {
+		lo.handOver(sc, got[n:])
 	}
-	g.asked = true
-	c.s.counters.bytesIn.Add(uint64(len(got)))
-	c.flushSoon()
-	return true
 }
 
 // idle tells whether nothing is under way on the connection, now that no more comes.
-func (c *conn) idle() bool {
+func (c *Conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.unfinished()
+	return !c.unanswered()
 }
 
-func (c *conn) isBroken() bool {
+func (c *Conn) isBroken() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.broken != nil
 }
 
 // leave ends a connection on which nothing is under way.
-func (lo *loop) leave(g *guest) {
-	delete(lo.conns, g.fd)
-	g.end(io.EOF)
-	g.nc.Release()
-	g.nc.Close()
-	lo.s.ended(g.conn)
+func (lo *shortLoop) leave(sc *shortConn) {
+	delete(lo.conns, sc.fd)
+	sc.end(io.EOF)
+	sc.nc.Release()
+	sc.nc.Close()
+	lo.s.ended(sc.Conn)
 }
 
 // handOver has a worker go on with the connection, from what has been read of it.
-func (lo *loop) handOver(g *guest, got []byte) {
-	delete(lo.conns, g.fd)
-	_ = lo.poller.Remove(g.fd) // fails when the poller is closed
-	g.nc.Release()
-	g.early = bytes.Clone(got)
-	lo.s.workers.run(g.conn)
+func (lo *shortLoop) handOver(sc *shortConn, got []byte) {
+	delete(lo.conns, sc.fd)
+	_ = lo.poller.Remove(sc.fd) // fails when the poller is closed
+	sc.nc.Release()
+	sc.short = false
+	sc.in.fill(sc.Conn, got)
+	lo.s.workers.run(sc.Conn)
 }

@@ -1,4 +1,4 @@
-package server_test
+package store_test
 
 import (
 	"bytes"
@@ -12,22 +12,22 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/server"
+	"github.com/distcache/distcache/wire/store"
 )
 
 var background = context.Background()
 
-func mustAdd(t testing.TB, m *server.Memory, id string, timeout time.Duration) {
+func mustAdd(t testing.TB, m *store.Memory, id string, timeout time.Duration) {
 	t.Helper()
 	if err := m.Add(background, []byte(id), []byte("data of "+id), timeout); err != nil {
 		t.Fatalf("adding %s: %v", id, err)
 	}
 }
 
-func has(m *server.Memory, id string) bool { return m.Have(background, []byte(id)) == nil }
+func has(m *store.Memory, id string) bool { return m.Have(background, []byte(id)) == nil }
 
 func TestMemory(t *testing.T) {
-	m := server.NewMemory(0)
+	m := store.NewMemory(0)
 	defer m.Close()
 	id, data := []byte("id"), []byte("data")
 	if err := m.Add(background, id, data, time.Minute); err != nil {
@@ -68,7 +68,7 @@ func TestMemory(t *testing.T) {
 // Sessions that go by themselves are counted, by why they go.
 func TestMemoryCountsWhatItDrops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := server.NewMemory(2)
+		m := store.NewMemory(2)
 		defer m.Close()
 		is := func(expired, evicted uint64) {
 			t.Helper()
@@ -100,7 +100,7 @@ func TestMemoryCountsWhatItDrops(t *testing.T) {
 // A session is gone for every operation at the very end of its time.
 func TestMemoryExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := server.NewMemory(0)
+		m := store.NewMemory(0)
 		defer m.Close()
 		id := []byte("id")
 		mustAdd(t, m, "id", time.Second)
@@ -135,7 +135,7 @@ func TestMemoryExpiry(t *testing.T) {
 func TestMemoryLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, n = 100, 500
-		m := server.NewMemory(limit)
+		m := store.NewMemory(limit)
 		defer m.Close()
 		order := rand.Perm(n)
 		for _, k := range order {
@@ -155,7 +155,7 @@ func TestMemoryLimit(t *testing.T) {
 			t.Error("a gap was not used")
 		}
 
-		ties := server.NewMemory(2)
+		ties := store.NewMemory(2)
 		defer ties.Close()
 		for _, id := range []string{"1", "2", "3"} {
 			mustAdd(t, ties, id, time.Minute)
@@ -170,7 +170,7 @@ func TestMemoryLimit(t *testing.T) {
 func TestMemoryModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 20
-		m := server.NewMemory(limit)
+		m := store.NewMemory(limit)
 		defer m.Close()
 		type session struct {
 			id     string
@@ -231,7 +231,7 @@ func TestMemoryModel(t *testing.T) {
 }
 
 func TestMemoryConcurrency(t *testing.T) {
-	m := server.NewMemory(50)
+	m := store.NewMemory(50)
 	defer m.Close()
 	var wg sync.WaitGroup
 	for w := range 8 {
@@ -260,7 +260,7 @@ func TestMemoryConcurrency(t *testing.T) {
 }
 
 func BenchmarkMemory(b *testing.B) {
-	m := server.NewMemory(100000)
+	m := store.NewMemory(100000)
 	defer m.Close()
 	data := make([]byte, 1000)
 	b.ReportAllocs()

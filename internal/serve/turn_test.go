@@ -1,12 +1,10 @@
-package server
+package serve
 
 import (
 	"net"
 	"runtime"
 	"sync/atomic"
 	"testing"
-
-	"github.com/distcache/distcache/wire"
 )
 
 // An endlessConn always has another request to read, and takes all answers.
@@ -35,14 +33,14 @@ func (c *endlessConn) Write(p []byte) (int, error) { return len(p), nil }
 // A connection that never runs dry leaves others their turns: it is not served for as long as the scheduler lets it.
 func TestEndlessConnectionTakesTurns(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	s, err := New(Config{Store: NewMemory(0)})
+	s, err := New(newLines().config())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ours, theirs := net.Pipe()
 	defer ours.Close()
 	var read atomic.Int64
-	request := wire.AppendMessage(nil, &wire.Message{Op: wire.OpHave, Payload: []byte("an id")})
+	request := []byte("say something\n")
 	done := make(chan error)
 	go func() {
 		done <- s.ServeConn(&endlessConn{Conn: theirs, request: request, over: len(request), read: &read})
@@ -56,7 +54,7 @@ func TestEndlessConnectionTakesTurns(t *testing.T) {
 		runtime.Gosched()
 	}
 	// What is read ahead, 64 KiB at most, comes on top.
-	if requests := (read.Load() - before) / int64(len(request)); requests > 2*turns*turnRequests+1<<16 {
+	if requests := (read.Load() - before) / int64(len(request)); requests > 2*turns*turnMessages+1<<16 {
 		t.Errorf("%d requests in %d turns", requests, turns)
 	}
 	s.abort()

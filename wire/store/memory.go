@@ -1,4 +1,4 @@
-package server
+package store
 
 import (
 	"bytes"
@@ -43,9 +43,9 @@ const (
 )
 
 var (
-	_ Store    = (*Memory)(nil)
-	_ Prompter = (*Memory)(nil)
-	_ Counter  = (*Memory)(nil)
+	_ Store       = (*Memory)(nil)
+	_ NonBlocking = (*Memory)(nil)
+	_ Counter     = (*Memory)(nil)
 )
 
 // NewMemory makes a store of at most limit sessions; 0 means no limit. Close it after use.
@@ -53,8 +53,8 @@ func NewMemory(limit int) *Memory {
 	return &Memory{limit: limit, start: time.Now(), sessions: make(map[string]*session)}
 }
 
-// Prompt is true: nothing here has to wait.
-func (m *Memory) Prompt(wire.Op) bool { return true }
+// NonBlocking is true: nothing here has to wait.
+func (m *Memory) NonBlocking(Op) bool { return true }
 
 // Add implements [Store]. At the limit it is the one due to expire soonest that goes, be it the new one.
 func (m *Memory) Add(_ context.Context, id, data []byte, timeout time.Duration) error {
