@@ -18,7 +18,7 @@ var (
 	errLost  = fmt.Errorf("%w, as far as is known", errRetry)
 )
 
-// maxQueued bounds the full batches that wait for their turn. What does not fit stands in line.
+// maxQueued bounds the full batches that wait for their turn. Operations beyond it wait in the queue.
 const maxQueued = 64
 
 // A waiter hears what became of an operation: its status, errRetry or errLost. finish must not block.
@@ -46,9 +46,9 @@ type batcher struct {
 	inFlight int // entries
 
 	mu     sync.Mutex
-	cur    *batch   // nil: nothing waits
-	full   []*batch // before cur
-	line   line     // behind cur
+	cur    *batch    // nil: nothing waits
+	full   []*batch  // before cur
+	queue  waitQueue // behind cur
 	flying int
 	closed bool
 
@@ -91,8 +91,8 @@ func (b *batcher) close() {
 	}
 	b.full, b.cur = nil, nil
 	var late []waiter
-	for p := b.line.first(); p != nil; p = b.line.first() {
-		b.line.leave(p)
+	for p := b.queue.first(); p != nil; p = b.queue.first() {
+		b.queue.leave(p)
 		late = append(late, p.w)
 	}
 	b.mu.Unlock()
@@ -105,15 +105,15 @@ func (b *batcher) close() {
 	b.wg.Wait()
 }
 
-// submit queues an operation; w hears of it, from another goroutine or this one. When there is no room yet it stands in
-// line: then its bytes must stay as they are until w has heard, or withdraw took it back.
-func (b *batcher) submit(op *entry.Op, w waiter) (p *place) {
+// submit queues an operation; w hears of it, from another goroutine or this one. Without room for the
+// operation it is queued: then its bytes must stay as they are until w has heard, or withdraw has taken it back.
+func (b *batcher) submit(op *entry.Op, w waiter) (p *queued) {
 	b.mu.Lock()
 	taken := false
 	if !b.closed {
-		taken = b.line.Len() == 0 && b.take(op, w)
+		taken = b.queue.Len() == 0 && b.take(op, w)
 		if !taken {
-			p = b.line.join(op, w)
+			p = b.queue.join(op, w)
 		}
 	}
 	ready := taken && b.ready()
@@ -145,21 +145,21 @@ func (b *batcher) take(op *entry.Op, w waiter) bool {
 
 // withdraw takes an operation out of the line. Its waiter hears nothing then. It is false when the operation has been
 // taken before, and may be carried out.
-func (b *batcher) withdraw(p *place) bool {
+func (b *batcher) withdraw(p *queued) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.line.leave(p)
+	return b.queue.leave(p)
 }
 
-// advance lets those in line into the batches, and gives those that have waited for too long. Called with mu held.
+// advance lets queued operations into the batches, and gives those that have waited for too long. Called with mu held.
 func (b *batcher) advance(now time.Time) (late []waiter) {
-	for p := b.line.first(); p != nil; p = b.line.first() {
-		if now.Sub(p.since) > linePatience {
+	for p := b.queue.first(); p != nil; p = b.queue.first() {
+		if now.Sub(p.since) > queuePatience {
 			late = append(late, p.w)
 		} else if !b.take(&p.op, p.w) {
 			break
 		}
-		b.line.leave(p)
+		b.queue.leave(p)
 	}
 	return late
 }
@@ -224,7 +224,7 @@ func (b *batcher) run() {
 	}
 }
 
-// next is the batch that may be sent now, if any; late are those who have stood in line for too long.
+// next is the batch that may be sent now, if any; late are those that have waited for too long.
 func (b *batcher) next() (x *batch, late []waiter, closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -243,7 +243,7 @@ func (b *batcher) next() (x *batch, late []waiter, closed bool) {
 		return nil, nil, false
 	}
 	b.flying++
-	if b.line.Len() > 0 {
+	if b.queue.Len() > 0 {
 		late = b.advance(time.Now())
 	}
 	return x, late, false

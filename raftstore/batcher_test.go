@@ -165,12 +165,12 @@ func TestQueueIsBounded(t *testing.T) {
 	b := newBatcher(g, small(100, 1), noClock)
 	var c count
 	const ops = 10 * maxQueued
-	var places []*place
+	var places []*queued
 	for i := range ops {
 		places = append(places, b.submit(removal(fmt.Sprintf("%060d", i)), c.waiter()))
 	}
 	b.mu.Lock()
-	queued, inLine := len(b.full), b.line.Len()
+	queued, inLine := len(b.full), b.queue.Len()
 	b.mu.Unlock()
 	if queued > maxQueued || inLine < ops-maxQueued-4 {
 		t.Errorf("%d batches are queued, and %d operations in line", queued, inLine)
@@ -224,7 +224,7 @@ func TestLineIsBounded(t *testing.T) {
 	b := &batcher{limit: 100, kick: make(chan struct{}, 1)}
 	var c count
 	before := time.Now()
-	for b.line.Len() < maxLine {
+	for b.queue.Len() < maxWaitingOps {
 		b.submit(removal("one of many"), c.waiter())
 	}
 	if c.bad != 0 {
@@ -236,12 +236,12 @@ func TestLineIsBounded(t *testing.T) {
 	if late := b.advance(before); len(late) != 0 {
 		t.Errorf("%d are said to have waited for too long", len(late))
 	}
-	late := b.advance(time.Now().Add(linePatience + time.Second))
-	if len(late) != maxLine || b.line.Len() != 0 {
-		t.Errorf("%d have waited for too long, and %d go on", len(late), b.line.Len())
+	late := b.advance(time.Now().Add(queuePatience + time.Second))
+	if len(late) != maxWaitingOps || b.queue.Len() != 0 {
+		t.Errorf("%d have waited for too long, and %d go on", len(late), b.queue.Len())
 	}
 	turnAway(late)
-	if c.bad != 1+maxLine {
+	if c.bad != 1+maxWaitingOps {
 		t.Errorf("%d were turned away", c.bad)
 	}
 }

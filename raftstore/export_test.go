@@ -9,9 +9,9 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
-// Vouched tells whether this node, as the leader, gives a read index on another's word, without asking further.
-func (s *Store) Vouched(by *Store) bool {
-	_, ok := s.node.Load().vouched(by.node.Load().vouch())
+// ProvenIndex tells whether this node, as the leader, gives a read index on another's word, without asking further.
+func (s *Store) ProvenIndex(by *Store) bool {
+	_, ok := s.node.Load().provenIndex(by.node.Load().termProof())
 	return ok
 }
 
@@ -32,7 +32,7 @@ func (s *Store) there(address string) peernet.Peer {
 
 // AddThere and GetThere ask the node at an address, as if this one's leader were there.
 func (s *Store) AddThere(ctx context.Context, address string, id, data []byte) error {
-	o := newOrigin()
+	o := newClientSession()
 	op := &entry.Op{Kind: entry.Add, Identity: o.identity(o.begin()), Timeout: 60_000, ID: id, Data: data}
 	return s.writer.forward(ctx, s.there(address), op)
 }
@@ -43,7 +43,7 @@ func (s *Store) GetThere(ctx context.Context, address string, id []byte) ([]byte
 
 // IndexThere asks for a read index.
 func (s *Store) IndexThere(ctx context.Context, address string) (uint64, error) {
-	at, err := s.peers.readIndex(ctx, s.there(address), s.node.Load().vouch().append(nil))
+	at, err := s.peers.readIndex(ctx, s.there(address), s.node.Load().termProof().append(nil))
 	return at.index, err
 }
 

@@ -283,22 +283,3 @@ func (s founding) withdraw(n *node, still func() bool) bool {
 	}
 	return true
 }
-
-// restart closes the node, changes its files, and opens it again.
-func (s *membership) restart(n *node, change func() error) error {
-	if err := n.close(); err != nil {
-		s.log.Warn("closing the old state", "error", err)
-	}
-	if err := change(); err != nil {
-		return err
-	}
-	return s.startNode()
-}
-
-func (s *core) clusterAddresses() []string {
-	var list []string
-	for _, c := range s.cfg.Cluster {
-		list = append(list, c.Address)
-	}
-	return list
-}

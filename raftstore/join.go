@@ -10,7 +10,6 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/client"
 )
 
 const (
@@ -20,43 +19,6 @@ const (
 	// dryPatience is how long a cluster may take to say whether it would take a node in.
 	dryPatience = 5 * time.Second
 )
-
-// askThrough has the leader of a cluster do something, found through one of its members: the one with an ID, or whichever is
-// at an address.
-func (s *core) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req memberRequest) (out memberAnswer, err error) {
-	h, err := s.greet(ctx, to)
-	if to.ID == "" && (errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout)) { // it is no node's peer port, perhaps
-		return out, fmt.Errorf("%w; is that its -peer address, not one of its -listen or -admin?", err)
-	}
-	if err != nil {
-		return out, err
-	}
-	if h.ID == s.identity().ID() {
-		return out, refuse("%s is this node's own address", to.Address)
-	}
-	if h.Phase == phaseNew {
-		return out, fmt.Errorf("%s: %w", to.Address, errNotMember)
-	}
-	if h.Leader.Address == "" {
-		return out, fmt.Errorf("%s: %w", to.Address, ErrNoLeader)
-	}
-	err = s.peers.call(ctx, h.Leader, op, req, &out)
-	if errors.Is(err, errRetry) {
-		err = fmt.Errorf("%s: %w", to.Address, ErrNoLeader)
-	}
-	return out, err
-}
-
-// goesOn waits for a tick; false when the node, or the store, has ended before.
-func (s *core) goesOn(n *node, tick <-chan time.Time) bool {
-	select {
-	case <-n.stop:
-	case <-s.ended:
-	case <-tick:
-		return true
-	}
-	return false
-}
 
 // join has a cluster take this empty node in, trying its members until one does.
 func (s *membership) join(n *node, addresses []string) {
@@ -147,8 +109,8 @@ func (s *membership) joinOthers(ctx context.Context, addresses []string, discard
 
 // standsAlone refuses for a node that is not alone in its cluster.
 func (s *membership) standsAlone(n *node) error {
-	s.admission.deciding.Lock() // whoever is being taken in is a member after that; nobody is taken in while the node is frozen
-	defer s.admission.deciding.Unlock()
+	s.admission.configuration.Lock() // whoever is being taken in is a member after that; nobody is taken in while the node is frozen
+	defer s.admission.configuration.Unlock()
 	switch servers := n.raft.Members(); {
 	case len(servers) > 1:
 		return refuse("this node is a member of a cluster already, with %s; it would have to leave first", memberNames(n))
@@ -156,22 +118,6 @@ func (s *membership) standsAlone(n *node) error {
 		return refuse("this node is joining a cluster already")
 	}
 	return nil
-}
-
-// agreementLife is how long a node keeps to having said that it would take another one in: that one asks for it at once.
-const agreementLife = 2 * dryPatience
-
-// agreement is whom this node, as a leader, has told so last.
-func (s *admission) agreement() agreement {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.agreed
-}
-
-// An agreement is whom a leader has told that it would take it in.
-type agreement struct {
-	with string // the name
-	when time.Time
 }
 
 // mayJoin makes sure, as far as can be known before anything is given up, that the cluster will take this node.
@@ -300,14 +246,6 @@ func (s *membership) transfer(ctx context.Context, name string) error {
 	}
 	_, err := s.askLeader(ctx, opTransfer, memberRequest{Name: name})
 	return err
-}
-
-// belongs refuses what only a member can ask for.
-func (s *core) belongs() error {
-	if len(s.node.Load().raft.Members()) == 0 {
-		return refuse("this node is not a member of a cluster yet")
-	}
-	return nil
 }
 
 func (s *membership) stepdown(ctx context.Context) error {

@@ -222,7 +222,7 @@ func TestReadsAreLinearizable(t *testing.T) {
 		for _, n := range rest {
 			testcluster.Eventually(t, func() error {
 				lead(t, old)
-				if !old.Vouched(n.Store) {
+				if !old.ProvenIndex(n.Store) {
 					return fmt.Errorf("%s does not take the word of %s", old.Config.Name, n.Config.Name)
 				}
 				return nil

@@ -34,8 +34,8 @@ type node struct {
 	batcher *batcher
 	clock   logClock
 	clocks  *voterClocks
-	reads   *rounds        // of a leader: does it still lead?
-	indexes *rounds        // of a follower: how far must it have come to answer?
+	reads   *readBatch     // of a leader: does it still lead?
+	indexes *readBatch     // of a follower: how far must it have come to answer?
 	layer   *peernet.Layer // nil without a peer port
 
 	// joined is set when this node is a voter by a configuration that it has applied, see hasJoined.
@@ -99,10 +99,10 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 	}
 
 	n.batcher = newBatcher(n.raft, cfg, n.stamp)
-	n.reads = newRounds(func(ctx context.Context) (readIndex, error) {
+	n.reads = newReadBatch(func(ctx context.Context) (readIndex, error) {
 		return readIndex{}, n.stillLeads(ctx, n.askTerm(ask.term))
 	})
-	n.indexes = newRounds(func(ctx context.Context) (readIndex, error) { return n.askIndex(ctx, ask.index) })
+	n.indexes = newReadBatch(func(ctx context.Context) (readIndex, error) { return n.askIndex(ctx, ask.index) })
 	n.wg.Go(n.lead)
 	n.wg.Go(func() { n.watchClocks(ask.clock) })
 	return n, nil
@@ -146,9 +146,9 @@ func (n *node) close() error {
 	return err
 }
 
-// giveUp has a node that can't go on stand in nobody's way, without waiting for its disk, which may hang: what waits
+// abort has a node that can't go on stand in nobody's way, without waiting for its disk, which may hang: what waits
 // here is told to ask again, and no heartbeat keeps the other nodes from electing a leader. It is still to be closed.
-func (n *node) giveUp() {
+func (n *node) abort() {
 	n.halt()
 	n.raft.StopTalking()
 	n.silence()

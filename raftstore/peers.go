@@ -20,19 +20,19 @@ import (
 //	op           request                                                       answer, after its code
 //	opAdd        identity, then an ADD's payload                               nothing
 //	opRemove     identity, id                                                  nothing
-//	opGet        vouch, id                                                     the session data
-//	opHave       vouch, id                                                     nothing
+//	opGet        termProof, id                                                     the session data
+//	opHave       termProof, id                                                     nothing
 //	opTerm       nothing                                                       u64 term
-//	opIndex      vouch                                                         u64 read index, u64 log time
+//	opIndex      termProof                                                         u64 read index, u64 log time
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
-//	opSession    identity of which the origin counts                           nothing
+//	opSession    identity, of which only the client session counts             nothing
 //	opClock      nothing                                                       u64 wall clock, u64 log time
 //
 // A connection says which node it is for (see peernet): whoever else is there now does not answer. Only opHello and opJoin,
 // from a node that knows addresses and no IDs, are sent to whichever node is there.
 //
-// Times are in ms since 1970. An identity is origin, counter, low: three u64. The code is a wire.Status, or one of those below.
+// Times are in ms since 1970. An identity is client session, counter, low: three u64. The code is a wire.Status, or one of those below.
 const (
 	opAdd wire.Op = iota
 	opRemove

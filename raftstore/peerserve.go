@@ -136,7 +136,7 @@ func response(m *wire.Message, code byte, body []byte) *wire.Message {
 	return &wire.Message{Response: true, UID: m.UID, Class: m.Class, Op: m.Op, Payload: payload}
 }
 
-// write submits a forwarded ADD or REMOVE, or the opening of an origin, under the identity it came with.
+// write submits a forwarded ADD or REMOVE, or opens a client session, under the identity that came with it.
 func (p *peerServer) write(m *wire.Message, n *node) {
 	id, rest, ok := parseIdentity(m.Payload)
 	if !ok {
@@ -173,15 +173,15 @@ func (p *peerServer) write(m *wire.Message, n *node) {
 	}))
 }
 
-// read answers a question for a read index at once where the vouch that comes with it is enough. All else may take a while.
+// read answers a question for a read index at once where the termProof that comes with it is enough. All else may take a while.
 func (p *peerServer) read(m *wire.Message, n *node) {
-	v, id, ok := parseVouch(m.Payload)
+	v, id, ok := parseTermProof(m.Payload)
 	if !ok || m.Op != opIndex && wire.CheckID(id) != nil { // whose whole payload would be held
 		p.answer(m, codeFailed, []byte("malformed request"))
 		return
 	}
-	vouched := func() bool {
-		index, ok := n.vouched(v)
+	provenIndex := func() bool {
+		index, ok := n.provenIndex(v)
 		if ok {
 			p.readAt(m, n, id, index)
 		}
@@ -190,11 +190,11 @@ func (p *peerServer) read(m *wire.Message, n *node) {
 	switch {
 	case m.Op != opIndex:
 		p.reads.Go(func() {
-			if !vouched() {
+			if !provenIndex() {
 				p.readLater(m, n, id)
 			}
 		})
-	case !vouched():
+	case !provenIndex():
 		p.reads.Go(func() { p.readLater(m, n, id) })
 	}
 }

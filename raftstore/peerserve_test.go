@@ -58,7 +58,7 @@ func served(t *testing.T, s *Store) (conn *client.Conn, done <-chan struct{}) {
 
 // question asks for a read index, from a node whose word is not enough.
 func question() []byte {
-	return vouch{id: "n2"}.append(nil)
+	return termProof{id: "n2"}.append(nil)
 }
 
 // hold makes the store's rounds last until they are let go. A signal comes when one begins.
@@ -66,7 +66,7 @@ func hold(s *Store) (asked <-chan struct{}, let chan<- struct{}) {
 	a, l := make(chan struct{}, 100), make(chan struct{})
 	n := s.node.Load()
 	n.logs.VotersUnknown()
-	n.reads = newRounds(func(context.Context) (readIndex, error) {
+	n.reads = newReadBatch(func(context.Context) (readIndex, error) {
 		a <- struct{}{}
 		<-l
 		return readIndex{}, nil
@@ -134,7 +134,7 @@ func TestCloseWaitsForMembership(t *testing.T) {
 func TestMembershipIsBounded(t *testing.T) {
 	s := alone(t)
 	conn, _ := served(t, s)
-	s.membership.admission.deciding.Lock()
+	s.membership.admission.configuration.Lock()
 	codes := make(chan byte, 2*peerMembers)
 	for range 2 * peerMembers {
 		_, err := conn.Start(opMember, []byte(`{"name":"n2"}`), func(b []byte, err error) {
@@ -153,7 +153,7 @@ func TestMembershipIsBounded(t *testing.T) {
 			t.Errorf("one too many was answered with %d", code)
 		}
 	}
-	s.membership.admission.deciding.Unlock()
+	s.membership.admission.configuration.Unlock()
 	for range peerMembers {
 		<-codes
 	}

@@ -77,7 +77,7 @@ func (s *reader) read(ctx context.Context, op wire.Op, id []byte, local func(n *
 func (s *reader) readThere(ctx context.Context, n *node, leader peernet.Peer, op wire.Op, id []byte) ([]byte, error) {
 	payload := getBuffer()
 	defer putBuffer(payload)
-	*payload = append(n.vouch().append((*payload)[:0]), id...)
+	*payload = append(n.termProof().append((*payload)[:0]), id...)
 	return s.peers.do(ctx, leader, op, *payload)
 }
 
@@ -162,7 +162,7 @@ func (n *node) askIndex(ctx context.Context, ask func(context.Context, peernet.P
 	}
 	bounded, cancel := context.WithTimeout(ctx, 2*n.cfg.timing.round)
 	defer cancel()
-	index, err := ask(bounded, leader, n.vouch().append(nil))
+	index, err := ask(bounded, leader, n.termProof().append(nil))
 	if err != nil {
 		return readIndex{}, cmp.Or(ctx.Err(), errRetry)
 	}

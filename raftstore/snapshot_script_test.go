@@ -25,10 +25,10 @@ import (
 
 // A history is a cluster's log, as a test has written it: the entry with index i is entries[i-1].
 type history struct {
-	entries []*raft.Log
-	stamp   uint64
-	origins map[uint64]bool // that are open
-	dumps   map[uint64][]string
+	entries  []*raft.Log
+	stamp    uint64
+	sessions map[uint64]bool // that are open
+	dumps    map[uint64][]string
 }
 
 const historyTerm = 3
@@ -44,14 +44,14 @@ func opening(origin uint64) entry.Op {
 	return entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: origin}}
 }
 
-// command appends an entry of operations, which opens the origins that are new.
+// command appends an entry of operations, which opens the sessions that are new.
 func (h *history) command(ops ...entry.Op) {
-	if h.origins == nil {
-		h.origins = map[uint64]bool{}
+	if h.sessions == nil {
+		h.sessions = map[uint64]bool{}
 	}
 	for _, op := range ops {
-		if !h.origins[op.Origin] {
-			h.origins[op.Origin] = true
+		if !h.sessions[op.Origin] {
+			h.sessions[op.Origin] = true
 			ops = append([]entry.Op{opening(op.Origin)}, ops...)
 		}
 	}

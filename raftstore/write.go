@@ -38,15 +38,15 @@ func (s *Store) Remove(ctx context.Context, id []byte) error {
 // A writer has the leader carry out what this node's clients ask for.
 type writer struct {
 	*core
-	origins opener
+	sessions clientSessions
 }
 
 // write has the leader carry out an operation, asking under one identity until it gets an answer or ctx is done.
 //
-// The state machine refuses what belongs to an origin that it has forgotten. If no attempt before that can have been
-// carried out, the operation is asked for again under another origin; otherwise nobody can tell any more.
+// The state machine refuses requests of a client session that it has forgotten. If no attempt before can have been
+// carried out, the operation is asked for again under another session. Otherwise nobody can tell: Disconnected.
 func (s *writer) write(ctx context.Context, op entry.Op) error {
-	var o *origin
+	var o *clientSession
 	var counter uint64
 	end := func() {
 		if o != nil {
@@ -58,7 +58,7 @@ func (s *writer) write(ctx context.Context, op entry.Op) error {
 	lost := false
 	return s.retry(ctx, func(n *node) (err error) {
 		if o == nil {
-			if o, err = s.origins.get(ctx, func(o *origin) error { return s.openOrigin(ctx, n, o) }); err != nil {
+			if o, err = s.sessions.get(ctx, func(o *clientSession) error { return s.openSession(ctx, n, o) }); err != nil {
 				return err
 			}
 			counter = o.begin()
@@ -69,7 +69,7 @@ func (s *writer) write(ctx context.Context, op entry.Op) error {
 		case errors.Is(err, errLost):
 			lost = true
 		case err == wire.Disconnected:
-			s.origins.expired(o)
+			s.sessions.expired(o)
 			if !lost {
 				end()
 				return errRetry
@@ -91,8 +91,8 @@ func (s *writer) ask(ctx context.Context, n *node, op *entry.Op) error {
 	return s.forward(ctx, leader, op)
 }
 
-// openOrigin has an origin opened, once.
-func (s *writer) openOrigin(ctx context.Context, n *node, o *origin) error {
+// openSession has a client session opened, once.
+func (s *writer) openSession(ctx context.Context, n *node, o *clientSession) error {
 	err := s.ask(ctx, n, &entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: o.id}})
 	if err == wire.NotOK {
 		return errRetry // another has the number
@@ -118,38 +118,6 @@ func (s *writer) forward(ctx context.Context, leader peernet.Peer, op *entry.Op)
 	}
 	_, err := s.peers.do(ctx, leader, kind, *payload)
 	return err
-}
-
-// retry calls f with the present node until it returns something else than errRetry, or ctx is done: then it is
-// Disconnected.
-func (s *core) retry(ctx context.Context, f func(*node) error) error {
-	for pause := retryPause; ; pause = min(2*pause, retryPauseMost) {
-		n := s.node.Load()
-		news := n.raft.LeaderChanged()
-		err := errRetry
-		if !s.frozen.Load() {
-			err = f(n)
-		}
-		if !errors.Is(err, errRetry) {
-			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-				return wire.Disconnected
-			}
-			return err
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return wire.Disconnected
-		case <-s.ended:
-			t.Stop()
-			return wire.Disconnected
-		case <-news:
-			t.Stop()
-			pause = retryPause / 2
-		case <-t.C:
-		}
-	}
 }
 
 // write hands an operation to this node's batcher and waits for its status.

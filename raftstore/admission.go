@@ -85,7 +85,7 @@ func (s *peerService) handleMember(ctx context.Context, op wire.Op, payload []by
 // admission is what the leader does about the membership.
 type admission struct {
 	*core
-	deciding sync.Mutex // held while the membership is changed
+	configuration sync.Mutex // held while the membership is changed
 
 	mu     sync.Mutex
 	agreed agreement              // to take a node in
@@ -105,8 +105,8 @@ func (s *admission) leaderDoes(ctx context.Context, op wire.Op, req memberReques
 		return out, errRetry
 	}
 	// Whatever is being decided is committed, or not, before anything else is said or done.
-	s.deciding.Lock()
-	defer s.deciding.Unlock()
+	s.configuration.Lock()
+	defer s.configuration.Unlock()
 	if ctx.Err() != nil {
 		return out, ctx.Err() // nobody waits for it any more
 	}
@@ -171,23 +171,6 @@ func (s *peerService) hello() hello {
 		leader = peernet.Peer{ID: n.id, Address: string(s.address())}
 	}
 	return hello{ID: id.ID(), Phase: id.Phase, Founder: id.Founder, Founding: s.cfg.founding(), Leader: leader, Status: s.status()}
-}
-
-// greet asks a node, or whichever is at an address, who it is.
-func (s *core) greet(ctx context.Context, to peernet.Peer) (h hello, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.hello)
-	defer cancel()
-	err = s.peers.call(ctx, to, opHello, struct{}{}, &h)
-	if err == nil && (!h.ID.Valid() || to.ID != "" && to.ID != h.ID) {
-		err = fmt.Errorf("node at %s: it says that it is %q", to.Address, h.ID)
-	}
-	return h, err
-}
-
-// greetMember asks a member who it is.
-func (s *core) greetMember(ctx context.Context, n *node, m raftnode.Member) (h hello, ok bool) {
-	h, err := s.greet(ctx, n.raft.Peer(m))
-	return h, err == nil
 }
 
 // admit takes a new server into the cluster as a nonvoter; the leader makes it a voter when it has caught up. A node that
@@ -381,49 +364,78 @@ func (s *admission) caughtUp(ctx context.Context, n *node, m raftnode.Member, in
 	}
 }
 
-// askLeader has the leader do something, whoever that is, trying until it answers, there has been none for long, or ctx
-// is done.
-func (s *core) askLeader(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
-	seen := time.Now() // when there last was a leader
-	for {
-		n := s.node.Load()
-		news := n.raft.LeaderChanged()
-		req.By = n.id
-		if n.leads() {
-			out, err = s.lead(ctx, op, req)
-		} else if leader, ok := n.raft.Leader(); ok {
-			err = s.peers.call(ctx, leader, op, req, &out)
-		} else {
-			err = errRetry
+// move notes a member's new address. Where it was another member's, that one is not there any more, and tells its own when
+// it is up: addresses may go round among nodes.
+func (s *admission) move(ctx context.Context, n *node, req memberRequest) error {
+	m, ok := n.raft.Member(req.ID)
+	if !ok {
+		return refuse("%s is not a member", req.ID)
+	}
+	before, taken := n.raft.MemberAt(req.Address)
+	if taken || req.ID != n.id {
+		if err := s.answersAt(ctx, n, req.ID, req.Address); err != nil {
+			return err
 		}
-		if err == nil || errors.Is(err, ErrRefused) {
-			return out, err
+	}
+	switch {
+	case taken && before.ID == m.ID:
+		return nil
+	case taken:
+		if err := asRetry(n.raft.SetAddress(before, nowhere(before.ID))); err != nil {
+			return err
 		}
-		if _, ok := n.raft.Leader(); ok || n.raft.Role() == raftnode.Leader {
-			seen = time.Now()
-		} else if time.Since(seen) > leaderPatience*s.cfg.Heartbeat {
-			return out, ErrNoLeader
-		}
-		if pause(ctx, s.ended, news) {
-			if errors.Is(err, errRetry) {
-				err = ErrNoLeader
-			}
-			return out, err
-		}
+	}
+	return asRetry(n.raft.SetAddress(m, req.Address))
+}
+
+// answersAt refuses an address at which a server can't be reached.
+func (s *admission) answersAt(ctx context.Context, n *node, id serverid.ID, address string) error {
+	if err := checkAddress(address); err != nil {
+		return refuse("%v; see -advertise", err)
+	}
+	if _, err := s.greet(ctx, peernet.Peer{ID: id, Address: address}); err == nil {
+		return nil
+	}
+	return s.isThere(ctx, n, id.Name(), address)
+}
+
+// isThere refuses an address at which no node of a name can be reached.
+func (s *admission) isThere(ctx context.Context, n *node, name, address string) error {
+	if err := checkAddress(address); err != nil {
+		return refuse("%v; see -advertise", err)
+	}
+	h, err := s.greet(ctx, peernet.Peer{Address: address})
+	if err != nil {
+		return refuse("node %s can't reach %s at %s: %v", n.cfg.Name, name, address, err)
+	}
+	if h.name() != name {
+		return refuse("another node, %s, answers at %s; see -advertise", h.name(), address)
+	}
+	return nil
+}
+
+// nowhere stands for the address of a member that is not where it was: no two may have the same, and none can be empty.
+func nowhere(id serverid.ID) string { return "unknown:" + string(id) }
+
+// sawMember takes note of where another member says that it is.
+func (s *admission) sawMember(n *node, req memberRequest) {
+	if _, in := n.raft.Member(req.ID); in && req.ID != n.id && n.layer != nil && checkAddress(req.Address) == nil {
+		n.layer.Seen(peernet.Peer{ID: req.ID, Address: req.Address})
 	}
 }
 
-// pause waits a moment, or for news; true when there is no more time.
-func pause(ctx context.Context, ended <-chan struct{}, news <-chan struct{}) bool {
-	t := time.NewTimer(10 * retryPause)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return true
-	case <-ended:
-		return true
-	case <-news:
-	case <-t.C:
-	}
-	return false
+// agreement is whom this node, as a leader, has told so last.
+func (s *admission) agreement() agreement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.agreed
 }
+
+// An agreement is whom a leader has told that it would take it in.
+type agreement struct {
+	with string // the name
+	when time.Time
+}
+
+// agreementLife is how long a node keeps to having said that it would take another one in: that one asks for it at once.
+const agreementLife = 2 * dryPatience

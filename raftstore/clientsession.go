@@ -10,9 +10,9 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/entry"
 )
 
-// An origin is a client session (Raft thesis, section 6.3): it gives the requests that this process takes from clients
-// their identities, and keeps count of those that still wait for a result.
-type origin struct {
+// A clientSession gives the requests that this process takes from clients their identities, and knows which of them
+// still wait for a result (Raft thesis, section 6.3). Its number is an entry.Identity's Origin.
+type clientSession struct {
 	id uint64
 
 	mu      sync.Mutex
@@ -20,14 +20,14 @@ type origin struct {
 	waiting []bool // from low on
 }
 
-func newOrigin() *origin {
+func newClientSession() *clientSession {
 	var b [8]byte
 	rand.Read(b[:])
-	return &origin{id: binary.BigEndian.Uint64(b[:]), low: 1}
+	return &clientSession{id: binary.BigEndian.Uint64(b[:]), low: 1}
 }
 
 // begin gives a request its number. The caller ends it.
-func (o *origin) begin() (counter uint64) {
+func (o *clientSession) begin() (counter uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.waiting = append(o.waiting, true)
@@ -35,14 +35,14 @@ func (o *origin) begin() (counter uint64) {
 }
 
 // identity is what a request with that number says of itself now.
-func (o *origin) identity(counter uint64) entry.Identity {
+func (o *clientSession) identity(counter uint64) entry.Identity {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return entry.Identity{Origin: o.id, Counter: counter, Low: o.low}
 }
 
 // end says that nobody waits for the request's result any more.
-func (o *origin) end(counter uint64) {
+func (o *clientSession) end(counter uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.waiting[counter-o.low] = false
@@ -54,18 +54,18 @@ func (o *origin) end(counter uint64) {
 	o.waiting = o.waiting[n:]
 }
 
-// An opener has the origin that is in use, once the log has it. The state machine forgets the results of an origin that it
-// has not heard of for long, and refuses its requests from then on: the process opens another one.
-type opener struct {
-	open atomic.Pointer[origin] // nil: none is known to be open
+// clientSessions has the session that is in use, once the log has it. The state machine forgets the results of a
+// session that has been silent for long, and refuses its requests from then on: the process opens another session.
+type clientSessions struct {
+	open atomic.Pointer[clientSession] // nil: none is known to be open
 
 	mu      sync.Mutex
 	attempt chan struct{} // closed when the attempt to open one has ended; nil: none is under way
 }
 
-// get gives the open origin, or has one opened: those who ask meanwhile wait for that. Each attempt is for a new origin,
-// which is in the log once at most: one that was forgotten can't be opened again, late, with all that it had asked before.
-func (p *opener) get(ctx context.Context, open func(*origin) error) (*origin, error) {
+// get gives the open session, or has one opened: callers that ask meanwhile wait for that attempt. Each attempt is for a
+// new session, which is in the log once at most: a forgotten session can't be opened again, late, with all its requests.
+func (p *clientSessions) get(ctx context.Context, open func(*clientSession) error) (*clientSession, error) {
 	if o := p.open.Load(); o != nil {
 		return o, nil
 	}
@@ -90,7 +90,7 @@ func (p *opener) get(ctx context.Context, open func(*origin) error) (*origin, er
 	p.attempt = attempt
 	p.mu.Unlock()
 
-	o := newOrigin()
+	o := newClientSession()
 	err := open(o)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,5 +103,5 @@ func (p *opener) get(ctx context.Context, open func(*origin) error) (*origin, er
 	return o, nil
 }
 
-// expired notes that an origin is not known any more.
-func (p *opener) expired(o *origin) { p.open.CompareAndSwap(o, nil) }
+// expired notes that the state machine does not know a session any more.
+func (p *clientSessions) expired(o *clientSession) { p.open.CompareAndSwap(o, nil) }

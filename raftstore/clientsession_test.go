@@ -10,8 +10,8 @@ import (
 )
 
 func TestOrigin(t *testing.T) {
-	o := newOrigin()
-	if o.id == newOrigin().id {
+	o := newClientSession()
+	if o.id == newClientSession().id {
 		t.Error("two processes have one origin")
 	}
 	for want := uint64(1); want <= 4; want++ {
@@ -46,7 +46,7 @@ func TestOrigin(t *testing.T) {
 func TestOriginAtRandom(t *testing.T) {
 	const seed = 3
 	r := rand.New(rand.NewPCG(seed, seed))
-	o := newOrigin()
+	o := newClientSession()
 	waiting := map[uint64]bool{}
 	var last, low uint64
 	for range 50_000 {
@@ -91,16 +91,16 @@ func TestOriginAtRandom(t *testing.T) {
 // Those who write at once share an attempt to open an origin. One that fails is not made again, but another one.
 func TestOpener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var p opener
-		var tried []*origin
+		var p clientSessions
+		var tried []*clientSession
 		let := make(chan error)
-		open := func(o *origin) error {
+		open := func(o *clientSession) error {
 			tried = append(tried, o)
 			return <-let
 		}
-		get := func(want error) (first func() *origin) {
+		get := func(want error) (first func() *clientSession) {
 			var wg sync.WaitGroup
-			got := make(chan *origin, 5)
+			got := make(chan *clientSession, 5)
 			for range cap(got) {
 				wg.Go(func() {
 					o, err := p.get(t.Context(), open)
@@ -111,12 +111,12 @@ func TestOpener(t *testing.T) {
 				})
 			}
 			synctest.Wait() // all wait for the first
-			return func() *origin {
+			return func() *clientSession {
 				wg.Wait()
 				o := <-got
 				for range cap(got) - 1 {
 					if other := <-got; other != o {
-						t.Error("two origins are in use")
+						t.Error("two sessions are in use")
 					}
 				}
 				return o

@@ -5,9 +5,10 @@ import (
 	"sync"
 )
 
-// Rounds let reads that wait for the same question share its answer. A round is under way at a time, and serves the
-// reads that arrived before it began; those that arrive meanwhile wait for the next. The first of them asks.
-type rounds struct {
+// A readBatch lets reads share the answer to one question. One round is under way at a time, and serves the reads that
+// arrived before the round began. Reads that arrive meanwhile wait for the next round. The first read of an idle batch
+// asks by itself.
+type readBatch struct {
 	ask func(context.Context) (readIndex, error)
 
 	mu      sync.Mutex
@@ -22,10 +23,12 @@ type outcome struct {
 	err   error
 }
 
-func newRounds(ask func(context.Context) (readIndex, error)) *rounds { return &rounds{ask: ask} }
+func newReadBatch(ask func(context.Context) (readIndex, error)) *readBatch {
+	return &readBatch{ask: ask}
+}
 
-// close has the reads that wait told to retry, and waits for the round that is under way.
-func (r *rounds) close() {
+// close tells waiting reads to retry, and waits for the round that is under way.
+func (r *readBatch) close() {
 	r.mu.Lock()
 	r.closed = true
 	waiting := r.waiting
@@ -38,7 +41,7 @@ func (r *rounds) close() {
 }
 
 // wait gives the answer of a round that began after the call.
-func (r *rounds) wait(ctx context.Context) (readIndex, error) {
+func (r *readBatch) wait(ctx context.Context) (readIndex, error) {
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
@@ -63,8 +66,8 @@ func (r *rounds) wait(ctx context.Context) (readIndex, error) {
 	}
 }
 
-// next ends a round, and has another goroutine make those that are waited for.
-func (r *rounds) next() {
+// next ends a round. If reads wait, another goroutine makes the next round.
+func (r *readBatch) next() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.waiting) == 0 {

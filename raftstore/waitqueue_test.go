@@ -8,9 +8,9 @@ import (
 )
 
 // full puts large operations in line until one is turned away, and gives the places of the others.
-func full(t *testing.T, b *batcher, data []byte) (places []*place) {
+func full(t *testing.T, b *batcher, data []byte) (places []*queued) {
 	t.Helper()
-	for range maxLine + 1 {
+	for range maxWaitingOps + 1 {
 		turnedAway := false
 		p := b.submit(&entry.Op{Kind: entry.Add, ID: []byte("large"), Data: data}, waiterFunc(func(_ wire.Status, err error) {
 			turnedAway = err == errRetry
@@ -34,13 +34,13 @@ func TestLineIsBoundedInBytes(t *testing.T) {
 	b.cur.waiters = make([]waiter, 1) // no batch has room
 	data := make([]byte, 32<<10)      // the same for all of them: the test is to need none of that memory
 	places := full(t, b, data)
-	if held := len(places) * len(data); held > maxLineBytes || held < maxLineBytes-maxLineBytes/64 {
-		t.Errorf("%d operations of %d bytes are in line, want those of %d bytes", len(places), len(data), maxLineBytes)
+	if held := len(places) * len(data); held > maxWaitingBytes || held < maxWaitingBytes-maxWaitingBytes/64 {
+		t.Errorf("%d operations of %d bytes are in line, want those of %d bytes", len(places), len(data), maxWaitingBytes)
 	}
 	small := func() bool {
 		return b.submit(removal("one that is small"), waiterFunc(func(wire.Status, error) {})) != nil
 	}
-	for b.line.Len() < maxLine && small() {
+	for b.queue.Len() < maxWaitingOps && small() {
 	}
 	for _, p := range places[:len(places)/2] {
 		if !b.withdraw(p) {
@@ -50,10 +50,10 @@ func TestLineIsBoundedInBytes(t *testing.T) {
 	if again := full(t, b, data); len(again) < len(places)/2 || len(again) > len(places)/2+1 {
 		t.Errorf("%d of %d were taken back, and %d found room", len(places)/2, len(places), len(again))
 	}
-	for p := b.line.first(); p != nil; p = b.line.first() {
-		b.line.leave(p)
+	for p := b.queue.first(); p != nil; p = b.queue.first() {
+		b.queue.leave(p)
 	}
-	if b.line.bytes != 0 {
-		t.Errorf("an empty line has %d bytes", b.line.bytes)
+	if b.queue.bytes != 0 {
+		t.Errorf("an empty line has %d bytes", b.queue.bytes)
 	}
 }

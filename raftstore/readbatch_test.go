@@ -94,7 +94,7 @@ func rounding(t *testing.T, others ...func(ctx context.Context) (uint64, error))
 			i++
 		}
 	}
-	n.reads = newRounds(func(ctx context.Context) (readIndex, error) { return readIndex{}, n.stillLeads(ctx, v.start) })
+	n.reads = newReadBatch(func(ctx context.Context) (readIndex, error) { return readIndex{}, n.stillLeads(ctx, v.start) })
 	t.Cleanup(n.reads.close)
 	return v, n
 }
