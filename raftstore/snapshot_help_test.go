@@ -61,19 +61,23 @@ func dump(t testing.TB, m *state.Machine) (lines []string) {
 	return lines
 }
 
-// stream is a machine's state file, flushed.
+// stream is a machine's state file, flushed. One that is replaced meanwhile by a snapshot ends, and is read again.
 func stream(t testing.TB, m *state.Machine) []byte {
 	t.Helper()
-	_, r, err := m.Stream()
-	if err != nil {
-		t.Fatal(err)
+	for {
+		_, r, err := m.Stream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		r.Close()
+		if err == nil {
+			return b
+		}
+		if !errors.Is(err, io.ErrClosedPipe) {
+			t.Fatal(err)
+		}
 	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 const minute = 60 * 1000 // ms
