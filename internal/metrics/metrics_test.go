@@ -30,7 +30,9 @@ const patience = time.Minute
 // serve starts a listener over a store, with metrics.
 func serve(t *testing.T, reg prometheus.Registerer, store store.Store) wire.Address {
 	t.Helper()
-	s, err := server.New(server.Config{Store: store, Observe: metrics.NewLatency(reg).Observe, Limits: server.Limits{RequestTimeout: patience}})
+	s, err := server.New(server.Config{
+		Store: store, Observe: metrics.NewLatency(reg).Observe, Limits: server.Limits{RequestTimeout: patience},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
