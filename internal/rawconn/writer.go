@@ -107,8 +107,8 @@ func (w *Writer) Resume() {
 		w.mu.Unlock()
 		err := w.write()
 		if rest && err == nil {
-			err = w.nc.SetWriteDeadline(time.Time{}) // WriteNow takes nothing when the deadline has passed
 			rest = false
+			_ = w.nc.SetWriteDeadline(time.Time{}) // or WriteNow takes nothing once it has passed; all has been written
 		}
 		w.mu.Lock()
 		w.src.Wrote(w.written, err)
