@@ -17,7 +17,8 @@ import (
 
 // A loop runs workers that have one request under way at a time, all on one goroutine, which waits for their sockets
 // together. The load generator often shares its machine with what it measures: this costs about half of what a
-// goroutine for each connection does, and a rawconn.Poller, which the runtime watches as well, would cost 1.4 times as much.
+// goroutine for each connection does, and a rawconn.Poller, which the runtime watches as well, would cost 1.4 times as
+// much.
 type loop struct {
 	b       *Bench
 	rec     *recorder

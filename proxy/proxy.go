@@ -121,7 +121,9 @@ func (w waiter) Done(r store.Result) {
 }
 
 // operations are the protocol's names of a store's operations.
-var operations = [...]wire.Op{store.Add: wire.OpAdd, store.Get: wire.OpGet, store.Remove: wire.OpRemove, store.Have: wire.OpHave}
+var operations = [...]wire.Op{
+	store.Add: wire.OpAdd, store.Get: wire.OpGet, store.Remove: wire.OpRemove, store.Have: wire.OpHave,
+}
 
 // Start implements [store.AsyncStore].
 func (p *Proxy) Start(r *store.Request, deadline time.Time, done store.Completion) {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Bare is an accepted connection that the runtime knows nothing of, until somebody waits in Read or Write. Before that
-// it is cheap to have and to close; [Poller] tells when there is something to read.
+// A Bare is an accepted connection that the runtime knows nothing of, until somebody waits in Read or Write. Before
+// that it is cheap to have and to close; [Poller] tells when there is something to read.
 //
 // One goroutine may read from it, and one write to it, at a time. All other methods may be called at any time.
 type Bare struct {
@@ -31,7 +31,8 @@ type Bare struct {
 var _ net.Conn = (*Bare)(nil)
 
 // Hold makes Close leave the descriptor open, so that it remains what a Poller watches, until Release. Meanwhile Close
-// only ends the traffic: then the Poller tells, and ReadNow finds the end. It is false when the connection has been closed.
+// only ends the traffic: then the Poller tells, and ReadNow finds the end. It is false when the connection has been
+// closed.
 func (b *Bare) Hold() (fd int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

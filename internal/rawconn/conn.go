@@ -28,8 +28,8 @@ func Wrap(nc net.Conn) net.Conn {
 	return nc
 }
 
-// Of makes a Conn of a connection, unless it is one. It returns nil when there is something between the connection and its
-// descriptor, as TLS is. Deadlines and Close are those of nc.
+// Of makes a Conn of a connection, unless it is one. It returns nil when there is something between the connection and
+// its descriptor, as TLS is. Deadlines and Close are those of nc.
 func Of(nc net.Conn) *Conn {
 	var raw syscall.RawConn
 	var err error
@@ -56,8 +56,8 @@ func (c *Conn) Read(b []byte) (int, error) { return c.stream.Read(b) }
 func (c *Conn) Write(b []byte) (int, error) { return c.stream.Write(b) }
 
 // SetUserTimeout bounds, in whole milliseconds, how long what was sent over TCP may not be acknowledged before the
-// connection is lost (RFC 5482). Otherwise that is a quarter of an hour, and after a failure of the network it may take as long
-// again as that lasted until anything is sent once more. On systems other than Linux it does nothing.
+// connection is lost (RFC 5482). Otherwise that is a quarter of an hour, and after a failure of the network it may take
+// as long again as that lasted until anything is sent once more. On systems other than Linux it does nothing.
 func (c *Conn) SetUserTimeout(d time.Duration) error {
 	var err error
 	if controlErr := c.raw.Control(func(fd uintptr) { err = setUserTimeout(fd, d) }); controlErr != nil {
@@ -142,8 +142,9 @@ func (s *stream) Write(b []byte) (int, error) {
 	return t.n, err
 }
 
-// WriteNow hands b to the kernel as far as that is possible without waiting, and says how much that was. What goes wrong is
-// for the next write to find out. A write deadline that has passed is an error of the connection, and takes nothing.
+// WriteNow hands b to the kernel as far as that is possible without waiting, and says how much that was. What goes
+// wrong is for the next write to find out. A write deadline that has passed is an error of the connection, and takes
+// nothing.
 func (s *stream) WriteNow(b []byte) int {
 	t := &s.out
 	t.b, t.n, t.err = b, 0, nil

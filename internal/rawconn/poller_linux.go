@@ -80,8 +80,8 @@ func (p *Poller) control(how, fd int) error {
 	return err
 }
 
-// Wait appends to fds[:0] the descriptors that have something to read, when there are any. Past the deadline it fails with
-// os.ErrDeadlineExceeded, after Close with os.ErrClosed.
+// Wait appends to fds[:0] the descriptors that have something to read, when there are any. Past the deadline it fails
+// with os.ErrDeadlineExceeded, after Close with os.ErrClosed.
 func (p *Poller) Wait(fds []int) ([]int, error) {
 	fds = fds[:0]
 	if err := p.raw.Read(p.try); err != nil {
@@ -112,7 +112,8 @@ func (p *Poller) look(ep uintptr) bool {
 // close for us, and that may take as long as the peer likes.
 const soPassRights = 83
 
-// Listen makes the listener of a unix socket ready for Accept. Its descriptor is for Add, and the listener's as long as that is open.
+// Listen makes the listener of a unix socket ready for Accept. Its descriptor is for Add, and the listener's as long as
+// that is open.
 func Listen(l syscall.Conn) (raw syscall.RawConn, fd int, err error) {
 	if raw, err = l.SyscallConn(); err != nil {
 		return nil, 0, err

@@ -25,9 +25,9 @@ type Source interface {
 	Wrote(n int, err error)
 }
 
-// A Writer lets many goroutines write to one connection without one of its own for it: whoever finds the connection free
-// writes, also what others add meanwhile, which goes out together. It shares a lock with its owner; all methods are called
-// with that lock held, which they let go for the writing.
+// A Writer lets many goroutines write to one connection without one of its own for it: whoever finds the connection
+// free writes, also what others add meanwhile, which goes out together. It shares a lock with its owner; all methods
+// are called with that lock held, which they let go for the writing.
 type Writer struct {
 	nc      Destination
 	now     interface{ WriteNow(b []byte) int } // nc, if it is one
@@ -73,8 +73,8 @@ func (w *Writer) Gather() {
 	}
 }
 
-// FlushNow writes as far as the kernel takes it at once. It is false when that was not all: then the caller has the claim,
-// and has Resume called on a goroutine that may wait for the peer.
+// FlushNow writes as far as the kernel takes it at once. It is false when that was not all: then the caller has the
+// claim, and has Resume called on a goroutine that may wait for the peer.
 func (w *Writer) FlushNow() bool {
 	if !w.Claim() {
 		return true
@@ -107,8 +107,8 @@ func (w *Writer) Resume() {
 		w.mu.Unlock()
 		err := w.write()
 		if rest && err == nil {
-			err = w.nc.SetWriteDeadline(time.Time{}) // WriteNow takes nothing when the deadline has passed
 			rest = false
+			_ = w.nc.SetWriteDeadline(time.Time{}) // or WriteNow takes nothing once it has passed; all has been written
 		}
 		w.mu.Lock()
 		w.src.Wrote(w.written, err)

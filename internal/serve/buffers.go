@@ -3,8 +3,8 @@ package serve
 import "sync"
 
 // Buffers grow as needed, and those that grew large are left to the garbage collector. Those of requests and of answers
-// are kept apart: requests wait, hundreds on a connection, and count by what is in them, so most of a buffer's memory must
-// be what its request takes.
+// are kept apart: requests wait, hundreds on a connection, and count by what is in them, so most of a buffer's memory
+// must be what its request takes.
 const (
 	smallBuffer   = 1 << 10
 	largeRequests = 1 << 11

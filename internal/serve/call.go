@@ -59,8 +59,8 @@ type calls struct {
 	held  int // bytes that these have of their messages
 }
 
-// Keep copies what a request needs of its message, joined, to memory that the request has until it is finished. It may be
-// called once, before Begin.
+// Keep copies what a request needs of its message, joined, to memory that the request has until it is finished. It may
+// be called once, before Begin.
 func (k *Call) Keep(parts ...[]byte) []byte {
 	k.kept = getBuffer()
 	for _, p := range parts {
@@ -141,8 +141,8 @@ func (k *Call) run() {
 	}
 }
 
-// Finish says that the request has been carried out: its answer may be appended. What comes after the deadline is dropped.
-// With Config.Inline, Finish does not wait for the client.
+// Finish says that the request has been carried out: its answer may be appended. What comes after the deadline is
+// dropped. With Config.Inline, Finish does not wait for the client.
 func (k *Call) Finish() { k.finish(k.request) }
 
 func (k *Call) finish(a Answer) {

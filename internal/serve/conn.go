@@ -13,8 +13,8 @@ import (
 	"github.com/distcache/distcache/internal/rawconn"
 )
 
-// lingerTime is how long what a peer still sends is thrown away when its connection is closed under it: so that the peer
-// isn't told of a reset before it has read its last answers.
+// lingerTime is how long what a peer still sends is thrown away when its connection is closed under it: so that the
+// peer isn't told of a reset before it has read its last answers.
 const lingerTime = 250 * time.Millisecond
 
 // turnMessages is how many messages of a connection are taken before others get their turn. The scheduler would leave a
@@ -29,7 +29,8 @@ var (
 	errTruncated = errors.New("connection ended within a message")
 	errTooLong   = errors.New("message is over its largest size")
 	errTooMany   = errors.New("message not finished, and too many others wait to be")
-	errUntaken   = errors.New("answers not taken")
+	errSlow      = errors.New("answers not taken in time")
+	errUntaken   = errors.New("answers not taken, and too many wait")
 	errAborted   = errors.New("connection closed by the server")
 )
 
@@ -50,8 +51,8 @@ type Session interface {
 	Next(b []byte) (taken int, err error)
 }
 
-// A Conn is one client's connection. The goroutine in run reads; the fields under mu are shared with the goroutines that
-// carry out its requests.
+// A Conn is one client's connection. The goroutine in run reads; the fields under mu are shared with the goroutines
+// that carry out its requests.
 type Conn struct {
 	s       *Server
 	nc      net.Conn
@@ -199,17 +200,19 @@ func (c *Conn) await() error {
 // awaitRoom blocks while the connection has as many requests open as it may, or holds too much memory for them.
 func (c *Conn) awaitRoom() error {
 	return c.awaitUntil(func() bool {
-		return c.calls.open < c.s.cfg.MaxInFlight && (c.calls.held+c.out.size() <= c.mayHold() || c.calls.open == 0 && !c.writer.Busy())
+		held := c.calls.held + c.out.size()
+		return c.calls.open < c.s.cfg.MaxInFlight && (held <= c.mayHold() || c.calls.open == 0 && !c.writer.Busy())
 	})
 }
 
-// Drain blocks until all requests that have been begun are answered. A session calls it from Next, before a request that
-// has to see what those before it have done, whatever their keys.
+// Drain blocks until all requests that have been begun are answered. A session calls it from Next, before a request
+// that has to see what those before it have done, whatever their keys.
 func (c *Conn) Drain() {
 	_ = c.awaitUntil(func() bool { return c.calls.open == 0 }) // a broken connection is found out by whoever writes
 }
 
-// awaitUntil writes, or waits for those who do, until ok is true or the connection is broken. It calls ok with the lock.
+// awaitUntil writes, or waits for those who do, until ok is true or the connection is broken. It calls ok with the
+// lock.
 func (c *Conn) awaitUntil(ok func() bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -255,13 +258,13 @@ func (c *Conn) end(why error) {
 	switch {
 	case linger:
 		n.broken.Add(1)
-		s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", why)
+		c.logClosed(why)
 	case why == errStalled:
 		n.stalled.Add(1)
-		s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", why, "after", s.cfg.MessageTimeout)
+		c.logClosed(why, "after", s.cfg.MessageTimeout)
 	case why == errTooMany:
 		n.stalled.Add(1)
-		s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", why)
+		c.logClosed(why)
 	case why == errIdle:
 		n.idled.Add(1)
 	case why != io.EOF && why != errStopping:
@@ -284,6 +287,11 @@ func (c *Conn) end(why error) {
 	if linger {
 		c.linger()
 	}
+}
+
+// logClosed says why a connection is closed under its peer.
+func (c *Conn) logClosed(why error, more ...any) {
+	c.s.badPeers.Warn("connection closed", append([]any{"remote", remote(c.nc), "reason", why}, more...)...)
 }
 
 // unanswered tells whether there are answers still to come, or to be written. The caller holds mu.

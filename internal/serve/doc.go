@@ -4,7 +4,8 @@
 // A protocol brings two things. A [Session] for each connection takes requests off the bytes that have arrived. A
 // [Request] is one of them that is carried out while the connection goes on, and encodes its own answer:
 //
-//	s, err := serve.New(serve.Config{Open: func(c *serve.Conn) serve.Session { return &session{c} }, MaxMessage: 1 << 20})
+//	open := func(c *serve.Conn) serve.Session { return &session{c} }
+//	s, err := serve.New(serve.Config{Open: open, MaxMessage: 1 << 20})
 //	...
 //	func (s *session) Next(b []byte) (taken int, err error) {
 //		... parse one request off b; 0 bytes are taken when it is not whole ...

@@ -150,7 +150,8 @@ func TestMaxHeld(t *testing.T) {
 		lines := newLines()
 		cfg := lines.config()
 		cfg.Inline = true
-		cfg.Limits = Limits{MaxHeld: limit, RequestTimeout: time.Hour, MessageTimeout: 2 * time.Hour, WriteTimeout: 2 * time.Hour}
+		cfg.Limits = Limits{MaxHeld: limit, RequestTimeout: time.Hour}
+		cfg.MessageTimeout, cfg.WriteTimeout = 2*time.Hour, 2*time.Hour
 		s, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Answers go out in the order of the requests, whatever ends first. Those with one key are carried out one after the other.
+// Answers go out in the order of the requests, whatever ends first. Those with one key are carried out one after the
+// other.
 func TestOrdered(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
 		i := start(t, kind, Limits{})

@@ -32,8 +32,8 @@ func (o *outbox) size() int {
 	return o.late + len(*o.buf)
 }
 
-// Answer answers the request that Next has taken. The answer is written with those that follow, at the latest before the
-// reader waits.
+// Answer answers the request that Next has taken. The answer is written with those that follow, at the latest before
+// the reader waits.
 func (c *Conn) Answer(a Answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +105,7 @@ func (c *Conn) encode(buf *[]byte, a Answer) {
 	}
 	if limit := c.s.cfg.MaxUntaken; c.s.counters.untaken.Add(int64(n)) > int64(limit) && c.out.size() > c.s.share(limit) {
 		c.s.counters.stalled.Add(1)
-		c.s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", "answers not taken, and too many wait", "bytes", c.out.size())
+		c.logClosed(errUntaken, "bytes", c.out.size())
 		c.breakOff(errUntaken)
 	}
 }
@@ -180,7 +180,7 @@ func (c source) Wrote(n int, err error) {
 	c.calls.open -= c.out.takenOpen
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.broken == nil {
 		c.s.counters.stalled.Add(1)
-		c.s.badPeers.Warn("connection closed", "remote", remote(c.nc), "reason", "answers not taken in time", "after", c.s.cfg.WriteTimeout)
+		c.logClosed(errSlow, "after", c.s.cfg.WriteTimeout)
 	}
 	if err != nil {
 		c.breakOff(err)

@@ -81,8 +81,8 @@ type limited struct {
 	msg string
 }
 
-// RateLimited makes a log for what clients can cause. When the server is closed, msg tells of lines that were left out. It
-// is for who makes the server, before that serves.
+// RateLimited makes a log for what clients can cause. When the server is closed, msg tells of lines that were left out.
+// It is for who makes the server, before that serves.
 func (s *Server) RateLimited(msg string) *ratelog.Logger {
 	l := limited{ratelog.New(s.cfg.Logger), msg}
 	s.limited = append(s.limited, l)
@@ -169,8 +169,8 @@ func (s *Server) ended(c *Conn) {
 }
 
 // Shutdown stops the server without dropping a request: it closes the listeners, answers the requests that have
-// arrived, closes the connections, and returns when no request is left with a worker. When ctx is done before that, it closes
-// everything at once and returns the context's error, without waiting for the requests.
+// arrived, closes the connections, and returns when no request is left with a worker. When ctx is done before that, it
+// closes everything at once and returns the context's error, without waiting for the requests.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop(time.Now().Add(lastReads))
 	done := make(chan struct{})

@@ -15,7 +15,8 @@ import (
 // maxWrite is how much goes into one write, at the least one request.
 const maxWrite = 64 << 10
 
-// readBuffer takes the answers to many requests at once, and serves the wire.Reader in place of a smaller one of its own.
+// readBuffer takes the answers to many requests at once, and serves the wire.Reader in place of a smaller one of its
+// own.
 const readBuffer = 32 << 10
 
 // A written is where a request starts in the bytes of the write that is under way.
@@ -55,9 +56,9 @@ func (c *Conn) enqueue(k *call, payload []byte) (uint32, error) {
 	return uid, nil
 }
 
-// write writes what is queued until nothing is, and ends all requests when the connection is lost. It runs in a goroutine
-// of its own, that lives as long as there is something to write, so that no caller is held in a write past the end of its
-// context.
+// write writes what is queued until nothing is, and ends all requests when the connection is lost. It runs in a
+// goroutine of its own, that lives as long as there is something to write, so that no caller is held in a write past
+// the end of its context.
 func (c *Conn) write() {
 	c.mu.Lock()
 	c.writer.Resume()

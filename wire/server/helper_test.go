@@ -30,8 +30,8 @@ type instance struct {
 // networks are what start knows.
 var networks = []string{"unix", "tcp", "loop"}
 
-// start serves cfg on a unix socket or, for "tcp", on the loopback. "loop" is a unix socket whose first requests are the
-// business of one goroutine, where there is such a thing: the store is made an AsyncStore for it.
+// start serves cfg on a unix socket or, for "tcp", on the loopback. "loop" is a unix socket whose first requests are
+// the business of one goroutine, where there is such a thing: the store is made an AsyncStore for it.
 func start(t testing.TB, network string, cfg server.Config) *instance {
 	t.Helper()
 	log := new(testlog.Buffer)

@@ -285,7 +285,8 @@ func emfile() error {
 func TestMaxUntaken(t *testing.T) {
 	m := store.NewMemory(0)
 	t.Cleanup(func() { m.Close() })
-	i := start(t, "unix", server.Config{Store: slowPath{m}, Limits: server.Limits{MaxUntaken: 1 << 20, WriteTimeout: time.Hour, RequestTimeout: time.Hour}})
+	limits := server.Limits{MaxUntaken: 1 << 20, WriteTimeout: time.Hour, RequestTimeout: time.Hour}
+	i := start(t, "unix", server.Config{Store: slowPath{m}, Limits: limits})
 	good := i.dial(t)
 	large := strings.Repeat("x", 32000)
 	good.want(wire.OK, wire.OpAdd, add("large", large, time.Minute))

@@ -57,7 +57,8 @@ func New(cfg Config) (*Server, error) {
 	case cfg.MinTimeout < 0:
 		return nil, fmt.Errorf("server: MinTimeout is negative: %v", cfg.MinTimeout)
 	case cfg.MinTimeout > wire.MaxTimeout:
-		return nil, fmt.Errorf("server: MinTimeout is over the protocol's longest timeout of %v: %v", wire.MaxTimeout, cfg.MinTimeout)
+		return nil, fmt.Errorf("server: MinTimeout is over the protocol's longest timeout of %v: %v",
+			wire.MaxTimeout, cfg.MinTimeout)
 	}
 	s := &Server{cfg: cfg, seed: maphash.MakeSeed()}
 	s.prompt, _ = cfg.Store.(store.NonBlocking)

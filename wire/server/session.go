@@ -12,7 +12,9 @@ import (
 )
 
 // operations are the store's names of the protocol's operations.
-var operations = [wire.UserOps]store.Op{wire.OpAdd: store.Add, wire.OpGet: store.Get, wire.OpRemove: store.Remove, wire.OpHave: store.Have}
+var operations = [wire.UserOps]store.Op{
+	wire.OpAdd: store.Add, wire.OpGet: store.Get, wire.OpRemove: store.Remove, wire.OpHave: store.Have,
+}
 
 // A session reads the requests of one connection.
 type session struct {
@@ -127,7 +129,8 @@ func (r *reply) append(dst []byte, status wire.Status, data []byte) []byte {
 		one[0] = byte(status)
 		data = one[:]
 	}
-	return wire.AppendMessage(dst, &wire.Message{Response: true, UID: r.uid, Class: wire.ClassUser, Op: r.op, Payload: data})
+	m := wire.Message{Response: true, UID: r.uid, Class: wire.ClassUser, Op: r.op, Payload: data}
+	return wire.AppendMessage(dst, &m)
 }
 
 // statusOf is what to tell the client about a store's error, and whether the log should hear of it.

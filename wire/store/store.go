@@ -2,8 +2,8 @@
 // operation code of any protocol, and [Memory], the store that keeps sessions in this process only.
 //
 // Other stores are raftstore's, which is replicated, and proxy's, which asks servers. What a store can do beyond the
-// four methods is said by optional interfaces: [NonBlocking], [AsyncStore] and [Counter]. A further kind of data will be
-// one more optional interface with methods of its own, and constants of its own after [Have].
+// four methods is said by optional interfaces: [NonBlocking], [AsyncStore] and [Counter]. A further kind of data will
+// be one more optional interface with methods of its own, and constants of its own after [Have].
 package store
 
 import (
@@ -80,8 +80,8 @@ func Do(ctx context.Context, s Store, r *Request) (result Result) {
 // connection's own goroutine and spares the hand-over to another; all other calls get a goroutine of their own, so that
 // the connection's next request need not wait for them.
 //
-// NonBlocking is asked before each request and must be quick. True is a promise that a call of that operation, made now,
-// answers without waiting for the network, a disk or other callers: until the call returns, its connection is not
+// NonBlocking is asked before each request and must be quick. True is a promise that a call of that operation, made
+// now, answers without waiting for the network, a disk or other callers: until the call returns, its connection is not
 // served. A call that has to wait nevertheless is still bound by its context.
 type NonBlocking interface {
 	NonBlocking(op Op) bool
@@ -99,8 +99,8 @@ type AsyncStore interface {
 	Start(r *Request, deadline time.Time, done Completion)
 }
 
-// A Completion is told how a request ended. Done does not wait for the client: it may be called where waiting would hold
-// up others.
+// A Completion is told how a request ended. Done does not wait for the client: it may be called where waiting would
+// hold up others.
 type Completion interface {
 	Done(Result)
 }

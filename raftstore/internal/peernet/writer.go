@@ -54,7 +54,8 @@ func (w *Writer) Send(m *wire.Message) error {
 	return w.err
 }
 
-// Queue is Send for those who may not wait for the peer: another goroutine writes what the kernel does not take at once.
+// Queue is Send for those who may not wait for the peer: another goroutine writes what the kernel does not take at
+// once.
 func (w *Writer) Queue(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
