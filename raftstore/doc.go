@@ -25,8 +25,9 @@
 //
 // # Files
 //
-// The packages below internal are the parts: entry is the format of log entries, state the state machine with its file,
-// raftlog the log and its two kinds of files, peernet the peer port. In this package: write.go and batcher.go are the way of a
-// write, read.go that of a read, peers.go and peerserve.go what nodes say to each other, found.go, join.go and
-// caretaker.go how a cluster comes to be and changes.
+// The packages below internal are the parts: raftnode owns Raft, raftlog is the log, state the state machine with its
+// file, entry the format of log entries, snapstore the snapshots, peernet the peer port, serverid the IDs of servers. In
+// this package a [Store] is a front over parts: write.go and batcher.go are the way of a write, read.go that of a read,
+// peers.go and peerserve.go what nodes say to each other; found.go, join.go, membership.go, promotion.go and
+// admission.go are how a cluster comes to be and changes.
 package raftstore
