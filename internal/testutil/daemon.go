@@ -45,7 +45,7 @@ func Start(t testing.TB, run func(ctx context.Context, stdout, stderr io.Writer)
 			t.Fatalf("log has %q: %v", log.Text(), err)
 		}
 		d.Logged[line.Msg] = append(d.Logged[line.Msg], line.Address)
-		if line.Msg == "started" {
+		if line.Msg == "started" || line.Msg == "ready" { // the latter of dc_snoop, which has nothing to wait for
 			go io.Copy(&d.Log, r)
 			return d
 		}
