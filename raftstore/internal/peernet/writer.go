@@ -12,16 +12,16 @@ import (
 // keepBuffer is the largest buffer a Writer keeps when there is nothing to write.
 const keepBuffer = 16 << 10
 
-// maxQueued is the most bytes that wait for a write to end: the answers to all the requests that a node has in flight,
-// unless most of them are large.
+// maxQueued is the most bytes that may wait for a write to end. The answers to all requests that a node has in flight
+// fit in, unless most answers are large.
 const maxQueued = 32 << 20
 
-// ErrSlowPeer is the error of a Writer whose peer takes less than it is sent.
+// ErrSlowPeer is the error of a Writer whose peer reads more slowly than messages are sent.
 var ErrSlowPeer = errors.New("the peer does not take its messages")
 
-// A Writer sends messages. Any number of goroutines may use it: messages that come while one is being written are gathered
-// and written together, in one call, by whoever is writing. Whoever owns the connection bounds the time that a write may
-// take. At the first error the Writer closes the connection, so that its reader finds out too.
+// A Writer sends messages. Any number of goroutines may use it. Messages that are sent during a write are gathered
+// and then written together, by the goroutine that is writing. The owner of the connection must bound the time of a
+// write, by a deadline. At the first error the Writer closes the connection, so that its reader gets an error too.
 type Writer struct {
 	w      io.WriteCloser
 	before func() // called before each write
@@ -34,13 +34,13 @@ type Writer struct {
 	err     error
 }
 
-// NewWriter returns a Writer to w. before, unless nil, is called before each write: to set a deadline.
+// NewWriter returns a Writer to w. before, unless nil, is called before each write and may set a deadline.
 func NewWriter(w io.WriteCloser, before func()) *Writer {
 	return &Writer{w: w, before: before, limit: maxQueued}
 }
 
-// Send queues m, and writes it and all else that is queued unless that is being done. An error is the connection's and
-// final. A nil error does not mean that m has been written, when another goroutine does the writing.
+// Send queues m, and writes all queued messages unless another goroutine is writing. Errors are final. A nil error does
+// not mean that m has been written: another goroutine may still be writing.
 func (w *Writer) Send(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -53,7 +53,7 @@ func (w *Writer) Send(m *wire.Message) error {
 	return w.err
 }
 
-// Queue is Send for those who may not wait for the peer: another goroutine does the writing.
+// Queue is Send for callers that must not wait for the peer: a new goroutine does the writing.
 func (w *Writer) Queue(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -67,7 +67,7 @@ func (w *Writer) Queue(m *wire.Message) error {
 	return w.err
 }
 
-// queue adds a message, and makes the caller see to the writing if it says so. Called with mu held.
+// queue adds a message. If it returns true, the caller must see that write is called. Called with mu held.
 func (w *Writer) queue(m *wire.Message) bool {
 	if w.err != nil {
 		return false
@@ -84,7 +84,7 @@ func (w *Writer) queue(m *wire.Message) bool {
 	return true
 }
 
-// write writes what is queued until there is nothing. Called with mu held, which is let go for the writing.
+// write writes until the queue is empty. Called with mu held, which write releases while it writes.
 func (w *Writer) write() {
 	for len(w.queued) > 0 && w.err == nil {
 		out := w.queued
@@ -106,11 +106,11 @@ func (w *Writer) write() {
 	w.writing = false
 }
 
-// failed keeps the first error, and nothing else. Called with mu held.
+// failed records the first error and closes the connection. Called with mu held.
 func (w *Writer) failed(err error) {
 	if w.err != nil {
 		return
 	}
 	w.err, w.queued = err, nil
-	w.w.Close() // the error that counts is the first
+	w.w.Close() // only the first error counts
 }
