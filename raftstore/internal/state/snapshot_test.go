@@ -249,7 +249,8 @@ func TestDiskFullChild(t *testing.T) {
 	}
 	for i := 0; ; i++ {
 		index, _ := m.Applied()
-		if _, err := m.Apply(index+1, 1, encode(at(1), adding(fmt.Sprint(i), 1000, string(make([]byte, 30000))))); err != nil {
+		e := encode(at(1), adding(fmt.Sprint(i), 1000, string(make([]byte, 30000))))
+		if _, err := m.Apply(index+1, 1, e); err != nil {
 			break
 		}
 		if i > 10000 {
