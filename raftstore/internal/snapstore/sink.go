@@ -18,8 +18,8 @@ type Sink struct {
 	done  bool
 }
 
-// syncBytes are synced together. All of a large file at once would hold up whoever else syncs something on that disk
-// for seconds.
+// syncBytes is how much is written between two syncs. One sync of a large file would block other syncs on that disk for
+// seconds.
 const syncBytes = 4 << 20
 
 // ID is the snapshot's.

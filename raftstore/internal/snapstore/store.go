@@ -135,8 +135,7 @@ func (s *Store) Pending() string {
 	return s.path(receivedFile)
 }
 
-// Ahead is the index of the state that was received last, 0 when none ever was. The state file may be that far while
-// the log is not.
+// Ahead is the index of the last received state, 0 when none was ever received. The log may end before that index.
 func (s *Store) Ahead() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,8 +145,8 @@ func (s *Store) Ahead() uint64 {
 	return s.newest.Ahead
 }
 
-// Installed notes that the newest snapshot is in the state file, which holds the log up to the index: from now on
-// that is where it is read from.
+// Installed records that the newest snapshot has become the state file, whose applied index is given. From now on Open
+// reads the state file.
 func (s *Store) Installed(applied uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -199,8 +199,8 @@ func readFile(path string) (b []byte, size int64, err error) {
 	return b, size, nil
 }
 
-// erase zeroes what a crash left of the last write: the library overlooks it, but for an index, after which it takes
-// the file for finished.
+// erase zeroes the remains of a write that a crash has interrupted. The library ignores such remains, except an index,
+// which makes it take the file for finished.
 func erase(path string, from, to int) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
