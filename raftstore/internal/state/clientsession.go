@@ -7,20 +7,20 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// clientSessionLife is how long, by a clock of their own, the results of a client session are kept after it was last
-// heard of. It is far longer than any request may take; one whose process was suspended for longer is refused.
+// clientSessionLife is how long the results of a client session are kept after its last request, by the clock of the
+// client sessions. It is far longer than any request may take. Requests of a process that was suspended for longer are
+// refused.
 const clientSessionLife = 10 * 60 * 1000 // ms
 
-// clientSessionStep is how far an entry moves that clock at most, however much later than the one before it is
-// stamped. The stamps jump when a leader's clock does, or when the next leader's is ahead: nobody may be forgotten
-// for that. In a cluster that is mostly idle the clock is slow, and yet there are no more client sessions than come
-// with clientSessionLife/clientSessionStep entries.
+// clientSessionStep is the most by which one entry advances that clock. Stamps jump when a leader's clock does, or when
+// the next leader's clock is ahead; no client session may be forgotten for that. In an idle cluster the clock is slow.
+// Still, there are never more client sessions than come with clientSessionLife/clientSessionStep entries.
 const clientSessionStep = 5 * 1000 // ms
 
-// clientSessionSweep is how often, by that clock, client sessions that are too old are looked for.
+// clientSessionSweep is how often, by that clock, old client sessions are looked for.
 const clientSessionSweep = 60 * 1000 // ms
 
-// maxWindow bounds the requests one client session may have waiting: more than any node can have in flight.
+// maxWindow bounds the requests that one client session may await: more than any node can have in flight.
 const maxWindow = 1 << 22
 
 // A clientSession is the record of one process's requests (Raft thesis, section 6.3): what each was
@@ -32,8 +32,8 @@ type clientSession struct {
 	window []byte // results from low on: 0 none yet, else 1 + status
 }
 
-// recall gives the result that was recorded for a request. A request below the window had its result taken, or was
-// given up by its process; one far above it is none that a process of ours makes. Both are answered, not applied.
+// recall returns the recorded result of a request. Requests outside the window are answered, not applied: below the
+// window the process has received the result or given up, and none of our processes sends a request far above it.
 func (o *clientSession) recall(counter uint64) (wire.Status, bool) {
 	if counter < o.low || counter-o.low >= maxWindow {
 		return wire.Disconnected, true
@@ -77,7 +77,7 @@ func newClientSessions() *clientSessions {
 	return &clientSessions{byID: make(map[uint64]*clientSession)}
 }
 
-// open makes a new client session, NotOK when there is one of that number.
+// open makes a new client session. It returns NotOK when there is one with that number.
 func (os *clientSessions) open(id uint64) wire.Status {
 	if os.find(id) != nil {
 		return wire.NotOK
@@ -86,8 +86,8 @@ func (os *clientSessions) open(id uint64) wire.Status {
 	return wire.OK
 }
 
-// find gives a client session, nil when there is none. One that was not heard of for clientSessionLife is none, swept
-// away or not: when that happens differs between machines, and must not matter.
+// find returns a client session, nil when it is unknown. An old client session counts as unknown even before it is
+// swept: machines sweep at different times, and must give the same results.
 func (os *clientSessions) find(id uint64) *clientSession {
 	if o := os.byID[id]; o != nil && !os.old(o) {
 		return o
@@ -95,7 +95,7 @@ func (os *clientSessions) find(id uint64) *clientSession {
 	return nil
 }
 
-// hear finds the client session of a request and notes what it says; nil when there is none.
+// hear returns the client session of a request, nil when it is unknown, and records that the process is there.
 func (os *clientSessions) hear(id entry.Identity) *clientSession {
 	o := os.find(id.Origin)
 	if o == nil {

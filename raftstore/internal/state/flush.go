@@ -23,7 +23,7 @@ type changes struct {
 	bytes   int             // of the adds' data
 }
 
-// An added is a session that an ADD made; seq tells whether the entry is still that one's.
+// An added is a session that an ADD made. If the entry has another seq, the session is gone.
 type added struct {
 	r   ref
 	seq uint64
