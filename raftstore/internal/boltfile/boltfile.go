@@ -1,5 +1,5 @@
-// Package boltfile opens bbolt files that may have been damaged. bbolt maps its file into memory and trusts it, so that
-// one cut short ends the process with a bus error; here it is an error that says what is wrong.
+// Package boltfile opens bbolt files that may be damaged. bbolt maps a file into memory and trusts it: a truncated file
+// ends the process with a bus error. [Open] checks the file first and returns an error that says what is wrong.
 package boltfile
 
 import (
@@ -24,15 +24,18 @@ const (
 	metaVersion  = 2
 	minPageSize  = 1 << 9
 	maxPageSize  = 1 << 16
-	initialMmap  = 1 << (26 + 10*(^uint(0)>>63)) // 64 GiB, 64 MiB with 32 bits, of address space only: so that growth never has to wait for a reader
 	lockPatience = 100 * time.Millisecond
 )
+
+// initialMmap is the address space for a file: 64 GiB, or 64 MiB on 32-bit machines. It takes no memory. Since bbolt
+// never has to map the file anew, growth of the file never waits for a reader.
+const initialMmap = 1 << (26 + 10*(^uint(0)>>63))
 
 // ErrDamaged matches the error for a file that is no bbolt file, or not a whole one.
 var ErrDamaged = errors.New("file is damaged or not a bbolt file")
 
-// Options are those of all our files: freelist not written (it is found again when the file is opened), every
-// transaction synced.
+// Options are the options for all our files. Every transaction is synced. The freelist is not written; bbolt rebuilds
+// it when it opens the file.
 func Options() *bbolt.Options {
 	return &bbolt.Options{
 		Timeout:         lockPatience,
@@ -60,8 +63,8 @@ func OpenChecked(path string) (db *bbolt.DB, err error) {
 	return db, err
 }
 
-// With has a function open a file that Check has just found to be whole, with these options. What is left of a new file
-// that could not be made, as on a full disk, is removed: it would be taken for a damaged one.
+// With calls open with Options for a file that Check has just found to be whole. If a new file can't be created, as
+// on a full disk, With removes its remains, which the next start would take for a damaged file.
 func With(path string, open func(*bbolt.Options) error) error {
 	_, missing := os.Lstat(path)
 	err := Guard(path, func() error { return open(Options()) })
@@ -77,8 +80,8 @@ func With(path string, open func(*bbolt.Options) error) error {
 	return nil
 }
 
-// Guard runs a function that reads the file at path through bbolt for the first time, and turns the panics with which
-// bbolt meets a damaged page into an error.
+// Guard runs a function that reads the file at path through bbolt for the first time. It turns bbolt's panic over a
+// damaged page into an error.
 func Guard(path string, f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

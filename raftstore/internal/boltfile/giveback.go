@@ -11,7 +11,7 @@ const (
 	// giveBackBytes are given back at a time. A file system that tells the disk what it no longer uses (mounted with
 	// discard) has everybody's syncs wait until the disk has taken note, and others for what a truncation writes.
 	giveBackBytes = 1 << 20
-	// giveBackRest is how many times as long as such a piece took others have the disk before the next.
+	// giveBackRest times the time that a piece took is the pause before the next piece.
 	giveBackRest = 4
 )
 
@@ -41,8 +41,8 @@ func giveBack(ctx context.Context, size int64, shrink func(int64) error) error {
 	return nil
 }
 
-// Rest leaves the disk to others for so long, or until ctx ends. Who rests in proportion to what its work on the disk has
-// just taken leaves them their share, however slow it is.
+// Rest leaves the disk to others for so long, or until ctx ends. Who rests in proportion to what its work on the disk
+// has just taken leaves them their share, however slow it is.
 func Rest(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

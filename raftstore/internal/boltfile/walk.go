@@ -90,7 +90,7 @@ func (w *walker) take(id uint64) ([]byte, error) {
 	return p[:(overflow+1)*w.page], nil
 }
 
-// walk checks the page and all below it: its keys rise, from low on and below high, nil meaning no bound.
+// walk checks a page and all pages below it: keys must ascend, and be at least low and less than high. nil is no bound.
 func (w *walker) walk(id uint64, low, high []byte) error {
 	p, err := w.take(id)
 	if err != nil {
@@ -177,7 +177,8 @@ func (w *walker) leaf(id uint64, p, low, high []byte) error {
 	var before []byte
 	for i := range n {
 		e := p[pageHeader+i*elementSize:]
-		offset, ksize, vsize := binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:]), binary.NativeEndian.Uint32(e[12:])
+		offset, ksize := binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint32(e[8:])
+		vsize := binary.NativeEndian.Uint32(e[12:])
 		key, ok := part(e, uint64(offset), ksize)
 		if !ok {
 			return damaged(id, "has a key outside itself")

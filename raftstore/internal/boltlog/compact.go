@@ -16,7 +16,7 @@ import (
 const (
 	// copySuffix is added to the log's name for the copy that is made of it.
 	copySuffix = ".compact"
-	// leastFree is what must be free: the file of a small log is left alone.
+	// leastFree is the least free space for which a file is compacted: it is not worth it for a small log.
 	leastFree = 1 << 20
 	// copyBytes are copied in one transaction.
 	copyBytes = 8 << 20
@@ -30,14 +30,15 @@ func freeIn(size, used int64) int64 {
 	return 0
 }
 
-// Free is how many bytes of the file are free and given back when it is opened the next time. It is 0 while that is not
-// more than half of the file.
+// Free is the number of free bytes that Open will release the next time. It is 0 while no more than half of the file is
+// free.
 func (l *Log) Free() int64 {
 	var st unix.Stat_t
 	if unix.Stat(l.path, &st) != nil {
 		return 0
 	}
-	// bbolt puts 16 MiB at a time by for later, which take no room on the disk until something is written there.
+	// bbolt grows a file by 16 MiB at a time. The part beyond the last page takes no space on the disk until it is
+	// written.
 	size := min(st.Size, st.Blocks*512)
 	return freeIn(size, size-int64(l.Stats().FreeAlloc))
 }
@@ -69,7 +70,7 @@ func replace(path string) error {
 	}
 	to, err := boltfile.OpenChecked(name)
 	if err == nil {
-		to.AllocSize = leastFree // is put by for later, and 16 MiB otherwise
+		to.AllocSize = leastFree // how much bbolt grows the file at a time; the default is 16 MiB
 		err = errors.Join(bbolt.Compact(to, from, copyBytes), to.Close())
 	}
 	if err = errors.Join(err, from.Close()); err == nil {

@@ -1,7 +1,7 @@
 // Package boltlog keeps the Raft log and the votes in one bbolt file, through hashicorp/raft-boltdb.
 //
-// bbolt's file never gets smaller: the room of what has been deleted is used for what is stored later. Open makes a
-// file smaller that is more than half free.
+// A bbolt file never shrinks: the space of deleted entries is reused for later entries. Open compacts a file that is
+// more than half free.
 package boltlog
 
 import (
@@ -59,7 +59,7 @@ func Open(path string, opts Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The lock is ours, so nobody is at work on the copy.
+	// This process holds the log's lock, so nobody else is writing the copy.
 	if err := files.Remove(path + copySuffix); err != nil {
 		return nil, errors.Join(fmt.Errorf("left over from compacting the log: %w", err), l.Close())
 	}
@@ -83,7 +83,7 @@ func check(path string) (size, used int64, err error) {
 		}
 		return nil
 	})
-	// They are made together; a crash may come before that.
+	// The two buckets are made in one transaction. A crash before that leaves a file with none.
 	if err == nil && len(buckets) == 1 {
 		err = fmt.Errorf("%s: %w", path, foreign("it has one bucket only"))
 	}
@@ -97,9 +97,9 @@ func foreign(format string, args ...any) error {
 // trimEntries are deleted in one write.
 const trimEntries = 64
 
-// DeleteRange deletes the entries from first to last, as far as they are there. Those at the front go some at a
-// time, so that what is to be stored need not wait for all; a crash leaves a log that begins later. At the end it
-// could leave a gap.
+// DeleteRange deletes those entries from first to last that exist. Entries at the front of the log are deleted in
+// several writes, so that a StoreLogs meanwhile waits for one of them only; after a crash the log just begins later.
+// Entries at the end are deleted in one write, since a crash between two writes could leave a gap.
 func (l *Log) DeleteRange(first, last uint64) error {
 	end, err := l.LastIndex()
 	if err != nil {

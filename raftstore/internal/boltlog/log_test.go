@@ -112,7 +112,9 @@ func TestRefused(t *testing.T) {
 		"one bucket":         {buckets(key, confBucket), ErrForeign},
 		"keys of other size": {buckets(key, logsBucket, confBucket), ErrForeign},
 		"nested":             {buckets(nested, logsBucket, confBucket), ErrForeign},
-		"text":               {func(path string) error { return os.WriteFile(path, []byte("text"), 0o600) }, boltfile.ErrDamaged},
+		"text": {func(path string) error {
+			return os.WriteFile(path, []byte("text"), 0o600)
+		}, boltfile.ErrDamaged},
 		"cut": {func(path string) error {
 			return errors.Join(buckets(nothing, logsBucket, confBucket)(path), os.Truncate(path, 10000))
 		}, boltfile.ErrDamaged},

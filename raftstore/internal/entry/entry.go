@@ -5,10 +5,10 @@
 //
 //	offset size field
 //	0      1    version   3
-//	1      8    stamp     what time it is, by the leader, ms since 1970; one below an earlier entry's counts as that
+//	1      8    stamp     the leader's time, ms since 1970; if it is less than an earlier entry's, that one's counts
 //	9      8    capacity  most sessions to keep, 0: no limit
 //	17     4    count     operations that follow
-//	21     4    sum       CRC-32C of all the rest of the entry: what a disk has changed is not applied
+//	21     4    sum       CRC-32C of all the rest of the entry, so that a damaged entry is not applied
 //	25     …    operations
 //
 //	an operation:
@@ -63,11 +63,11 @@ type Header struct {
 	Count    int
 }
 
-// An Identity names a request once and for all, so that asking again can't do it twice.
+// An Identity identifies a request, so that a repeated request is not carried out twice.
 type Identity struct {
-	Origin  uint64 // the client session of the process that took it
-	Counter uint64 // its number there
-	Low     uint64 // the lowest number for which the origin still awaits a result
+	Origin  uint64 // the number of the client session of the process that took the request
+	Counter uint64 // the request's number in the client session
+	Low     uint64 // the lowest number for which the process still awaits a result
 }
 
 // An Op is one operation. A decoded one's ID and Data are parts of the entry.

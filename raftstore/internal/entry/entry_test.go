@@ -47,7 +47,8 @@ func decode(b []byte) (h Header, ops []Op, err error) {
 
 var samples = []Op{
 	{Kind: Add, Identity: Identity{Origin: 1, Counter: 9, Low: 3}, Timeout: 60000, ID: []byte("id"), Data: []byte("data")},
-	{Kind: Remove, Identity: Identity{Origin: 1<<64 - 1, Counter: 1<<64 - 1, Low: 1<<64 - 1}, ID: bytes.Repeat([]byte{7}, wire.MaxID)},
+	{Kind: Remove, Identity: Identity{Origin: 1<<64 - 1, Counter: 1<<64 - 1, Low: 1<<64 - 1},
+		ID: bytes.Repeat([]byte{7}, wire.MaxID)},
 	{Kind: Add, Identity: Identity{Origin: 3, Counter: 1<<32 - 1, Low: 0}, ID: []byte("n1"), Data: []byte("instance")},
 	{Kind: Add, Identity: Identity{}, Timeout: 1<<32 - 1, ID: []byte{0}, Data: make([]byte, wire.MaxData)},
 	{Kind: Session, Identity: Identity{Origin: 4}, ID: []byte{}},
@@ -123,7 +124,8 @@ func TestMalformed(t *testing.T) {
 		"data of 4 GiB":       func(b []byte) []byte { copy(b[at+28:], []byte{255, 255, 255, 255}); return b },
 		"data over the rest":  func(b []byte) []byte { b[at+30] = 0x7f; return b },
 	} {
-		b := resum(change(build(Header{}, Op{Kind: Add, Identity: Identity{1, 2, 1}, Timeout: 1, ID: []byte("id"), Data: []byte("data")})))
+		op := Op{Kind: Add, Identity: Identity{1, 2, 1}, Timeout: 1, ID: []byte("id"), Data: []byte("data")}
+		b := resum(change(build(Header{}, op)))
 		if _, _, err := decode(b); !errors.Is(err, ErrFormat) {
 			t.Errorf("%s: %v, want ErrFormat", name, err)
 		}

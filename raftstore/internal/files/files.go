@@ -1,4 +1,4 @@
-// Package files has what those who replace files safely have in common.
+// Package files has functions for replacing files so that a crash leaves the old file or the new one.
 package files
 
 import (

@@ -6,16 +6,16 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
-// acked is how far each node's log reached by its own answers to this node, as the leader of one term. A log never gets
-// shorter while one leader leads: one that does was restored from an older copy, or is on a disk that lost what had been
-// synced. The zero value is ready for use.
+// acked is the last index that each node has acknowledged to this node, as the leader of one term. During a leader's
+// term no node's log gets shorter, unless the node was restored from an older copy or its disk has lost synced data.
+// The zero value is ready for use.
 type acked struct {
 	mu    sync.Mutex
 	term  uint64
 	index map[serverid.ID]uint64
 }
 
-// note takes note of an answer to entries in a term.
+// note notes that a node has acknowledged an index in a term.
 func (a *acked) note(id serverid.ID, term, index uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -31,7 +31,7 @@ func (a *acked) note(id serverid.ID, term, index uint64) {
 	a.index[id] = max(a.index[id], index)
 }
 
-// of is how far a node's log must reach, when asked from now on, in a term.
+// of is the index that a node's log must reach from now on, in a term; 0 when the node has acknowledged nothing.
 func (a *acked) of(id serverid.ID, term uint64) uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

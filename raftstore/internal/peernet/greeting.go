@@ -7,30 +7,30 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
-// Every connection between nodes begins with a greeting: one byte for its kind, then strings, each behind its length in one
-// byte.
+// Every connection between nodes begins with a greeting: one byte for the kind of the connection, then strings, each
+// preceded by its length in one byte.
 //
 //	kind      strings
-//	kindPeer  the ID of the node that is meant; empty: whichever node is there
-//	kindRaft  the sender's ID, the sender's HOST:PORT, the ID of the node that is meant
+//	kindPeer  the ID of the node that is addressed; empty: whichever node is there
+//	kindRaft  the sender's ID, the sender's HOST:PORT, the ID of the node that is addressed
 //
-// A node that is not meant closes the connection. IDs are of one life of a disk, so that neither another member at that
-// address, nor a node of another cluster, nor one that was wiped and has the same name takes what was not for it, or
-// answers in its place.
+// A node with another ID closes the connection. An ID is one life of a disk. So neither another member at the same
+// address, nor a node of another cluster, nor a wiped node of the same name gets or answers requests that are not for
+// it.
 const (
 	kindRaft = 'R'
 	kindPeer = 'P'
 )
 
-// maxID is the longest ID in a greeting; an address may have as many bytes as its length can say.
+// maxID is the longest ID in a greeting. An address may have up to 255 bytes.
 const maxID = 80
 
 var errGreeting = errors.New("malformed greeting")
 
-// A greeting is what a connection for Raft begins with.
+// A greeting is the greeting of a connection for Raft.
 type greeting struct {
 	from Peer
-	to   serverid.ID // of the node that is meant
+	to   serverid.ID // of the node that is addressed
 }
 
 func (g greeting) bytes() ([]byte, error) {
@@ -44,7 +44,7 @@ func (g greeting) bytes() ([]byte, error) {
 	return b, nil
 }
 
-// readGreeting reads what follows kindRaft.
+// readGreeting reads the greeting after kindRaft.
 func readGreeting(r io.Reader) (g greeting, err error) {
 	if g.from.ID, err = readID(r); err != nil {
 		return g, err
@@ -56,7 +56,7 @@ func readGreeting(r io.Reader) (g greeting, err error) {
 	return g, err
 }
 
-// peerGreeting is what a connection for requests begins with.
+// peerGreeting is the greeting of a connection for peer requests.
 func peerGreeting(to serverid.ID) ([]byte, error) {
 	if len(to) > maxID {
 		return nil, errGreeting

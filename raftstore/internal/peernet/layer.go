@@ -11,7 +11,7 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
-// A Layer is the part of the peer port that one Raft instance uses. Closing it closes the connections it was given, and
+// A Layer is one Raft instance's share of the peer port. Close closes the connections that were handed to it, and
 // leaves the port open.
 type Layer struct {
 	mux      *Mux
@@ -22,13 +22,12 @@ type Layer struct {
 
 	mu    sync.Mutex
 	conns []net.Conn
-	seen  map[serverid.ID]sighting // by ID
+	seen  map[serverid.ID]sighting
 }
 
 var _ raft.StreamLayer = (*Layer)(nil)
 
-// Layer makes a new Layer for a Raft instance, which others know by its ID and reach at an address. It takes the place of
-// the one before.
+// Layer makes a new Layer for the Raft instance with this ID and advertised address. The new Layer replaces the former.
 func (m *Mux) Layer(self Peer) *Layer {
 	l := &Layer{mux: m, self: self, accepted: make(chan net.Conn), done: make(chan struct{})}
 	m.mu.Lock()
@@ -48,7 +47,7 @@ func (l *Layer) hand(c net.Conn) bool {
 		return false
 	}
 	select {
-	case <-l.done: // Close may not have seen it
+	case <-l.done: // Close may have missed this connection
 		c.Close()
 	default:
 	}
@@ -96,16 +95,16 @@ func (l *Layer) Close() error {
 	return nil
 }
 
-// Addr is the address that others reach this node at.
+// Addr is the address at which other nodes reach this node.
 func (l *Layer) Addr() net.Addr { return address(l.self.Address) }
 
-// dialTimeout bounds Dial: a packet that was lost is sent again after one second, then after two, four and so on, and one
-// that opens a new connection does not wait for as long.
+// dialTimeout bounds Dial. TCP retransmits a lost packet after one second, then after two, four and so on; a new
+// connection, dialed after dialTimeout, gets through sooner.
 const dialTimeout = 2 * time.Second
 
-// Dial connects to the Raft of a node: where that was seen of late, or else where Raft's configuration has it. It fails
-// once the Layer is closed: Raft's goroutines for heartbeats go on until its main one ends, which may be waiting for the
-// disk.
+// Dial connects to another node's Raft: at the address that the node announced lately, or else at the
+// configuration's. It fails once the Layer is closed. Raft's heartbeat goroutines go on until its main goroutine
+// ends, which may be waiting for the disk; without connections they send nothing.
 func (l *Layer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	select {
 	case <-l.done:
@@ -128,10 +127,11 @@ func (l *Layer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, er
 	return dial(ctx, l.mux.network, peer.Address, begin)
 }
 
-// seenLife is how long it counts where a node was seen: it says so again and again until its cluster has noted it.
+// seenLife is how long an announced address counts. A node announces a new address again and again until the address is
+// in the cluster's configuration.
 const seenLife = 5 * time.Second
 
-// maxSeen bounds the nodes that are remembered so. A cluster has far fewer.
+// maxSeen bounds the nodes whose announced addresses are remembered. A cluster has far fewer.
 const maxSeen = 256
 
 type sighting struct {
@@ -139,8 +139,8 @@ type sighting struct {
 	when    time.Time
 }
 
-// Seen notes where a node says that it is, which the cluster's configuration may not know yet. Nothing is risked by
-// believing it: whoever else is there refuses a connection for that ID.
+// Seen notes the address that a node announces, which may not be in the cluster's configuration yet. A false address
+// does no harm: another node there refuses a connection for that ID.
 func (l *Layer) Seen(p Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -150,7 +150,7 @@ func (l *Layer) Seen(p Peer) {
 	l.seen[p.ID] = sighting{p.Address, time.Now()}
 }
 
-// Unseen notes that a node can't be reached where it was seen.
+// Unseen notes that a node can't be reached at its announced address.
 func (l *Layer) Unseen(p Peer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,7 +159,7 @@ func (l *Layer) Unseen(p Peer) {
 	}
 }
 
-// LastSeen is where a node was seen of late.
+// LastSeen is the address that a node announced within seenLife.
 func (l *Layer) LastSeen(id serverid.ID) (address string, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/distcache/distcache/internal/rawconn"
 )
 
-// A connection for requests does not wait for a network that has failed longer than that has to be.
+// After a failure of the network, a connection for peer requests is closed in time.
 func TestRequestsAreNotStuck(t *testing.T) {
 	m := listen(t, refuseAll)
 	c, err := DialPeer(t.Context(), TCP{}, Peer{Address: m.Addr().String()})
@@ -23,7 +23,10 @@ func TestRequestsAreNotStuck(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ms int
-	if controlErr := raw.Control(func(fd uintptr) { ms, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) }); controlErr != nil {
+	controlErr := raw.Control(func(fd uintptr) {
+		ms, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
+	})
+	if controlErr != nil {
 		t.Fatal(controlErr)
 	}
 	if d := time.Duration(ms) * time.Millisecond; err != nil || d != lostAfter {

@@ -1,11 +1,9 @@
 package peernet
 
-import (
-	"github.com/distcache/distcache/raftstore/internal/serverid"
-)
+import "github.com/distcache/distcache/raftstore/internal/serverid"
 
-// A Peer is another node, by its Raft server ID and HOST:PORT. Connections to it are refused by any other node that is at
-// that address now. Without an ID it is whichever node answers there.
+// A Peer is another node, by its Raft server ID and HOST:PORT. If another node is at that address now, it refuses the
+// connection. A Peer without an ID is whichever node answers there.
 type Peer struct {
 	ID      serverid.ID
 	Address string

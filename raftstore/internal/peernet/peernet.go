@@ -1,5 +1,6 @@
-// Package peernet shares the one peer port of a node: the first byte of every connection tells whether Raft's transport
-// follows or requests of other nodes. It also wraps Raft's transport against known trouble.
+// Package peernet is a node's peer port, on which other nodes connect. A [Mux] owns the port. The first byte of each
+// connection tells its kind: Raft connections go to the [Layer] of the running Raft instance, and connections with peer
+// requests to a function of the owner. [Transport] wraps Raft's own transport to work around known trouble.
 package peernet
 
 import (
@@ -18,7 +19,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// kindLimit is how long a connection may take to say what it is for, and as long for the first byte after the greeting.
+// kindLimit is the time limit for the greeting of a connection, and again for the first byte after the greeting.
 const kindLimit = 5 * time.Second
 
 // maxConns bounds the connections of the peer port. A cluster of a few nodes has a few from each.
@@ -60,8 +61,8 @@ type Mux struct {
 	closed bool
 }
 
-// Listen opens the peer port and hands the connections that carry requests to serve, each in a goroutine of its own, with
-// the ID of the node that is meant, which may be empty; serve closes its connection.
+// Listen opens the peer port. It calls serve for each connection with peer requests, in a goroutine of its own, with
+// the ID of the node that is addressed, which may be empty. serve must close the connection.
 func Listen(network Network, address string, log *slog.Logger, serve func(nc net.Conn, to serverid.ID)) (*Mux, error) {
 	l, err := network.Listen(address)
 	if err != nil {
@@ -73,10 +74,10 @@ func Listen(network Network, address string, log *slog.Logger, serve func(nc net
 	return m, nil
 }
 
-// Addr is where the port listens.
+// Addr is the address of the port.
 func (m *Mux) Addr() net.Addr { return m.l.Addr() }
 
-// Close closes the port and its connections, and waits for those that serve them. It may be called twice.
+// Close closes the port and its connections, and waits until all calls of serve have returned. It may be called twice.
 func (m *Mux) Close() error {
 	m.mu.Lock()
 	m.closed = true
@@ -105,13 +106,14 @@ func (m *Mux) accept() {
 			if m.isClosed() {
 				return
 			}
-			time.Sleep(50 * time.Millisecond) // out of descriptors, most likely: others must close first
+			time.Sleep(50 * time.Millisecond) // most likely out of descriptors, until others have closed some
 			continue
 		}
 		c = rawconn.Wrap(c)
 		if !m.track(c) {
 			if !m.isClosed() {
-				m.log.Warn("peer port: connection refused: too many are open", "remote", c.RemoteAddr().String(), "limit", maxConns)
+				m.log.Warn("peer port: connection refused: too many are open",
+					"remote", c.RemoteAddr().String(), "limit", maxConns)
 			}
 			c.Close()
 			continue
@@ -143,7 +145,7 @@ func (m *Mux) forget(c net.Conn) {
 	m.mu.Unlock()
 }
 
-// greet reads what the connection is for.
+// greet reads the greeting of a connection and hands the connection on by its kind.
 func (m *Mux) greet(c net.Conn) {
 	defer m.wg.Done()
 	var kind [1]byte
@@ -169,8 +171,8 @@ func (m *Mux) greet(c net.Conn) {
 	}
 }
 
-// greetOther logs what a connection is that is not a node's, of which the first byte was read. A client that only asks
-// whether anybody is there is told where it is.
+// greetOther logs a connection that is not from a node. first is its first byte, which has been read. A client that
+// asks whether a server is there is told that this is a peer port.
 func (m *Mux) greetOther(c *conn, first byte) {
 	what := "a connection that is not a node's"
 	var msg wire.Message
@@ -178,13 +180,13 @@ func (m *Mux) greetOther(c *conn, first byte) {
 		what = "a client of the cache, which has to use the port for clients"
 		if msg.Op == wire.OpHave && len(msg.Payload) == 0 && c.SetWriteDeadline(time.Now().Add(kindLimit)) == nil {
 			msg.Response, msg.Payload = true, []byte(wire.PeerPort)
-			_, _ = c.Write(wire.AppendMessage(nil, &msg)) // who is gone wants no answer
+			_, _ = c.Write(wire.AppendMessage(nil, &msg)) // the client may be gone
 		}
 	}
 	m.log.Warn("peer port: "+what, "remote", c.RemoteAddr().String())
 }
 
-// greetPeer has a connection for requests served.
+// greetPeer hands a connection with peer requests to serve.
 func (m *Mux) greetPeer(c *conn) bool {
 	to, err := readID(c.Conn)
 	if err != nil || c.SetReadDeadline(time.Now().Add(kindLimit)) != nil {
@@ -199,17 +201,18 @@ func (m *Mux) greetPeer(c *conn) bool {
 }
 
 func (m *Mux) turnedAway(c *conn, from, to serverid.ID) {
-	m.log.Warn("peer port: a connection for another node was turned away", "remote", c.RemoteAddr().String(), "from", from, "to", to)
+	m.log.Warn("peer port: a connection for another node was turned away",
+		"remote", c.RemoteAddr().String(), "from", from, "to", to)
 }
 
-// current is the Layer of the Raft instance that is there, nil when there is none.
+// current is the Layer of the running Raft instance, nil when there is none.
 func (m *Mux) current() *Layer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.layer
 }
 
-// greetRaft hands a connection to the Raft instance that is there, if it is meant.
+// greetRaft hands a connection to the running Raft instance, if the connection is for it.
 func (m *Mux) greetRaft(c *conn) bool {
 	g, err := readGreeting(c.Conn)
 	if err != nil || c.SetReadDeadline(time.Now().Add(kindLimit)) != nil {
@@ -227,11 +230,11 @@ func (m *Mux) greetRaft(c *conn) bool {
 	return layer.hand(c)
 }
 
-// lostAfter is how long a connection for requests outlives the last that the other machine has acknowledged. Callers wait
-// for less; it is for those that come when the network is well again.
+// lostAfter is how long a connection for peer requests may have unacknowledged data before it is closed. Callers give
+// up earlier; the limit is for callers that come when the network works again.
 const lostAfter = 3 * time.Second
 
-// DialPeer connects to another node's peer port to send it requests.
+// DialPeer connects to another node's peer port for peer requests.
 func DialPeer(ctx context.Context, network Network, to Peer) (net.Conn, error) {
 	begin, err := peerGreeting(to.ID)
 	if err != nil {
@@ -271,12 +274,12 @@ func dial(ctx context.Context, network Network, address string, greeting []byte)
 	return c, nil
 }
 
-// conn is an accepted connection that its Mux forgets when it is closed. Nodes connect when they have something to say;
-// once they have said it, they may be silent as long as they like.
+// conn is an accepted connection that its Mux forgets when it is closed. A node connects when it has something to send,
+// so the first byte after the greeting has a time limit; after that byte there is none.
 type conn struct {
 	net.Conn
 	mux   *Mux
-	spoke bool // only for Read, of which there is one at a time
+	spoke bool // only used by Read, which one goroutine calls
 }
 
 func (c *conn) Read(p []byte) (int, error) {

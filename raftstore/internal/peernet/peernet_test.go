@@ -37,7 +37,7 @@ func listen(t *testing.T, serve func(net.Conn, serverid.ID)) *Mux {
 
 func refuseAll(c net.Conn, _ serverid.ID) { c.Close() }
 
-// echo answers what it is sent until the peer closes.
+// echo sends back what it receives until the peer closes.
 func echo(c net.Conn, _ serverid.ID) {
 	defer c.Close()
 	_, _ = io.Copy(c, c)
@@ -56,7 +56,7 @@ func dialTo(t *testing.T, m *Mux, first ...byte) net.Conn {
 	return c
 }
 
-// Whoever points a client at the peer port is told, there and here.
+// A client that connects to the peer port by mistake is told so, and the node logs it.
 func TestClientIsToldWhereItIs(t *testing.T) {
 	log := new(testlog.Buffer)
 	m, err := Listen(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(log, nil)), refuseAll)
@@ -78,7 +78,7 @@ func TestClientIsToldWhereItIs(t *testing.T) {
 	if !strings.Contains(log.String(), "a client of the cache, which has to use the port for clients") {
 		t.Errorf("logged %s", log)
 	}
-	// A GET's answer of that length would be a session to a client.
+	// To a client, an answer of that length to a GET would be a session.
 	closed(t, dialTo(t, m, wire.AppendMessage(nil, &wire.Message{Op: wire.OpGet, Payload: []byte("an id")})...))
 	closed(t, dialTo(t, m, wire.AppendMessage(nil, &wire.Message{Op: wire.OpHave, Payload: []byte("an id")})...))
 	if n := strings.Count(log.String(), "a client of the cache"); n != 3 {
@@ -106,7 +106,7 @@ func (m *Mux) open() int {
 	return len(m.conns)
 }
 
-// eventually waits for what another goroutine will do.
+// eventually waits until a condition holds that another goroutine brings about.
 func eventually(t *testing.T, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !f(); runtime.Gosched() {
@@ -154,7 +154,7 @@ func TestUnknownKind(t *testing.T) {
 	eventually(t, func() bool { return m.open() == 0 })
 }
 
-// pipes is a network of connections that exist only here, so that their time does too.
+// pipes is a network of in-memory connections, for synctest's clock.
 type pipes struct{ accepted chan net.Conn }
 
 func (p pipes) Listen(string) (net.Listener, error) {
@@ -185,8 +185,8 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
 func (l *pipeListener) Addr() net.Addr { return address("pipe") }
 
-// Who does not say what the connection is for, or then nothing more, is turned away after a while; who has something to
-// say has all the time there is.
+// A connection without a greeting, or with nothing after its greeting, is closed after a while. After the first byte a
+// connection may be idle for ever.
 func TestFirstBytesHaveADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := pipes{make(chan net.Conn)}
@@ -230,7 +230,7 @@ func TestFirstBytesHaveADeadline(t *testing.T) {
 	})
 }
 
-// A listener that fails for a moment is asked again.
+// After a temporary error of the listener, Accept is called again.
 func TestAcceptFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := pipes{make(chan net.Conn)}
@@ -272,8 +272,8 @@ func (f *flaky) Accept() (net.Conn, error) {
 	return f.Listener.Accept()
 }
 
-// Raft of other nodes is let in when it means the server that is there, and not before that is; the connection works both
-// ways.
+// A Raft connection is accepted when it is for the running server, and not before that server runs. The connection
+// works in both directions.
 func TestRaftConnection(t *testing.T) {
 	m := listen(t, refuseAll)
 	closed(t, dialTo(t, m, forUs...)) // no layer at all
@@ -305,7 +305,8 @@ func TestRaftConnection(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept on a closed layer: %v", err)
 	}
-	if _, err := l.Dial(target("n2/1", raft.ServerAddress(m.Addr().String())), 20*time.Second); !errors.Is(err, net.ErrClosed) {
+	_, err = l.Dial(target("n2/1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
+	if !errors.Is(err, net.ErrClosed) {
 		t.Errorf("dial on a closed layer: %v", err)
 	}
 	closed(t, dialTo(t, m, forUs...))
@@ -318,7 +319,7 @@ func TestRaftConnection(t *testing.T) {
 	}
 }
 
-// However it comes about, no connection outlives its layer.
+// No connection outlives its layer, whatever the order of events.
 func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 	m := listen(t, refuseAll)
 	for range 50 {
@@ -344,7 +345,7 @@ func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 	eventually(t, func() bool { return m.open() == 0 })
 }
 
-// A layer does not remember the connections that were closed.
+// A layer forgets closed connections.
 func TestLayerForgets(t *testing.T) {
 	m := listen(t, refuseAll)
 	l := m.Layer(self)
@@ -363,7 +364,7 @@ func TestLayerForgets(t *testing.T) {
 	}
 }
 
-// Close ends everything, in whatever state, and waits for those who serve.
+// Close closes connections in every state, and waits until all calls of serve have returned.
 func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	var serving sync.WaitGroup
@@ -387,7 +388,7 @@ func TestClose(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
-	serving.Wait() // not an instant longer than Close: it has returned
+	serving.Wait() // all have returned, since Close has
 	if err := m.Close(); err != nil {
 		t.Errorf("the second time: %v", err)
 	}
@@ -400,7 +401,7 @@ func TestClose(t *testing.T) {
 	eventually(t, func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// Connections beyond the bound are closed at once, and those there are go on.
+// Connections beyond the bound are closed at once, and the existing connections go on.
 func TestConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := pipes{make(chan net.Conn)}
@@ -433,7 +434,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	})
 }
 
-// Whoever connects can't fill the log.
+// Connections can't flood the log.
 func TestLogIsLimited(t *testing.T) {
 	var log testlog.Buffer
 	m, err := Listen(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil)), echo)
@@ -450,13 +451,13 @@ func TestLogIsLimited(t *testing.T) {
 	}
 }
 
-// self is the server of the tests.
+// self is the server under test.
 var self = Peer{"n1/1", "node:1"}
 
-// forUs is the greeting of a node for the server of the tests.
+// forUs is a greeting for the server under test.
 var forUs = []byte{kindRaft, 4, 'n', '2', '/', '1', 6, 'n', 'o', 'd', 'e', ':', '2', 4, 'n', '1', '/', '1'}
 
-// forServer is that for another one.
+// forServer is a greeting for any server.
 func forServer(t *testing.T, id serverid.ID) []byte {
 	t.Helper()
 	b, err := greeting{Peer{"n2/1", "node:2"}, id}.bytes()
@@ -466,8 +467,8 @@ func forServer(t *testing.T, id serverid.ID) []byte {
 	return b
 }
 
-// Who is at another's address neither takes what is meant for that one, nor answers in its place; nor does a server take
-// what is meant for an earlier life of its disk.
+// A server refuses connections for another server that was at its address before, and for an earlier life of its own
+// disk.
 func TestAnotherServer(t *testing.T) {
 	m := listen(t, echo)
 	here := raft.ServerAddress(m.Addr().String())
@@ -502,7 +503,7 @@ func TestAnotherServer(t *testing.T) {
 	}
 }
 
-// A node that says that it is elsewhere is looked for there first, and then where it is known to be.
+// A node that announces a new address is dialed there first, and then at its address in the configuration.
 func TestSeen(t *testing.T) {
 	m := listen(t, refuseAll)
 	l := m.Layer(self)
@@ -533,13 +534,13 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-// A log that has become shorter than was acknowledged is noticed, in the term of that leader.
+// acked knows the highest acknowledged index of each node, in the leader's current term.
 func TestAcked(t *testing.T) {
 	var a acked
 	a.note("n2/1", 3, 10)
 	a.note("n2/1", 3, 7)
 	a.note("n3/1", 3, 5)
-	a.note("n2/1", 2, 99) // late
+	a.note("n2/1", 2, 99) // an answer from an earlier term
 	for _, c := range []struct {
 		id   serverid.ID
 		term uint64
@@ -556,7 +557,8 @@ func TestAcked(t *testing.T) {
 	if got := acknowledged(&raft.AppendEntriesRequest{PrevLogEntry: 4}); got != 4 {
 		t.Errorf("without entries: %d", got)
 	}
-	if got := acknowledged(&raft.AppendEntriesRequest{PrevLogEntry: 4, Entries: []*raft.Log{{Index: 5}, {Index: 6}}}); got != 6 {
+	req := raft.AppendEntriesRequest{PrevLogEntry: 4, Entries: []*raft.Log{{Index: 5}, {Index: 6}}}
+	if got := acknowledged(&req); got != 6 {
 		t.Errorf("with entries: %d", got)
 	}
 }

@@ -15,20 +15,20 @@ import (
 
 // A Transport is Raft's network transport, changed in these points:
 //
-//   - Servers are known by ID, never by address: what is stored as a vote, and what is compared to tell whether there is
-//     another leader, is what EncodePeer and LocalAddr give. Two nodes may exchange addresses, and one may be given another
-//     address in the course of a term.
-//   - What other nodes send passes Admit before Raft gets it.
+//   - Servers are known by ID, never by address. Raft stores the result of EncodePeer as a vote, and compares the
+//     result of LocalAddr to detect another leader; both are IDs here. Two nodes may exchange addresses, and a node's
+//     address may change during a term.
+//   - Requests of other nodes pass Admit before Raft gets them.
 //   - There is no fast path for heartbeats, which changes the term outside Raft's main loop (hashicorp/raft#695).
-//   - Answers to entries wait until this node has the entries on disk itself; see Durable.
-//   - Entries for a node that does not answer heartbeats wait for its next answer; see follower health in reach.go.
-//   - A vote is asked for past another leader only for a transfer that this leader asked for; see Transfer.
-//   - A node that answers with a shorter log than it has acknowledged before is reported; see Forgot.
+//   - Other nodes' answers to entries wait until this node has the entries on its own disk; see Durable.
+//   - Entries for a node that does not answer heartbeats wait for its next answer; see followerHealth.
+//   - Only a transfer that the leader has asked for lets a candidate ask for votes past the leader; see HandedOver.
+//   - A node whose log is shorter than it has acknowledged before is reported; see Forgot.
 type Transport struct {
 	*raft.NetworkTransport
 	id     raft.ServerID
 	hooks  Hooks
-	reach  reach
+	health followerHealth
 	acked  acked
 	inbox  chan raft.RPC
 	done   chan struct{}
@@ -38,32 +38,33 @@ type Transport struct {
 
 // Hooks are what a Transport asks of its owner. Any of them may be nil.
 type Hooks struct {
-	// Admit tells whether Raft is to have a request of another node. Otherwise Admit answers it, at once or later; it must
-	// not block. It may change the request. nil: Raft has all.
+	// Admit tells whether to pass another node's request to Raft. If not, Admit answers the request, at once or later. It
+	// must not block. It may change the request. nil: Raft gets every request.
 	Admit func(raft.RPC) bool
 
-	// Durable waits until this node has the entries up to an index on disk; an error means that it may not come to that.
-	// What another node answers to entries is kept back until then. nil: no answer is.
+	// Durable waits until this node has the entries up to an index on disk. Until then, other nodes' answers to entries
+	// are withheld from Raft. An error means that the entries may never be on disk. nil: no answer is withheld.
 	Durable func(index uint64) error
 
-	// Sends tells whether this node's Raft, which led in a term, still leads in it and sends to a member at an address.
-	// To one that does not answer heartbeats it sends nothing else as long as that is so. nil: it tries.
+	// Sends tells whether this node still leads in a term and the configuration has a member at this address. Entries for
+	// a member that does not answer heartbeats wait as long as Sends is true. nil: they are sent all the same.
 	Sends func(id serverid.ID, address string, term uint64) bool
 
-	// Forgot is told of a node whose log ends at last, although that node has acknowledged the entry acked in this term. It
-	// must not block.
+	// Forgot is called when a node's log ends at the index last although that node has acknowledged the index acked in
+	// the same term. It must not block.
 	Forgot func(id serverid.ID, acked, last uint64)
 }
 
-// NewTransport makes a transport for the server with an ID, over Raft's own. Close ends both.
+// NewTransport makes the transport of the server with an ID, over Raft's own transport. Close closes both.
 func NewTransport(id raft.ServerID, network *raft.NetworkTransport, hooks Hooks) *Transport {
-	return &Transport{NetworkTransport: network, id: id, hooks: hooks, inbox: make(chan raft.RPC), done: make(chan struct{})}
+	return &Transport{NetworkTransport: network, id: id, hooks: hooks,
+		inbox: make(chan raft.RPC), done: make(chan struct{})}
 }
 
-// Start lets requests of other nodes in, which wait until then. It is called once, when Admit can tell.
+// Start begins to accept requests of other nodes, which wait until then. It is called once, when Admit may be called.
 func (t *Transport) Start() { go t.receive() }
 
-// receive hands on what other nodes send.
+// receive passes requests of other nodes on to Raft.
 func (t *Transport) receive() {
 	for {
 		select {
@@ -82,13 +83,13 @@ func (t *Transport) receive() {
 	}
 }
 
-// Close ends the transport. It may be called twice.
+// Close closes the transport. It may be called twice.
 func (t *Transport) Close() error {
 	t.once.Do(func() { close(t.done) })
 	return t.NetworkTransport.Close()
 }
 
-// Consumer gives Raft what it is to answer.
+// Consumer gives Raft the requests that it is to answer.
 func (t *Transport) Consumer() <-chan raft.RPC { return t.inbox }
 
 // LocalAddr is this server's ID.
@@ -107,10 +108,10 @@ func (t *Transport) EncodePeer(id raft.ServerID, address raft.ServerAddress) []b
 	return []byte(id)
 }
 
-// DecodePeer is the ID that EncodePeer gave.
+// DecodePeer is the reverse of EncodePeer.
 func (t *Transport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }
 
-// SetHeartbeatHandler does nothing.
+// SetHeartbeatHandler does nothing: see Transport.
 func (*Transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
 // Ask hands Raft a request of this node's own and waits for the answer.
@@ -130,42 +131,48 @@ func (t *Transport) Ask(rpc raft.RPC) raft.RPCResponse {
 	}
 }
 
-// Campaign makes this node's Raft a candidate at once, without a pre-vote: the caller has made sure of a majority. It
-// returns when Raft has taken note.
+// Campaign makes this node a candidate at once, without a pre-vote: the caller has already got a majority of
+// pre-votes. It returns when Raft has accepted the request.
 func (t *Transport) Campaign() error { return t.Ask(raft.RPC{Command: timeoutNow(t.id)}).Error }
 
-// timeoutNow is what a leader that hands over sends to its successor, here from a node to itself.
+// timeoutNow is the request by which a leader hands over to its successor. Here a node sends the request to itself.
 func timeoutNow(id raft.ServerID) *raft.TimeoutNowRequest {
-	return &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: []byte(id)}}
+	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(id), Addr: []byte(id)}
+	return &raft.TimeoutNowRequest{RPCHeader: header}
 }
 
-// HandedOver notes that the leader has asked this node to take over, in a term. Only in that term do its requests for votes
-// say so to the voters, who otherwise refuse a vote while they have a leader.
+// HandedOver notes that the leader has asked this node to take over in a term. In that term only, this node marks its
+// vote requests as those of a transfer; without that mark voters refuse while they have a leader.
 func (t *Transport) HandedOver(term uint64) { t.handed.Store(term) }
 
 // RequestVote asks for a vote.
-func (t *Transport) RequestVote(id raft.ServerID, address raft.ServerAddress, req *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+func (t *Transport) RequestVote(id raft.ServerID, address raft.ServerAddress,
+	req *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
 	asked := *req
 	asked.LeadershipTransfer = req.LeadershipTransfer && req.Term == t.handed.Load()
 	return t.NetworkTransport.RequestVote(id, target(id, address), &asked, resp)
 }
 
-// RequestPreVote asks whether there would be a vote.
-func (t *Transport) RequestPreVote(id raft.ServerID, address raft.ServerAddress, req *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+// RequestPreVote asks for a pre-vote.
+func (t *Transport) RequestPreVote(id raft.ServerID, address raft.ServerAddress,
+	req *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
 	return t.NetworkTransport.RequestPreVote(id, target(id, address), req, resp)
 }
 
 // InstallSnapshot sends a snapshot to another node.
-func (t *Transport) InstallSnapshot(id raft.ServerID, address raft.ServerAddress, req *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+func (t *Transport) InstallSnapshot(id raft.ServerID, address raft.ServerAddress,
+	req *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
 	return t.NetworkTransport.InstallSnapshot(id, target(id, address), req, resp, data)
 }
 
-// TimeoutNow has another node ask for votes at once.
-func (t *Transport) TimeoutNow(id raft.ServerID, address raft.ServerAddress, req *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+// TimeoutNow asks another node to take over leadership.
+func (t *Transport) TimeoutNow(id raft.ServerID, address raft.ServerAddress,
+	req *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
 	return t.NetworkTransport.TimeoutNow(id, target(id, address), req, resp)
 }
 
-// A Lone is the transport of a node without a peer port. Servers are known by ID here too: the node may get a port later.
+// A Lone is the transport of a node without a peer port. Servers are known by ID here too, since the node may get a
+// peer port later.
 type Lone struct {
 	*raft.InmemTransport
 	id raft.ServerID
@@ -184,16 +191,16 @@ func (l *Lone) LocalAddr() raft.ServerAddress { return raft.ServerAddress(l.id) 
 // EncodePeer is a server's ID.
 func (l *Lone) EncodePeer(id raft.ServerID, _ raft.ServerAddress) []byte { return []byte(id) }
 
-// DecodePeer is the ID that EncodePeer gave.
+// DecodePeer is the reverse of EncodePeer.
 func (l *Lone) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }
 
-// Campaign makes this node's Raft a candidate at once.
+// Campaign makes this node a candidate at once.
 func (l *Lone) Campaign() error {
 	return l.TimeoutNow(l.id, l.InmemTransport.LocalAddr(), timeoutNow(l.id), &raft.TimeoutNowResponse{})
 }
 
-// Raft's network transport knows addresses only, and keeps connections by them. The address that a [Transport] gives it is
-// a Peer's String, which [Layer.Dial] parts again.
+// target is the address that a [Transport] passes to Raft's network transport, which keeps connections by address. It
+// is a Peer's String; [Layer.Dial] splits it again.
 func target(id raft.ServerID, address raft.ServerAddress) raft.ServerAddress {
 	return raft.ServerAddress(Peer{serverid.ID(id), string(address)}.String())
 }

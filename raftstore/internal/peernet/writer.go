@@ -13,11 +13,11 @@ import (
 // keepBuffer is the largest buffer a Writer keeps when there is nothing to write.
 const keepBuffer = 16 << 10
 
-// maxQueued is the most bytes that wait for a write to end: the answers to all the requests that a node has in flight,
-// unless most of them are large.
+// maxQueued is the most bytes that may wait for a write to end. The answers to all requests that a node has in flight
+// fit in, unless most answers are large.
 const maxQueued = 32 << 20
 
-// ErrSlowPeer is the error of a Writer whose peer takes less than it is sent.
+// ErrSlowPeer is the error of a Writer whose peer reads more slowly than messages are sent.
 var ErrSlowPeer = errors.New("the peer does not take its messages")
 
 // A Writer sends messages. Any number of goroutines may use it: messages that come while one is being written go out
@@ -44,8 +44,8 @@ func NewWriter(nc interface {
 	return w
 }
 
-// Send queues m, and writes it and all else that is queued unless that is being done. An error is the connection's and
-// final. A nil error does not mean that m has been written, when another goroutine does the writing.
+// Send queues m, and writes all queued messages unless another goroutine is writing. Errors are final. A nil error does
+// not mean that m has been written: another goroutine may still be writing.
 func (w *Writer) Send(m *wire.Message) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,7 +102,7 @@ func (w source) Wrote(_ int, err error) {
 	}
 }
 
-// failed keeps the first error, and nothing else. Called with mu held.
+// failed records the first error and closes the connection. Called with mu held.
 func (w *Writer) failed(err error) {
 	if w.err != nil {
 		return

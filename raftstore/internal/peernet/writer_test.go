@@ -14,7 +14,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// slowWriter takes one write at a time, when it is let.
+// slowWriter completes one write at a time, when the test lets it.
 type slowWriter struct {
 	let   chan struct{}
 	began chan struct{}
@@ -83,7 +83,7 @@ func TestWriterKeepsOrder(t *testing.T) {
 	<-w.began
 	const n = 100
 	for i := range uint32(n) {
-		// What is sent may be written over as soon as Send returns.
+		// The caller may reuse the message as soon as Send returns.
 		m := message(i+1, fmt.Sprint("payload ", i+1))
 		if err := out.Send(m); err != nil {
 			t.Fatal(err)
@@ -138,7 +138,7 @@ func TestWriterFromManyGoroutines(t *testing.T) {
 	}
 }
 
-// The first error is the last word.
+// The first error is final.
 func TestWriterFails(t *testing.T) {
 	w := &slowWriter{let: make(chan struct{}, 10), began: make(chan struct{}, 10), fail: errors.New("broken")}
 	out := NewWriter(w, time.Minute)
@@ -156,7 +156,7 @@ func TestWriterFails(t *testing.T) {
 	}
 }
 
-// A peer that does not take its answers must not make this side keep them all.
+// A peer that does not read its answers must not make this node keep them all.
 func TestWriterIsBounded(t *testing.T) {
 	w := &slowWriter{let: make(chan struct{}), began: make(chan struct{}, 10)}
 	out := NewWriter(w, time.Minute)

@@ -23,7 +23,7 @@ type member struct {
 	send    *peernet.Transport
 }
 
-// campaign has the node stand for election.
+// campaign makes the node a candidate.
 func (m *member) campaign(t *testing.T) {
 	t.Helper()
 	if err := m.send.Campaign(); err != nil {
@@ -37,7 +37,7 @@ type slowDisk struct {
 	hanging sync.RWMutex
 }
 
-// hang has the writes wait until resume is called, or the test has failed.
+// hang makes writes wait until resume is called, or the test has failed.
 func (d *slowDisk) hang(t *testing.T) (resume func()) {
 	d.hanging.Lock()
 	resume = sync.OnceFunc(d.hanging.Unlock)
@@ -98,7 +98,7 @@ func newMember(t *testing.T, id raft.ServerID) *member {
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = id
 	cfg.LogOutput = io.Discard
-	// Nobody stands for election but the first, which is told to, and it leads for good, however slow the machine is.
+	// Only the first node, which is told to, becomes a candidate. It stays the leader however slow the machine is.
 	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = time.Hour, time.Hour, time.Hour
 	log := over(t, m.disk, Options{Self: serverid.ID(id)})
 	network := raft.NewNetworkTransport(listener{l}, 2, 5*time.Second, io.Discard)
@@ -136,13 +136,13 @@ func (m *member) last() uint64 {
 	return last
 }
 
-// TestUnsyncedLeader: while the leader's disk hangs the others get the entries, and nothing is committed by them and
-// a copy of the leader's that is not there.
+// TestUnsyncedLeader: while the leader's disk hangs, the others get the entries. The leader's unsynced copy must not
+// count towards a majority.
 func TestUnsyncedLeader(t *testing.T) {
 	for _, n := range []int{2, 3, 5} {
 		members := start(t, n)
 		leader := members[0]
-		// A few first, so that Raft sends without waiting for answers, or does not.
+		// With a few entries before, Raft sends without waiting for answers; otherwise it waits for each answer.
 		for warm := range 2 {
 			resume := leader.disk.hang(t)
 			before := leader.last()
@@ -151,8 +151,8 @@ func TestUnsyncedLeader(t *testing.T) {
 				futures = append(futures, leader.raft.Apply([]byte("x"), 0))
 			}
 			want := before + 3
-			// Those that Raft sends to one request after the other get the next entries only when the first are on its
-			// own disk.
+			// Where Raft waits for each answer, the others get the next entries only when the first are on the leader's
+			// disk.
 			eventually(t, "the others have the first of the entries", func() bool {
 				for _, m := range members[1:] {
 					if m.last() <= before {
@@ -161,7 +161,7 @@ func TestUnsyncedLeader(t *testing.T) {
 				}
 				return true
 			})
-			// Raft hears of that through the others' answers, which come with or after what it sends next.
+			// Raft learns that the entries are durable from the others' answers, which arrive with the next entries.
 			if err := leader.raft.VerifyLeader().Error(); err != nil {
 				t.Fatal(err)
 			}
@@ -199,8 +199,8 @@ func TestUnsyncedOthers(t *testing.T) {
 	}
 }
 
-// TestLastVoterSyncs: what the leader of two had not on disk when it becomes the only voter is not committed by
-// that.
+// TestLastVoterSyncs: a leader of two voters becomes the sole voter while it has unsynced entries. That must not commit
+// them.
 func TestLastVoterSyncs(t *testing.T) {
 	members := start(t, 2)
 	leader := members[0]
@@ -216,7 +216,7 @@ func TestLastVoterSyncs(t *testing.T) {
 	if applied.Error() != nil || removed.Error() != nil {
 		t.Fatal(applied.Error(), removed.Error())
 	}
-	// Alone, each entry is on disk before it is committed.
+	// A sole voter syncs each entry before the entry is committed.
 	resume = leader.disk.hang(t)
 	before = leader.last()
 	applied = leader.raft.Apply([]byte("y"), 0)

@@ -20,7 +20,8 @@ import (
 //	raft.db.old, wal
 //	wal
 //
-// and the same the other way round. So the names tell how far an interrupted conversion has come, and what counts.
+// and the same with exchanged names for the other direction. So the names tell how far an interrupted conversion has
+// come, and which of the two is the log.
 const (
 	newSuffix = ".new"
 	oldSuffix = ".old"
@@ -38,16 +39,16 @@ type Conversion struct {
 	Term    uint64 // the node's current one
 }
 
-// Convert makes the log in the data directory of a node that does not run one of the given kind. It may be
-// interrupted at any moment, by a crash too: the log is then one or the other, whole, and Convert or Open clears
-// away what is left. newest gives the index of the newest snapshot. Errors are ErrForeign when there is no log, or
-// there are two, and those of the files.
+// Convert converts the log in a data directory to the given kind. The node must not be running. Convert may be
+// interrupted at any moment, also by a crash: the directory then has one whole log, of the old or the new kind, and the
+// next Convert or Open removes the leftovers. newest returns the index of the newest snapshot. The error is ErrForeign
+// when the directory has no log or two logs; other errors come from the files.
 func Convert(ctx context.Context, dir string, to Kind, newest func() (uint64, error)) (Conversion, error) {
 	c := conversion{Conversion: Conversion{From: to.other(), To: to}, dir: dir, newest: newest}
 	if err := finishConversion(dir); err != nil {
 		return c.Conversion, err
 	}
-	if there, err := c.needed(); err != nil || there {
+	if done, err := c.alreadyDone(); err != nil || done {
 		return c.Conversion, err
 	}
 	for _, step := range c.steps(ctx) {
@@ -62,7 +63,7 @@ func Convert(ctx context.Context, dir string, to Kind, newest func() (uint64, er
 	return c.Conversion, nil
 }
 
-// A conversion is one under way.
+// A conversion is a Convert under way.
 type conversion struct {
 	Conversion
 	dir    string
@@ -73,8 +74,8 @@ func (c *conversion) path(k Kind, suffix string) string {
 	return filepath.Join(c.dir, k.File()+suffix)
 }
 
-// needed tells whether the log is of the kind wanted already.
-func (c *conversion) needed() (there bool, err error) {
+// alreadyDone tells whether the log is of the wanted kind.
+func (c *conversion) alreadyDone() (done bool, err error) {
 	from, err := files.Exists(c.path(c.From, ""))
 	if err != nil {
 		return false, err
@@ -91,8 +92,8 @@ func (c *conversion) needed() (there bool, err error) {
 	return to, nil
 }
 
-// steps are what is to be done. Each leaves the directory in a state from which finishConversion comes to one of
-// the two logs.
+// steps are the steps of a conversion, in order. After a crash in any of them finishConversion restores one of the two
+// logs.
 func (c *conversion) steps(ctx context.Context) []func() error {
 	return []func() error{
 		func() error { return c.copy(ctx) },
@@ -104,7 +105,7 @@ func (c *conversion) steps(ctx context.Context) []func() error {
 	}
 }
 
-// finishConversion brings to its end, or undoes, what an interruption of Convert left.
+// finishConversion completes or undoes an interrupted Convert.
 func finishConversion(dir string) error {
 	for _, from := range Kinds {
 		c := conversion{Conversion: Conversion{From: from, To: from.other()}, dir: dir}
@@ -130,7 +131,7 @@ func (c *conversion) finish() error {
 	if !to {
 		err := c.rename(c.path(c.To, newSuffix), c.path(c.To, ""))
 		if errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("%w: %s has %s, which was converted, but not what it was converted to",
+			return fmt.Errorf("%w: %s has %s, left by a conversion, but the converted log is missing",
 				ErrForeign, c.dir, c.From.File()+oldSuffix)
 		}
 		if err != nil {
@@ -157,7 +158,7 @@ func (c *conversion) remove(path string) error {
 	return files.SyncDir(c.dir)
 }
 
-// own gives the copy to the owner of the log: it may be root that converts.
+// own gives the copy to the user who owns the log, since root may run the conversion.
 func (c *conversion) own() error {
 	uid, gid, err := c.owner()
 	if err != nil {
@@ -171,7 +172,7 @@ func (c *conversion) own() error {
 	})
 }
 
-// owner is the log's.
+// owner is the user and group that own the log.
 func (c *conversion) owner() (uid, gid int, err error) {
 	var st unix.Stat_t
 	err = unix.Stat(c.path(c.From, ""), &st)

@@ -17,10 +17,10 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
-// covers is the newest snapshot.
+// covers returns a function that gives the index of the newest snapshot.
 func covers(index uint64) func() (uint64, error) { return func() (uint64, error) { return index, nil } }
 
-// few and many are numbers of entries; many are more than are copied at once.
+// few and many are numbers of entries; many exceeds what is copied with one write.
 const few, many = 20, 1000
 
 // aLog makes a data directory with a log of n entries from first on, at term 9.
@@ -59,7 +59,7 @@ func storeEntries(t *testing.T, f *Log, first, last uint64) {
 	}
 }
 
-// hasLog makes sure that the directory has the log that aLog made, of that kind, with nothing left over.
+// hasLog checks that the directory has the log that aLog made, of the given kind, and no leftovers.
 func hasLog(t *testing.T, dir string, kind Kind, first, n uint64) {
 	t.Helper()
 	f, err := Open(Options{Dir: dir, Kind: kind})
@@ -128,7 +128,8 @@ func TestConvertEmptyLog(t *testing.T) {
 	}
 }
 
-// However far a conversion came, both it and a start of the node, as either kind, come to a whole log.
+// However far a conversion came before a crash, the next conversion and the next start, as either kind, find a whole
+// log.
 func TestConvertInterrupted(t *testing.T) {
 	partly := func(t *testing.T, path string) {
 		t.Helper()
@@ -182,8 +183,8 @@ func TestConvertInterrupted(t *testing.T) {
 	}
 }
 
-// continueWith does what is next after an interrupted conversion, after which the log is of the old kind or, if it was
-// past the point, of the new one.
+// continueWith runs the next program after an interrupted conversion. Then the log is of the old kind or, if the copy
+// was complete, of the new kind.
 func continueWith(t *testing.T, dir, next string, to Kind, past bool) {
 	t.Helper()
 	kind := to.other()
@@ -252,7 +253,7 @@ func TestConvertIsRefused(t *testing.T) {
 	refused("an unknown value", dir, nil, `"Novelty"`)
 }
 
-// A conversion that is given up leaves the log as it was.
+// An aborted conversion leaves the log unchanged.
 func TestConvertGivenUp(t *testing.T) {
 	dir := aLog(t, Bolt, 5, few)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -272,7 +273,8 @@ func TestConvertGivenUp(t *testing.T) {
 	}
 }
 
-// After a received snapshot a bbolt log has a gap; only what follows it counts, if the snapshot has the rest.
+// After a received snapshot a bbolt log has a gap. Only the entries behind the gap are copied, if the snapshot covers
+// the rest.
 func TestConvertWithGap(t *testing.T) {
 	for _, newest := range []uint64{98, 99, 120} {
 		dir := aLog(t, Bolt, 100, few)
@@ -296,7 +298,7 @@ func TestConvertWithGap(t *testing.T) {
 	}
 }
 
-// The copy belongs to whom the log belongs to, also when root converts it.
+// The copy belongs to the owner of the log, also when root converts it.
 func TestConvertKeepsOwner(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")

@@ -14,13 +14,13 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/walfile"
 )
 
-// Entries are copied some at a time.
+// The most that is copied with one write.
 const (
 	copyEntries = 512
 	copyBytes   = 1 << 20
 )
 
-// copy makes the copy, synced.
+// copy makes the copy and syncs it.
 func (c *conversion) copy(ctx context.Context) (err error) {
 	keys, err := c.keys()
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *conversion) copy(ctx context.Context) (err error) {
 	return nil
 }
 
-// verify reads the copy again and holds it against the log.
+// verify reads the whole copy and compares it with the log.
 func (c *conversion) verify(ctx context.Context) (err error) {
 	src, dst, done, err := c.open()
 	if err != nil {
@@ -99,7 +99,7 @@ func (c *conversion) verify(ctx context.Context) (err error) {
 	return nil
 }
 
-// open opens the log and its copy, which done closes.
+// open opens the log and its copy. done closes both.
 func (c *conversion) open() (src, dst *disk, done func() error, err error) {
 	src, err = openDisk(c.path(c.From, ""), Options{Kind: c.From})
 	if err != nil {
@@ -112,8 +112,8 @@ func (c *conversion) open() (src, dst *disk, done func() error, err error) {
 	return src, dst, func() error { return errors.Join(src.Close(), dst.Close()) }, nil
 }
 
-// findEntries finds what is to be copied: the entries up to the last without a gap. A bbolt log has one after a
-// snapshot was received, and what is before it counts no more.
+// findEntries finds the entries to copy: those after the last gap. A bbolt log has a gap after a snapshot was received.
+// The snapshot replaces the entries before the gap.
 func (c *conversion) findEntries(ctx context.Context, src *disk) error {
 	first, err := src.FirstIndex()
 	if err != nil {
@@ -143,18 +143,20 @@ func (c *conversion) findEntries(ctx context.Context, src *disk) error {
 			return err
 		}
 		if newest < begin-1 {
-			return fmt.Errorf("%w: there is no entry %d, and the newest snapshot has what was before %d",
-				boltfile.ErrDamaged, begin-1, newest+1)
+			return fmt.Errorf("%w: entry %d is missing, and the newest snapshot covers entries up to %d only",
+				boltfile.ErrDamaged, begin-1, newest)
 		}
 	}
 	c.First, c.Last, c.Entries = begin, last, last-begin+1
 	return nil
 }
 
-// valuesKept are what may be kept beside the entries: Raft's term and vote, and whose log it is.
+// valuesKept are the keys of all values that may be kept beside the entries: Raft's term and vote, and the ID of the
+// server that owns the log.
 var valuesKept = []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand", string(ownerKey)}
 
-// copyValues copies what there is beside the entries, all of it.
+// copyValues copies the values that are kept beside the entries. It refuses a key that it doesn't know, rather than
+// lose the value.
 func (c *conversion) copyValues(src, dst *disk, keys []string) (err error) {
 	for _, key := range keys {
 		if !slices.Contains(valuesKept, key) {
@@ -172,14 +174,14 @@ func (c *conversion) copyValues(src, dst *disk, keys []string) (err error) {
 	return err
 }
 
-// sameValue tells whether two logs keep the same under a key.
+// sameValue tells whether two logs have the same value under a key.
 func sameValue(src, dst *disk, key string) (bool, error) {
 	a, err := src.Get([]byte(key))
 	b, err2 := dst.Get([]byte(key))
 	return bytes.Equal(a, b), errors.Join(unlessMissing(err), unlessMissing(err2))
 }
 
-// keys are the names of what is kept beside the entries of the log, which is not open.
+// keys are the keys of the values that are kept beside the entries. The log must not be open.
 func (c *conversion) keys() ([]string, error) {
 	if c.From == WAL {
 		return walfile.Keys(c.path(c.From, ""))

@@ -17,8 +17,8 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/sum"
 )
 
-// Files are an open log without what this package adds to it. Entries are stored in order. Set and Get keep values; a
-// value that isn't there is nil, or raftboltdb.ErrKeyNotFound.
+// Files are the files of an open log, as packages boltlog and walfile implement them. Entries are stored in order. Get
+// of a missing key gives nil or raftboltdb.ErrKeyNotFound.
 type Files interface {
 	raft.LogStore
 	Set(key, value []byte) error
@@ -26,9 +26,9 @@ type Files interface {
 	io.Closer
 }
 
-// A disk adds a CRC-32C to each log entry, behind its extensions, and to each of the values kept beside the log:
-// neither library notices, in an entry that it is asked for, what the disk has changed. What can't be read, or is
-// not as it was stored, is ErrDamaged.
+// A disk adds a CRC-32C to each log entry, behind its extensions, and to each value kept beside the log, because
+// neither library detects a changed byte in an entry that it reads. Data that can't be read, or differ from what was
+// stored, are ErrDamaged.
 //
 // Writes are timed. Raft itself waits for a hung disk for ever (hashicorp/raft#503): the node would neither work nor be
 // replaced. An error of the disk ends the node.
@@ -39,9 +39,9 @@ type disk struct {
 	fail  func(error)
 	wrote func(bytes int, took time.Duration)
 
-	began   atomic.Pointer[time.Time] // of the write under way, nil when there is none
-	started atomic.Bool               // Raft has read what was there
-	broken  atomic.Pointer[error]     // the first error of the disk, or damage that was read
+	began   atomic.Pointer[time.Time] // when the write under way began; nil: none is under way
+	started atomic.Bool               // Raft has started, and has read the log
+	broken  atomic.Pointer[error]     // the first write error, or the first damage that was read
 	stop    chan struct{}
 	closing sync.Once
 	done    chan struct{} // closed when the goroutine that watches the writes has ended
@@ -100,7 +100,7 @@ func (d *disk) watch() {
 	}
 }
 
-// timed runs a write of so many bytes of entries. There is one at a time.
+// timed runs a write. bytes is the size of its entries. Only one write runs at a time.
 func (d *disk) timed(bytes int, write func() error) error {
 	began := time.Now()
 	d.began.Store(&began)
@@ -124,7 +124,7 @@ func (d *disk) breaks(err error) {
 	}
 }
 
-// why is what broke the log, nil when nothing did.
+// why is the first error of the disk, nil when there was none.
 func (d *disk) why() error {
 	if err := d.broken.Load(); err != nil {
 		return *err
@@ -132,16 +132,17 @@ func (d *disk) why() error {
 	return nil
 }
 
-// endRaft ends the goroutine of Raft's that is not to come back from an error, because it would panic. What waits
-// for that goroutine to end, as closing the node does, need not wait. While Raft is being started it has the
-// caller's goroutine, and does panic, which the caller recovers from.
+// endRaft ends the calling goroutine, which is one of Raft's: Raft would panic if the error were returned to it. The
+// goroutine ends rather than blocks, because closing the node waits for it. While Raft is being started it runs in the
+// goroutine of its caller, which recovers from the panic; endRaft then does nothing.
 func (d *disk) endRaft() {
 	if d.started.Load() {
 		runtime.Goexit()
 	}
 }
 
-// unreadable makes ErrDamaged of what the library says of a read, unless that is nil or means that nothing is there.
+// unreadable turns a library's read error into ErrDamaged. A nil error stays nil, and an error that says that the entry
+// or value is missing stays as it is.
 func (d *disk) unreadable(err error, what string, args ...any) error {
 	if unlessMissing(err) == nil || errors.Is(err, raft.ErrLogNotFound) {
 		return err
@@ -153,26 +154,27 @@ func (d *disk) changed(what string, args ...any) error {
 	return fmt.Errorf("%w: %s: %s is not as it was written", ErrDamaged, d.path, fmt.Sprintf(what, args...))
 }
 
-// FirstIndex is that of the oldest entry, 0 when there is none.
+// FirstIndex is the index of the oldest entry, 0 when there is none.
 func (d *disk) FirstIndex() (uint64, error) {
 	index, err := d.files.FirstIndex()
 	return index, d.unreadable(err, "the first index")
 }
 
-// LastIndex is that of the newest entry, 0 when there is none.
+// LastIndex is the index of the newest entry, 0 when there is none.
 func (d *disk) LastIndex() (uint64, error) {
 	index, err := d.files.LastIndex()
 	return index, d.unreadable(err, "the last index")
 }
 
-// head is what an entry means to Raft, beside its data. The time at which it was appended means nothing.
+// head encodes the fields of an entry that matter to Raft, without its data. AppendedAt does not matter.
 func head(e *raft.Log) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, 17), e.Index)
 	b = binary.BigEndian.AppendUint64(b, e.Term)
 	return append(b, byte(e.Type))
 }
 
-// StoreLogs stores entries and syncs them. They stay as they are: Raft keeps them, and sends them to others.
+// StoreLogs stores entries and syncs them. It stores copies with checksums and leaves es unchanged: Raft keeps these
+// entries and sends them to other nodes.
 func (d *disk) StoreLogs(es []*raft.Log) error {
 	summed := make([]raft.Log, len(es))
 	pointers := make([]*raft.Log, len(es))
@@ -188,7 +190,7 @@ func (d *disk) StoreLogs(es []*raft.Log) error {
 // DeleteRange deletes entries.
 func (d *disk) DeleteRange(first, last uint64) error { return d.files.DeleteRange(first, last) }
 
-// GetLog reads an entry, and ends the node when the disk has changed it: a leader would pass it on.
+// GetLog reads an entry. A damaged entry ends the node, because a leader would send the damage to others.
 func (d *disk) GetLog(index uint64, e *raft.Log) error {
 	err := d.read(index, e)
 	if errors.Is(err, ErrDisk) {
@@ -198,9 +200,9 @@ func (d *disk) GetLog(index uint64, e *raft.Log) error {
 	return err
 }
 
-// read reads an entry. The error is raft.ErrLogNotFound when it isn't there, and otherwise ErrDamaged. The bytes
-// that e had before are left alone: they may be those of an entry that is still in use, and raft-boltdb would write
-// over them.
+// read reads an entry. The error is raft.ErrLogNotFound when the entry is missing, and otherwise ErrDamaged. The entry
+// is read into a fresh raft.Log, since raft-boltdb would overwrite the bytes of e, which may belong to an entry that is
+// still in use.
 func (d *disk) read(index uint64, e *raft.Log) error {
 	var found raft.Log
 	if err := d.files.GetLog(index, &found); err != nil {
@@ -220,8 +222,8 @@ func (d *disk) Set(key, value []byte) error {
 	return d.timed(0, func() error { return d.files.Set(key, sum.Append(slices.Clip(value), key)) })
 }
 
-// Get reads a value. One that isn't there is what the library makes of it: nil, or raftboltdb.ErrKeyNotFound. Any other
-// error is ErrDamaged.
+// Get reads a value. For a missing key it returns what the library returns: nil, or raftboltdb.ErrKeyNotFound. Any
+// other error is ErrDamaged.
 func (d *disk) Get(key []byte) ([]byte, error) {
 	v, err := d.files.Get(key)
 	if err != nil || v == nil {
@@ -239,12 +241,13 @@ func (d *disk) SetUint64(key []byte, value uint64) error {
 	return d.Set(key, binary.BigEndian.AppendUint64(nil, value))
 }
 
-// term is the node's, 0 when none was stored.
+// term is the node's current term, 0 when none was stored.
 func (d *disk) term() (uint64, error) {
 	n, err := d.GetUint64([]byte("CurrentTerm"))
 	return n, unlessMissing(err)
 }
 
+// unlessMissing drops the error for a missing key.
 func unlessMissing(err error) error {
 	if errors.Is(err, raftboltdb.ErrKeyNotFound) {
 		return nil

@@ -49,7 +49,7 @@ func (m memoryLog) Get(key []byte) ([]byte, error) {
 	return nil, raftboltdb.ErrKeyNotFound
 }
 
-// Whatever a disk changes in an entry, its place and kind too, is found out when the entry is read.
+// Any change in an entry, including its index and type, is detected when the entry is read.
 func TestChangedLogEntryIsFound(t *testing.T) {
 	for name, e := range map[string]raft.Log{
 		"command": {Index: 7, Term: 3, Type: raft.LogCommand, Data: []byte("operations")},
@@ -101,7 +101,7 @@ func TestChangedLogEntryIsFound(t *testing.T) {
 	}
 }
 
-// An entry in another's place is not that one.
+// An intact entry at the wrong index is detected.
 func TestLogEntryInAnothersPlaceIsFound(t *testing.T) {
 	l := over(t, misplaced{newMemoryLog()}, Options{}).disk
 	if err := l.StoreLogs([]*raft.Log{{Index: 1, Term: 1}, {Index: 2, Term: 1}}); err != nil {
@@ -112,12 +112,12 @@ func TestLogEntryInAnothersPlaceIsFound(t *testing.T) {
 	}
 }
 
-// misplaced gives the next entry for each.
+// misplaced returns for each index the entry of the next index.
 type misplaced struct{ memoryLog }
 
 func (m misplaced) GetLog(index uint64, e *raft.Log) error { return m.memoryLog.GetLog(index+1, e) }
 
-// A vote that the disk has changed is none.
+// A changed vote is detected.
 func TestChangedVoteIsFound(t *testing.T) {
 	m := newMemoryLog()
 	l := over(t, m, Options{})
@@ -167,7 +167,8 @@ func (b brokenLog) LastIndex() (uint64, error)     { return 0, b.err }
 func (b brokenLog) GetLog(uint64, *raft.Log) error { return b.err }
 func (b brokenLog) Get([]byte) ([]byte, error)     { return nil, b.err }
 
-// Whatever can't be read of the log is the disk's fault, and said with the file's name; what isn't there is none.
+// A read error of the library is ErrDamaged, with the file's name. A missing entry or value is not an error of the
+// disk.
 func TestUnreadableLogIsTheDisks(t *testing.T) {
 	reads := map[string]func(d *disk) error{
 		"FirstIndex": func(d *disk) error { _, err := d.FirstIndex(); return err },
@@ -190,7 +191,7 @@ func TestUnreadableLogIsTheDisks(t *testing.T) {
 	}
 }
 
-// An entry is read into one that was used before, whose bytes somebody else still has.
+// Reading into a raft.Log that was used before must not overwrite its former bytes, which may be in use elsewhere.
 func TestReadLeavesOthersAlone(t *testing.T) {
 	for _, kind := range Kinds {
 		l, err := Open(Options{Dir: t.TempDir(), Kind: kind})
@@ -215,13 +216,13 @@ func TestReadLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// unwritable is a log to which no vote can be written.
+// unwritable is a log that can't store a vote.
 type unwritable struct{ memoryLog }
 
 func (unwritable) Set([]byte, []byte) error { return syscall.EIO }
 
-// A vote that can't be written is none, and Raft, which would panic, does not go on; but its goroutine ends, which
-// closing the node waits for.
+// When a vote can't be written, the call does not return to Raft, which would panic. The goroutine ends, because
+// closing the node waits for it.
 func TestVoteOnABrokenDisk(t *testing.T) {
 	failed := make(chan error, 1)
 	l := over(t, unwritable{newMemoryLog()}, Options{Fail: func(err error) { failed <- err }})

@@ -4,7 +4,8 @@ import (
 	"fmt"
 )
 
-// A Kind says in what kind of files a node keeps its Raft log and its votes. Nodes of one cluster may differ in it.
+// A Kind is the kind of files in which a node keeps its Raft log and its votes. Nodes of one cluster may use different
+// kinds.
 type Kind int
 
 const (
@@ -25,7 +26,7 @@ func (k Kind) String() string {
 	return "bolt"
 }
 
-// ParseKind takes bolt or wal.
+// ParseKind parses "bolt" or "wal".
 func ParseKind(s string) (Kind, error) {
 	for _, k := range Kinds {
 		if s == k.String() {
@@ -45,7 +46,7 @@ func (k Kind) File() string {
 
 func (k Kind) other() Kind { return WAL - k }
 
-// Names are all the names that a log may have in the data directory, in the course of a conversion too.
+// Names are all names that a log may have in the data directory, including those during a conversion.
 func Names() (names []string) {
 	for _, k := range Kinds {
 		names = append(names, k.File(), k.File()+newSuffix, k.File()+oldSuffix)

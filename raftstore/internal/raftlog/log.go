@@ -17,21 +17,21 @@ import (
 // ErrClosed is returned by calls that wait when the log is closed.
 var ErrClosed = errors.New("log is closed")
 
-// A Log is a raft.LogStore and a raft.StableStore. Any number of goroutines may use it; one at a time stores
-// entries, or deletes those at the end, as Raft does. Entries that were stored, and those that GetLog gives, share
-// their bytes: nobody changes them.
+// A Log is a raft.LogStore and a raft.StableStore. Any number of goroutines may use it, but only one at a time may
+// store entries or delete entries at the end, as Raft does. Stored entries and those that GetLog returns share their
+// bytes, which nobody may change.
 type Log struct {
 	disk     *disk
-	unsynced func() bool  // whether entries may be; set by Started
+	unsynced func() bool  // whether entries may be unsynced; set by Started
 	grown    atomic.Int64 // see Grown
 
 	mu      sync.Mutex // of the entries in memory
 	changed *sync.Cond
 	newest  []*raft.Log // the last entries of the log, in order and without a gap
-	behind  int         // so many at the end of newest are unsynced
-	err     error       // why nothing more is written
+	behind  int         // the number of unsynced entries, which are the last of newest
+	err     error       // the error after which nothing more is written
 	closed  bool
-	done    chan struct{} // closed when the goroutine that writes has ended
+	done    chan struct{} // closed when the writing goroutine has ended
 
 	kind       Kind
 	self       serverid.ID
@@ -48,8 +48,8 @@ func newLog(d *disk, opts Options) *Log {
 	return l
 }
 
-// Started tells the log that Raft has read it. From now on an error of the disk ends the goroutine that meets it, see
-// disk.endRaft, and entries may be unsynced while mayBeUnsynced says that this node leads two voters or more.
+// Started tells the log that Raft has started. From now on an error of the disk ends the calling goroutine (see
+// disk.endRaft), and entries may be unsynced while mayBeUnsynced returns true.
 func (l *Log) Started(mayBeUnsynced func() bool) {
 	l.unsynced = mayBeUnsynced
 	l.stale.Store(false)
@@ -59,11 +59,11 @@ func (l *Log) Started(mayBeUnsynced func() bool) {
 // Broken is the first error of the disk, nil when there was none.
 func (l *Log) Broken() error { return l.disk.why() }
 
-// Grown is how many bytes of entries there were after the last snapshot when Raft read the log, and of those stored
-// since.
+// Grown is the size of the entries that Raft read after the last snapshot when it started, plus that of all entries
+// stored since, in bytes.
 func (l *Log) Grown() int64 { return l.grown.Load() }
 
-// Size is how many bytes the log's files have, and how many of them are free and given back when the log is next
+// Size is the size of the log's files in bytes, and the number of free bytes that will be released when the log is next
 // opened.
 func (l *Log) Size() (size, free int64) {
 	_ = filepath.WalkDir(l.disk.path, func(_ string, d fs.DirEntry, err error) error {
@@ -81,7 +81,7 @@ func (l *Log) Size() (size, free int64) {
 	return size, free
 }
 
-// Close writes what is unsynced, and closes the files. It may be called twice.
+// Close syncs the unsynced entries and closes the files. It may be called twice.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	l.closed = true
@@ -94,14 +94,14 @@ func (l *Log) Close() error {
 // StoreLog stores one entry.
 func (l *Log) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
 
-// StoreLogs stores entries that follow on each other. They are synced when it returns, unless they may be unsynced:
-// then WaitDurable tells when they are on disk.
+// StoreLogs stores consecutive entries. They are synced when StoreLogs returns, unless entries may be unsynced: then
+// WaitDurable tells when they are on disk.
 func (l *Log) StoreLogs(es []*raft.Log) error {
 	if len(es) == 0 {
 		return nil
 	}
 	if end := l.end.Load(); end != nil && len(es) == 1 && es[0] == end {
-		l.stale.Store(false) // Raft has taken it for the end. The entry itself is in the snapshot.
+		l.stale.Store(false) // Raft now has the right last entry. The snapshot includes it, so it is not stored.
 		return nil
 	}
 	sole, changes := l.willFollow(es)
@@ -119,10 +119,10 @@ func (l *Log) StoreLogs(es []*raft.Log) error {
 
 func changesMembers(e *raft.Log) bool { return e.Type != raft.LogCommand && e.Type != raft.LogNoop }
 
-// GetLog reads an entry, synced or not. The error is raft.ErrLogNotFound when it isn't there.
+// GetLog reads an entry, synced or not. The error is raft.ErrLogNotFound when there is no such entry.
 func (l *Log) GetLog(index uint64, e *raft.Log) error {
 	if end := l.end.Load(); end != nil && end.Index == index {
-		*e = raft.Log{Index: index} // of another term, so that Raft replaces it
+		*e = raft.Log{Index: index} // term 0, so that Raft replaces this entry
 		return nil
 	}
 	if kept := l.inMemory(index); kept != nil {
@@ -132,7 +132,7 @@ func (l *Log) GetLog(index uint64, e *raft.Log) error {
 	if err := l.disk.GetLog(index, e); err != nil {
 		return err
 	}
-	if !l.disk.started.Load() { // Raft reads all that follow its newest snapshot when it starts
+	if !l.disk.started.Load() { // when Raft starts, it reads all entries after its newest snapshot
 		l.grown.Add(int64(len(e.Data)))
 	}
 	if e.Type == raft.LogConfiguration {
@@ -141,7 +141,7 @@ func (l *Log) GetLog(index uint64, e *raft.Log) error {
 	return nil
 }
 
-// FirstIndex is that of the oldest entry, 0 when there is none.
+// FirstIndex is the index of the oldest entry, 0 when there is none.
 func (l *Log) FirstIndex() (uint64, error) {
 	l.mu.Lock()
 	var unsynced uint64
@@ -156,7 +156,7 @@ func (l *Log) FirstIndex() (uint64, error) {
 	return first, err
 }
 
-// LastIndex is that of the newest entry, 0 when there is none.
+// LastIndex is the index of the newest entry, 0 when there is none.
 func (l *Log) LastIndex() (uint64, error) {
 	l.mu.Lock()
 	if l.behind > 0 {
@@ -167,7 +167,7 @@ func (l *Log) LastIndex() (uint64, error) {
 	return l.disk.LastIndex()
 }
 
-// DeleteRange deletes entries. If unsynced ones are among them, they are written first.
+// DeleteRange deletes entries. Unsynced entries among them are written first.
 func (l *Log) DeleteRange(first, last uint64) error {
 	if end, err := l.LastIndex(); err != nil || last >= end {
 		l.VotersUnknown() // an older configuration is in force again
@@ -179,8 +179,9 @@ func (l *Log) DeleteRange(first, last uint64) error {
 	return l.disk.DeleteRange(first, last)
 }
 
-// Behind is the entry behind which the log has so many bytes, 0 when it has fewer. It is 0 too when an entry can't
-// be read: the node does not end for that, as it does when Raft asks for the entry.
+// Behind counts back from the entry last, and returns the index of the entry after which the log has at least so many
+// bytes. It returns 0 when the log has fewer, and also when an entry can't be read: the node ends only when Raft itself
+// asks for a damaged entry.
 func (l *Log) Behind(last uint64, bytes int64) uint64 {
 	if l.WaitDurable(last) != nil {
 		return 0
@@ -206,17 +207,17 @@ func (l *Log) Get(key []byte) ([]byte, error) { return l.disk.Get(key) }
 // GetUint64 reads a number kept beside the entries.
 func (l *Log) GetUint64(key []byte) (uint64, error) { return l.disk.GetUint64(key) }
 
-// Set stores a value and syncs it, when all entries are synced.
+// Set waits until all entries are synced, then stores a value and syncs it.
 func (l *Log) Set(key, value []byte) error {
 	return l.written(func() error { return l.disk.Set(key, value) })
 }
 
-// SetUint64 stores a number and syncs it, when all entries are synced.
+// SetUint64 waits until all entries are synced, then stores a number and syncs it.
 func (l *Log) SetUint64(key []byte, value uint64) error {
 	return l.written(func() error { return l.disk.SetUint64(key, value) })
 }
 
-// written writes a term or vote. It does not come back to Raft from an error, see disk.endRaft.
+// written writes a term or vote. After an error it does not return to Raft: see disk.endRaft.
 func (l *Log) written(write func() error) error {
 	err := l.drain()
 	if err == nil {

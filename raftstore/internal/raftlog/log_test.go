@@ -21,7 +21,7 @@ type slowLog struct {
 
 func newSlowLog() *slowLog { return &slowLog{memoryLog: newMemoryLog(), turn: make(chan struct{}, 1)} }
 
-// hang has writes wait until the returned function is called.
+// hang makes writes wait until the returned function is called.
 func (d *slowLog) hang() (resume func()) {
 	d.turn <- struct{}{}
 	return sync.OnceFunc(func() { <-d.turn })
@@ -82,8 +82,8 @@ func holds(t *testing.T, l *Log, from, to uint64) {
 	}
 }
 
-// TestReadersOwnWhatTheyGet: a raft.Log is read into again. The bytes of the entry that was read before are others'
-// too.
+// TestReadersOwnWhatTheyGet: reading into a raft.Log a second time must not change the bytes of the first entry, which
+// others share.
 func TestReadersOwnWhatTheyGet(t *testing.T) {
 	d := newSlowLog()
 	l := started(t, d, always)
@@ -128,14 +128,14 @@ func TestUnsyncedEntries(t *testing.T) {
 		t.Errorf("drained, and the last is on disk: %v, %v", d.has(10), err)
 	}
 	holds(t, l, 1, 10)
-	// What came while the disk was busy went there together.
+	// Entries that arrived while the disk was busy were written together.
 	if d.writes > 2 {
 		t.Errorf("%d writes", d.writes)
 	}
 }
 
-// TestSyncedEntries: while entries may not be unsynced, and when the membership changes, all is on disk when it is
-// stored.
+// TestSyncedEntries: while entries must be synced, and for a membership change, StoreLogs returns when all entries are
+// on disk.
 func TestSyncedEntries(t *testing.T) {
 	d := newSlowLog()
 	if err := started(t, d, never).StoreLogs(entries(1, 3)); err != nil || !d.has(3) {
@@ -171,7 +171,7 @@ func TestDeleteRange(t *testing.T) {
 	if err := l.StoreLogs(entries(11, 20)); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.DeleteRange(1, 5); err != nil { // it does not wait for those that are unsynced
+	if err := l.DeleteRange(1, 5); err != nil { // does not wait for the unsynced entries behind 5
 		t.Fatal(err)
 	}
 	holds(t, l, 6, 20)
@@ -210,7 +210,7 @@ func TestFailedWrite(t *testing.T) {
 	}
 }
 
-// TestClose writes what is unsynced, and ends waits that have no end else.
+// TestClose: Close writes the unsynced entries, and ends waits that would never end.
 func TestClose(t *testing.T) {
 	d := newSlowLog()
 	l := started(t, d, always)
@@ -246,8 +246,8 @@ func TestBoundOfUnsyncedEntries(t *testing.T) {
 	}
 }
 
-// TestNewestEntries makes up what Raft may do to a log, and holds what is read of it against a log that does not keep
-// anything in memory.
+// TestNewestEntries applies random operations, as Raft may, and compares the log with a log that keeps nothing in
+// memory.
 func TestNewestEntries(t *testing.T) {
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, seed))
@@ -267,12 +267,12 @@ func TestNewestEntries(t *testing.T) {
 				if err := errors.Join(want.DeleteRange(first, to), l.DeleteRange(first, to)); err != nil {
 					t.Fatal(err)
 				}
-			case k == 1 && last > first: // what another leader has not
+			case k == 1 && last > first: // entries that a new leader does not have
 				from := last - r.Uint64N(min(last-first, 20))
 				if err := errors.Join(want.DeleteRange(from, last), l.DeleteRange(from, last)); err != nil {
 					t.Fatal(err)
 				}
-			case k == 2 && last > first+20: // which Raft does not do
+			case k == 2 && last > first+20: // Raft does not do this
 				if err := errors.Join(want.DeleteRange(last-10, last-5), l.DeleteRange(last-10, last-5)); err != nil {
 					t.Fatal(err)
 				}

@@ -15,11 +15,11 @@ import (
 )
 
 var (
-	// ErrForeign is returned for a directory that does not fit the node, or its log of the other kind.
+	// ErrForeign is returned for a data directory that belongs to another node, or whose log is of the other kind.
 	ErrForeign = errors.New("data directory does not fit")
-	// ErrDisk is what Fail is told, and what calls return, when the log can't be written, or not in time.
+	// ErrDisk is passed to Fail, and returned, when the log can't be written, or not in time.
 	ErrDisk = errors.New("disk failed")
-	// ErrDamaged is an ErrDisk: what was read can't be decoded, or is not as it was written.
+	// ErrDamaged is an ErrDisk: data in the log can't be decoded, or differ from what was written.
 	ErrDamaged = fmt.Errorf("%w", ErrDisk)
 )
 
@@ -27,21 +27,21 @@ var (
 type Options struct {
 	Dir         string
 	Kind        Kind
-	Self        serverid.ID   // whose log it is
+	Self        serverid.ID   // the server that owns the log
 	Logger      hclog.Logger  // default: none
-	DiskTimeout time.Duration // the longest a write may take before Fail is called; 0: any time
+	DiskTimeout time.Duration // the longest that a write may take before Fail is called; 0: no limit
 	Covered     func() uint64 // the index up to which a snapshot replaces the log; default: none
 
-	Fail  func(error)                         // is told why the node can't go on with its disk; default: nobody is
-	Wrote func(bytes int, took time.Duration) // is told of each write, and the bytes of its entries; default: nobody is
+	Fail  func(error)                         // called when the node can't go on because of its disk; may be nil
+	Wrote func(bytes int, took time.Duration) // called after each write, with the size of its entries; may be nil
 
 	OpenFiles func(path string, opts Options) (Files, error) // default: OpenFiles
 
-	compact bool // a bolt file that is more than half free. Not while it is converted, which may be done by root.
+	compact bool // a bolt file that is more than half free. Not during a conversion, which root may run.
 }
 
-// Open opens the log in a data directory, or makes one. It finishes an interrupted Convert. Errors are ErrForeign when
-// there is a log of the other kind, or there are two, and those of the files.
+// Open opens the log in a data directory, or creates one. It first finishes an interrupted Convert. The error is
+// ErrForeign when the directory has a log of the other kind, or two logs; other errors come from the files.
 func Open(opts Options) (*Log, error) {
 	own, err := findLog(opts.Dir, opts.Kind)
 	if err != nil {
@@ -60,7 +60,7 @@ func Open(opts Options) (*Log, error) {
 	return newLog(d, opts), nil
 }
 
-// An OtherKindError is an ErrForeign: the log in a directory is of another kind than was asked for.
+// An OtherKindError is an ErrForeign: the log in the directory is not of the requested kind.
 type OtherKindError struct {
 	Dir  string
 	Kind Kind // of the log
@@ -72,7 +72,7 @@ func (e *OtherKindError) Error() string {
 
 func (e *OtherKindError) Unwrap() error { return ErrForeign }
 
-// wrapped says that an error is about the log, unless that is said.
+// wrapped adds to an error that it concerns the log. An ErrForeign says so itself.
 func wrapped(err error) error {
 	if err == nil || errors.Is(err, ErrForeign) {
 		return err
@@ -80,7 +80,7 @@ func wrapped(err error) error {
 	return fmt.Errorf("raft log: %w", err)
 }
 
-// findLog tells whether there is a log of this kind, and refuses one of the other.
+// findLog tells whether there is a log of this kind, and refuses a log of the other kind.
 func findLog(dir string, kind Kind) (own bool, err error) {
 	if err := finishConversion(dir); err != nil {
 		return false, err
@@ -101,14 +101,13 @@ func findLog(dir string, kind Kind) (own bool, err error) {
 	return own, nil
 }
 
-// twoLogs is the error for a directory that no conversion could have left.
+// twoLogs is the error for a directory with two logs, which no conversion leaves behind.
 func twoLogs(dir string) error {
-	return fmt.Errorf("%w: %s has two raft logs, %s and %s: which of them is the node's can't be told from here, "+
-		"take the other away",
-		ErrForeign, dir, Bolt.File(), WAL.File())
+	return fmt.Errorf("%w: %s has two raft logs, %s and %s, and it is unknown which of them is the node's: "+
+		"remove the other one", ErrForeign, dir, Bolt.File(), WAL.File())
 }
 
-// OpenFiles opens the files of a log at a path, or makes them.
+// OpenFiles opens the files of the log at a path, or creates them.
 func OpenFiles(path string, opts Options) (Files, error) {
 	if opts.Kind == WAL {
 		return walfile.Open(path, walfile.Options{Logger: opts.Logger, Covered: opts.Covered})

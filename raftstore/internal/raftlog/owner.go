@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 )
 
-// ownerKey is where the log says whose it is, beside the votes.
+// ownerKey is the key, beside the votes, of the ID of the server that owns the log.
 var ownerKey = []byte("ServerID")
 
-// CheckThere refuses, with ErrForeign, a data directory without a log, before Open makes an empty one in its place.
-// Only a node that has promised nobody anything may begin with an empty log.
+// CheckThere refuses, with ErrForeign, a data directory without a log, before Open creates an empty log there. A node
+// that has voted or acknowledged entries must not start with an empty log.
 func CheckThere(dir string, kind Kind) error {
-	for _, name := range Names() { // Open knows what the names of a conversion mean
+	for _, name := range Names() { // Open sorts out the names of an interrupted conversion
 		if there, err := holdsSomething(filepath.Join(dir, name)); there || err != nil {
 			return err
 		}
@@ -21,9 +21,9 @@ func CheckThere(dir string, kind Kind) error {
 	return VotesLost(kind)
 }
 
-// Claim refuses, with ErrForeign, a log that is another server's, or a new one in the place of one that is gone:
-// the node may have voted and acknowledged entries, and would not know. A fresh node has promised nobody anything:
-// its new log is made its own.
+// Claim refuses, with ErrForeign, a log of another server, and a new log in the place of a lost one: the node may have
+// voted and acknowledged entries that it no longer knows of. A fresh node has neither voted nor acknowledged anything.
+// It becomes the owner of its new log.
 func (l *Log) Claim(fresh bool) error {
 	owner, err := l.Get(ownerKey)
 	if err := unlessMissing(err); err != nil {
@@ -41,12 +41,12 @@ func (l *Log) Claim(fresh bool) error {
 	return l.Set(ownerKey, []byte(l.self))
 }
 
-// VotesLost is the error for a node that may have voted, and does not know for whom.
+// VotesLost is the error for a node that may have voted, but has lost the record of its votes.
 func VotesLost(kind Kind) error {
 	return fmt.Errorf("%w: the %s of this node is gone or empty: its votes are lost", ErrForeign, kind.File())
 }
 
-// holdsSomething tells whether there is a file that is not empty, or a directory of which that is true.
+// holdsSomething tells whether path is a file or directory that is not empty.
 func holdsSomething(path string) (bool, error) {
 	fi, err := os.Stat(path)
 	switch {

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// TestSettle has snapshots come to logs with entries at some indexes, all of term 2.
+// TestSettle installs snapshots over logs with entries at some indexes, all of term 2.
 func TestSettle(t *testing.T) {
 	const term = 2
 	type span struct{ first, last uint64 }

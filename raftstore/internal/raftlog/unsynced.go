@@ -7,14 +7,15 @@ import (
 )
 
 const (
-	// maxUnsynced is how many entries may be unsynced. More wait; the batcher never has so many under way.
+	// maxUnsynced is the most entries that may be unsynced. StoreLogs then waits; the batcher never has so many under
+	// way.
 	maxUnsynced = 1024
-	// keptEntries is how many of the newest entries are kept in memory: those that Raft sends to the other nodes, and
-	// applies, soon after they are stored.
+	// keptEntries is the number of newest entries that are kept in memory: Raft sends them to other nodes, and applies
+	// them, soon after they are stored.
 	keptEntries = 128
 )
 
-// write brings unsynced entries to the disk: all that there are, as one write.
+// write runs in a goroutine of its own. It writes all unsynced entries to the disk together, again and again.
 func (l *Log) write() {
 	defer close(l.done)
 	l.mu.Lock()
@@ -78,13 +79,13 @@ func (l *Log) storeUnsynced(es []*raft.Log) error {
 	return nil
 }
 
-// follows tells whether entries follow on the newest in memory. Called with mu held.
+// follows tells whether es continue the entries in memory without a gap. Called with mu held.
 func (l *Log) follows(es []*raft.Log) bool {
 	n := len(l.newest)
 	return n > 0 && es[0].Index == l.newest[n-1].Index+1
 }
 
-// keep keeps entries in memory. Called with mu held.
+// keep adds entries to those in memory. Called with mu held.
 func (l *Log) keep(es []*raft.Log) {
 	if !l.follows(es) {
 		l.newest = nil
@@ -93,14 +94,14 @@ func (l *Log) keep(es []*raft.Log) {
 	l.forgetOldest()
 }
 
-// forgetOldest keeps no more entries in memory than must be. Called with mu held.
+// forgetOldest drops from memory what exceeds keptEntries and is synced. Called with mu held.
 func (l *Log) forgetOldest() {
 	if n := len(l.newest) - max(keptEntries, l.behind); n > 0 {
 		l.newest = slices.Delete(l.newest, 0, n)
 	}
 }
 
-// until waits for something that the writing of unsynced entries brings about. Called with mu held.
+// until waits until f returns true, which it evaluates again after each write of unsynced entries. Called with mu held.
 func (l *Log) until(f func() bool) error {
 	for l.err == nil && !f() {
 		if l.closed {
@@ -125,19 +126,19 @@ func (l *Log) drain() error {
 	return l.until(func() bool { return l.behind == 0 })
 }
 
-// forget drops entries that are about to be deleted from memory. None of them is unsynced.
+// forget drops from memory the entries that are about to be deleted. None of them is unsynced.
 func (l *Log) forget(first, last uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := len(l.newest); n > 0 {
 		end := l.newest[n-1].Index
 		l.newest = slices.DeleteFunc(l.newest, func(e *raft.Log) bool {
-			return e.Index <= last && (e.Index >= first || last < end) // so that no gap is left
+			return e.Index <= last && (e.Index >= first || last < end) // older entries go too, so that no gap is left
 		})
 	}
 }
 
-// inMemory finds an entry, nil when it is not in memory.
+// inMemory finds an entry in memory, nil when it is not there.
 func (l *Log) inMemory(index uint64) *raft.Log {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,37 +12,39 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
-// From whom Raft takes requests
+// Which senders Raft accepts
 //
-// A connection is for one server ID, so that what arrives was meant for this life of this disk (package peernet). Of that,
-// a server takes
+// A connection is for one server ID, so every request that arrives was meant for this life of this disk (package
+// peernet). A server accepts
 //
 //   - entries, heartbeats and snapshots from a member of the newest configuration in its log, from the leader that it
-//     follows, and from whoever leads in a later term than that of its last entry;
-//   - requests for votes from a voter of that configuration, and from whoever has a longer log: one whose last entry has a
-//     later term, or the same term and a greater index;
-//   - the request to take over from the leader that it follows.
+//     follows, and from a leader of a later term than the term of its last entry;
+//   - vote requests from a voter of that configuration, and from any candidate with a longer log: a log whose last
+//     entry has a later term, or the same term and a greater index;
+//   - the request to take over leadership from the leader that it follows.
 //
-// Raft itself needs no such rule (thesis, section 4.1: servers process requests without consulting their configuration),
-// and hashicorp/raft has a stricter one, which can leave two of three voters unable to elect one of them when the third is
-// gone. This one shuts out servers that were removed, and nobody else, since a log decides a configuration:
+// Raft itself needs no such rule (thesis, section 4.1: servers process requests without consulting their
+// configuration). hashicorp/raft has a stricter rule, which can leave two of three voters unable to elect a leader
+// when the third is gone. The rule above shuts out removed servers and nobody else, because a log determines a
+// configuration:
 //
-//   - A candidate that is a voter by a configuration that this server lacks has that entry, so its log is longer. With a log
-//     that is as long and as late, its configuration is this server's. With a shorter one, it gets no vote anyway. So it
-//     makes no difference whether the entry that made it a voter was committed, or applied.
-//   - A leader's log has an entry of its own term. If this server's last entry is of an earlier term, the leader's log is
-//     longer. If it is of the same term, it came from that leader, with all that the leader's log had before it, among that
-//     the configuration by which the leader was elected. A leader that is being removed leads until that is committed.
+//   - A candidate that became a voter by an entry that this server lacks has the longer log. If the two logs end with
+//     the same entry, the two servers have the same configuration. A candidate with a shorter log gets no vote anyway.
+//     So it makes no difference whether the entry that made the candidate a voter was committed or applied.
+//   - A leader's log has an entry of the leader's own term. If this server's last entry is of an earlier term, the
+//     leader's log is longer. If this server's last entry is of the same term, it came from that leader, and this log
+//     has everything that precedes the entry in the leader's log, including the configuration that elected the leader.
+//     A leader that is being removed leads until its removal is committed.
 //
-// An empty log has no members, and every other one is longer. Only the leader of a cluster that takes this server in, or
-// founds itself with it, knows its ID.
+// An empty log has no members, and every other log is longer. An empty server's ID is known only to the leader of a
+// cluster that adds the server or bootstraps with it.
 
 var (
 	errSender   = errors.New("the sender is not a member of this node's cluster")
 	errHandOver = errors.New("only the leader hands leadership over")
 )
 
-// admits tells whether Raft is to have a request of another node. Otherwise it is answered here.
+// admits tells whether to pass another node's request to Raft. If not, admits sees that the request is answered.
 func (n *Node) admits(rpc raft.RPC) bool {
 	var from serverid.ID
 	if header, ok := rpc.Command.(raft.WithRPCHeader); ok {
@@ -83,7 +85,8 @@ func (n *Node) admits(rpc raft.RPC) bool {
 	return false
 }
 
-// turnDown answers a request with an error. A snapshot follows its request on the connection, and is read first.
+// turnDown answers a request with an error. The bytes of a snapshot follow its request on the connection, so they are
+// read first.
 func turnDown(rpc raft.RPC, err error) {
 	if rpc.Reader == nil {
 		rpc.Respond(nil, err)
@@ -95,7 +98,7 @@ func turnDown(rpc raft.RPC, err error) {
 	}()
 }
 
-// leadsUs tells whether a server may be this one's leader in a term.
+// leadsUs tells whether a server may lead this node in a term, by the rule above.
 func (n *Node) leadsUs(id serverid.ID, term uint64) bool {
 	if _, in := n.Member(id); in {
 		return true
@@ -107,15 +110,16 @@ func (n *Node) leadsUs(id serverid.ID, term uint64) bool {
 	return term > last
 }
 
-// admitsVote lets Raft answer a request for a vote, unless it comes from a server that can't be a voter.
+// admitsVote lets Raft answer a vote request, unless its sender can't be a voter.
 //
-// Raft refuses whoever asks while it knows a leader, until a heartbeat timeout, but for a leadership transfer. A leader that
-// this node knows to be gone counts as none.
+// Until a heartbeat timeout Raft refuses vote requests while it knows a leader, except for a leadership transfer. A
+// leader whose process this node knows to be gone does not count as a leader, so its vote requests are marked as those
+// of a transfer.
 func (n *Node) admitsVote(rpc raft.RPC, from serverid.ID, req *raft.RequestVoteRequest) bool {
 	switch {
 	case n.Voter(from):
 	case n.longer(req.LastLogIndex, req.LastLogTerm):
-		req.ID = nil // Raft looks for no candidate without an ID in its configuration
+		req.ID = nil // without an ID, Raft does not look for the candidate in its configuration
 		req.LeadershipTransfer = false
 	default:
 		rpc.Respond(&raft.RequestVoteResponse{RPCHeader: n.header(), Term: n.raft.CurrentTerm()}, nil)
@@ -127,8 +131,8 @@ func (n *Node) admitsVote(rpc raft.RPC, from serverid.ID, req *raft.RequestVoteR
 	return true
 }
 
-// answerPreVote tells a candidate whether it would get this node's vote. This node's own pre-votes and Raft's are answered
-// here, by the same rules as votes.
+// answerPreVote tells a candidate whether this node would vote for it. It answers the pre-votes of election.go and
+// those of Raft itself, by the same rules as votes.
 func (n *Node) answerPreVote(rpc raft.RPC, from serverid.ID, req *raft.RequestPreVoteRequest) {
 	resp := &raft.RequestPreVoteResponse{RPCHeader: n.header(), Term: n.raft.CurrentTerm()}
 	defer func() { rpc.Respond(resp, nil) }()
@@ -138,14 +142,14 @@ func (n *Node) answerPreVote(rpc raft.RPC, from serverid.ID, req *raft.RequestPr
 	}
 	resp.Term = req.Term
 	if index, term := n.LastEntry(); !longer && (req.LastLogIndex != index || req.LastLogTerm != term) {
-		n.health.hurry() // this node has the longer log
+		n.health.skipWait() // this node has the longer log
 		return
 	}
-	resp.Granted = n.health.grants(n.id < from && !longer)
+	resp.Granted = n.health.grantPreVote(n.id < from && !longer)
 }
 
-// hasLeader tells whether this node follows, or is, a leader other than a candidate. It looks whether the leader's process
-// is gone, as it would find out by itself in a moment.
+// hasLeader tells whether this node is the leader, or follows a leader other than the candidate. It checks whether the
+// leader's process is gone rather than wait until this node notices by itself.
 func (n *Node) hasLeader(candidate serverid.ID) bool {
 	leader := n.LeaderID()
 	switch {
@@ -163,21 +167,22 @@ func (n *Node) hasLeader(candidate serverid.ID) bool {
 	return true
 }
 
-// header is what this node's answers begin with.
+// header is the RPC header of this node's own requests and answers.
 func (n *Node) header() raft.RPCHeader {
 	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.id), Addr: []byte(n.id)}
 }
 
-// longer tells whether a log that ends with an entry is longer than this node's.
+// longer tells whether a log with the given last entry is longer than this node's.
 func (n *Node) longer(index, term uint64) bool {
 	ownIndex, ownTerm := n.LastEntry()
 	return term > ownTerm || term == ownTerm && index > ownIndex
 }
 
-// preVotes tells whether a majority of voters, this node among them, would vote for it in the next term.
+// preVotes tells whether a majority of voters, including this node, would vote for this node in the next term.
 func (n *Node) preVotes(ctx context.Context) bool {
 	index, last := n.LastEntry()
-	req := &raft.RequestPreVoteRequest{RPCHeader: n.header(), Term: n.raft.CurrentTerm() + 1, LastLogIndex: index, LastLogTerm: last}
+	req := &raft.RequestPreVoteRequest{RPCHeader: n.header(), Term: n.raft.CurrentTerm() + 1,
+		LastLogIndex: index, LastLogTerm: last}
 	members := n.Members()
 	t, ok := n.transport.(raft.WithPreVote)
 	if !ok {
@@ -192,15 +197,16 @@ func (n *Node) preVotes(ctx context.Context) bool {
 		asked++
 		go func() { // ends with the transport's time limit
 			var resp raft.RequestPreVoteResponse
-			if err := t.RequestPreVote(raft.ServerID(m.ID), raft.ServerAddress(m.Address), req, &resp); err != nil || !resp.Granted {
+			err := t.RequestPreVote(raft.ServerID(m.ID), raft.ServerAddress(m.Address), req, &resp)
+			if err != nil || !resp.Granted {
 				answers <- ""
 				return
 			}
 			answers <- m.ID
 		}()
 	}
-	late := time.NewTimer(n.opts.Timing.PreVote)
-	defer late.Stop()
+	timeout := time.NewTimer(n.opts.Timing.PreVote)
+	defer timeout.Stop()
 	granted := []serverid.ID{n.id}
 	for !Majority(members, granted...) {
 		if asked == 0 {
@@ -210,7 +216,7 @@ func (n *Node) preVotes(ctx context.Context) bool {
 		case id := <-answers:
 			asked--
 			granted = append(granted, id)
-		case <-late.C:
+		case <-timeout.C:
 			return false
 		case <-ctx.Done():
 			return false

@@ -12,109 +12,111 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
-// A leader that stops sending heartbeats is replaced after Config.Heartbeat and more. A leader whose process is gone is
-// replaced at once: the connection to it breaks, and its machine refuses another one. What this node believes is no reason
-// for an election by itself, since a firewall may refuse connections too: a majority must have lost the leader. So the node
-// asks for pre-votes. Each voter looks for itself whether the leader is gone, and refuses while it is not. Only with a
-// majority of pre-votes does the node's term rise.
+// A leader that stops sending heartbeats is replaced after Options.Heartbeat or more. A leader whose process is gone
+// is replaced at once: the connection to it breaks, and its machine refuses a new connection. One node's observation
+// is not enough for an election, since a firewall may refuse connections too: a majority must have lost the leader.
+// So the node asks for pre-votes. Each voter checks for itself whether the leader is gone, and refuses while the
+// leader is there. The node's term rises only after a majority of pre-votes.
 //
-// Nothing campaigns past a pre-vote, but the voter that the leader asks to take over.
+// Nobody becomes a candidate without a pre-vote, except the voter that the leader asks to take over.
 
 const (
-	// campaignStagger is how long each voter gives the one before it to be elected, and how long it waits before it tries
-	// again.
+	// campaignStagger is the head start that each voter gives to the voter before it, and the pause between two attempts.
 	campaignStagger = 50 * time.Millisecond
-	// leaderRedial is how long a node waits before it connects to the leader again after it could not.
+	// leaderRedial is the pause after a failed attempt to connect to the leader.
 	leaderRedial = 20 * time.Millisecond
-	// preVotePatience is how long a round of pre-votes takes at most.
+	// preVotePatience is the time limit for a round of pre-votes.
 	preVotePatience = 500 * time.Millisecond
-	// lookPatience is how long a voter takes at most to find out whether the leader is gone.
+	// lookPatience is the time limit for a voter to find out whether the leader is gone.
 	lookPatience = 100 * time.Millisecond
 )
 
-// followerHealth is what a node knows of the health of the leader that it follows. The zero value is ready for use.
-type followerHealth struct {
-	mu       sync.Mutex
-	gone     serverid.ID   // the leader whose process is gone, empty: none
-	hasten   chan struct{} // has an element when this node should ask for votes without waiting for its turn
-	standing bool          // this node is asking for pre-votes, or about to be a candidate
-	promised time.Time     // when it last granted another one a pre-vote
+// leaderHealth is what a node knows about the health of the leader that it follows, and the state of its attempts to
+// replace a leader that is gone. The zero value is ready for use.
+type leaderHealth struct {
+	mu          sync.Mutex
+	gone        serverid.ID   // the leader whose process is gone; empty: none
+	skip        chan struct{} // see skipWait
+	campaigning bool          // this node is asking for pre-votes
+	granted     time.Time     // when this node last granted another node a pre-vote
 }
 
 // lost notes that a leader's process is gone.
-func (f *followerHealth) lost(id serverid.ID) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.gone = id
+func (h *leaderHealth) lost(id serverid.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gone = id
 }
 
-// heard notes that a leader has sent something: its process is there.
-func (f *followerHealth) heard(id serverid.ID) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.gone == id {
-		f.gone = ""
+// heard notes that a leader has sent a request, so its process is there.
+func (h *leaderHealth) heard(id serverid.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gone == id {
+		h.gone = ""
 	}
 }
 
-// isGone tells whether a leader is gone, as far as this node knows.
-func (f *followerHealth) isGone(id serverid.ID) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return id != "" && f.gone == id
+// isGone tells whether this node knows that a leader's process is gone.
+func (h *leaderHealth) isGone(id serverid.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return id != "" && h.gone == id
 }
 
-// hurry has this node ask for votes at once, if it waits for its turn: the one before it in turn has the shorter log.
-func (f *followerHealth) hurry() {
+// skipWait makes this node ask for pre-votes without waiting for its turn. It is called when a voter with an earlier
+// turn has a shorter log and can't win.
+func (h *leaderHealth) skipWait() {
 	select {
-	case f.turn() <- struct{}{}:
+	case h.skipped() <- struct{}{}:
 	default:
 	}
 }
 
-// turn is where hurry is heard, also when it was said before.
-func (f *followerHealth) turn() chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.hasten == nil {
-		f.hasten = make(chan struct{}, 1)
+// skipped returns the channel that has an element after skipWait, even if nobody was waiting then.
+func (h *leaderHealth) skipped() chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.skip == nil {
+		h.skip = make(chan struct{}, 1)
 	}
-	return f.hasten
+	return h.skip
 }
 
-// stands notes that this node begins to ask for pre-votes, unless it has just granted another one its own: two that are
-// candidates at the same time get half of the votes each, and have to wait for another election.
-func (f *followerHealth) stands(now time.Time, patience time.Duration) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now.Sub(f.promised) < patience {
+// beginCampaign notes that this node asks for pre-votes. It is false when this node granted a pre-vote to another node
+// less than patience ago: two candidates at the same time would split the votes, and both would have to try again.
+func (h *leaderHealth) beginCampaign(now time.Time, patience time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now.Sub(h.granted) < patience {
 		return false
 	}
-	f.standing = true
+	h.campaigning = true
 	return true
 }
 
-// sits ends stands. It tells whether this node has granted nobody a pre-vote meanwhile.
-func (f *followerHealth) sits(since time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.standing = false
-	return f.promised.Before(since)
+// endCampaign notes that this node no longer asks for pre-votes. It tells whether this node has granted no pre-vote
+// since the campaign began.
+func (h *leaderHealth) endCampaign(began time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.campaigning = false
+	return h.granted.Before(began)
 }
 
-// grants tells whether this node may grant a pre-vote to another one, and notes that it does. Of two that ask each other
-// at the same time, one does: the one that does not come first.
-func (f *followerHealth) grants(first bool) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.standing && first {
+// grantPreVote tells whether this node may grant a pre-vote to another node, and notes that it does. first says that
+// this node takes precedence: of two nodes that ask each other at the same time, only the other one grants.
+func (h *leaderHealth) grantPreVote(first bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.campaigning && first {
 		return false
 	}
-	f.promised = time.Now()
+	h.granted = time.Now()
 	return true
 }
 
-// refused tells whether the machine of a node refuses connections to it, so that its process is gone.
+// refused tells whether a node's machine refuses connections to the node, which means that the node's process is gone.
 func (n *Node) refused(p peernet.Peer) bool {
 	if n.opts.Connect == nil {
 		return false
@@ -127,7 +129,7 @@ func (n *Node) refused(p peernet.Peer) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// untilStop is a context that ends when the node begins to stop.
+// untilStop returns a context that ends when the node begins to stop.
 func (n *Node) untilStop() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -140,10 +142,10 @@ func (n *Node) untilStop() (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// watchLeader holds a connection to the leader, and sees to an election when the leader's process is gone.
+// watchLeader keeps a connection to the leader, and starts an election when the leader's process is gone.
 //
-// When another node leads, the connection to the one before is dropped: requests that wait there, for a process that may
-// be frozen, are asked again where they will be answered.
+// When the leader changes, watchLeader drops the connection to the former leader. The former leader's process may be
+// frozen; requests that wait there are then sent to the new leader.
 func (n *Node) watchLeader() {
 	ctx, cancel := n.untilStop()
 	defer cancel()
@@ -164,7 +166,7 @@ func (n *Node) watchLeader() {
 		case errors.Is(err, syscall.ECONNREFUSED):
 			n.replaceLeader(ctx, leader)
 			wait(ctx, changed, n.opts.Timing.Redial)
-		case err != nil: // what was reset may have been the last connection that a process took which is gone
+		case err != nil: // not refused, but a reset connection may be the last that a dying process accepted
 			wait(ctx, changed, n.opts.Timing.Redial)
 		default:
 			select {
@@ -176,7 +178,7 @@ func (n *Node) watchLeader() {
 	}
 }
 
-// wait waits for a change of leadership, and no longer than d unless that is 0.
+// wait waits until changed is ready or ctx ends, for at most d unless d is 0.
 func wait(ctx context.Context, changed <-chan struct{}, d time.Duration) {
 	var after <-chan time.Time
 	if d > 0 {
@@ -191,8 +193,8 @@ func wait(ctx context.Context, changed <-chan struct{}, d time.Duration) {
 	}
 }
 
-// replaceLeader asks for votes, after the voters that come before this one by ID have had their turn, again and again until
-// there is a leader: another one, or the one that was taken for gone.
+// replaceLeader stands for election again and again until there is a leader: a new one, or the one that was thought to
+// be gone. Voters take turns in the order of their IDs, so that they don't compete.
 func (n *Node) replaceLeader(ctx context.Context, lost peernet.Peer) {
 	gone := lost.ID
 	var voters []serverid.ID
@@ -209,7 +211,7 @@ func (n *Node) replaceLeader(ctx context.Context, lost peernet.Peer) {
 	n.health.lost(gone)
 	for pause := time.Duration(turn) * n.opts.Timing.Stagger; ; pause = time.Duration(1+turn) * n.opts.Timing.Stagger {
 		if pause > 0 {
-			wait(ctx, n.health.turn(), pause)
+			wait(ctx, n.health.skipped(), pause)
 		}
 		if leader := n.LeaderID(); ctx.Err() != nil || leader != "" && !n.health.isGone(leader) {
 			return
@@ -218,15 +220,15 @@ func (n *Node) replaceLeader(ctx context.Context, lost peernet.Peer) {
 	}
 }
 
-// Stand makes this node a candidate if a majority would vote for it. One that is a candidate, or the leader, is left alone:
-// it would be elected once more.
+// Stand makes this node a candidate if a majority would vote for it. It does nothing if this node is a candidate or the
+// leader already: another election would only raise the term.
 func (n *Node) Stand(ctx context.Context) {
 	began := time.Now()
-	if n.Role() != Follower || !n.health.stands(began, n.opts.Timing.Stagger) {
+	if n.Role() != Follower || !n.health.beginCampaign(began, n.opts.Timing.Stagger) {
 		return
 	}
 	granted := n.preVotes(ctx)
-	if free := n.health.sits(began); !granted || !free || n.Role() != Follower {
+	if free := n.health.endCampaign(began); !granted || !free || n.Role() != Follower {
 		return
 	}
 	n.log.Info("a majority has no leader: asking for votes", "term", n.Term()+1)
@@ -235,7 +237,7 @@ func (n *Node) Stand(ctx context.Context) {
 	}
 }
 
-// TakeOver has this node ask for votes past another leader, as one does that the leader has asked to take over.
+// TakeOver makes this node ask for votes although there may be a leader, as if the leader had asked it to take over.
 func (n *Node) TakeOver() error {
 	if t, ok := n.transport.(*peernet.Transport); ok {
 		t.HandedOver(n.Term() + 1)

@@ -11,7 +11,7 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/serverid"
 )
 
-// A Role is what Raft is doing.
+// A Role is Raft's state.
 type Role int
 
 // Roles.
@@ -22,7 +22,7 @@ const (
 	Stopped
 )
 
-// Role is this node's.
+// Role is this node's role.
 func (n *Node) Role() Role {
 	switch n.raft.State() {
 	case raft.Leader:
@@ -35,20 +35,20 @@ func (n *Node) Role() Role {
 	return Follower
 }
 
-// ID is this node's own.
+// ID is this node's server ID.
 func (n *Node) ID() serverid.ID { return n.id }
 
 // Term is Raft's current term.
 func (n *Node) Term() uint64 { return n.raft.CurrentTerm() }
 
-// LastIndex is that of the last entry, in the log or in a snapshot.
+// LastIndex is the index of the last entry, in the log or in a snapshot.
 func (n *Node) LastIndex() uint64 { return n.raft.LastIndex() }
 
-// CommitIndex is that of the last entry that this node knows to be committed.
+// CommitIndex is the index of the last entry that this node knows to be committed.
 func (n *Node) CommitIndex() uint64 { return n.raft.CommitIndex() }
 
-// LastEntry is the index and term of the last entry, in the log or in a snapshot. Raft says the term in its statistics
-// only.
+// LastEntry is the index and term of the last entry, in the log or in a snapshot. Raft reports the term only in its
+// statistics.
 func (n *Node) LastEntry() (index, term uint64) {
 	stats := n.raft.Stats()
 	number := func(key string) uint64 {
@@ -62,14 +62,15 @@ func (n *Node) LastEntry() (index, term uint64) {
 	return index, term
 }
 
-// LeaderID is the server that leads, as far as this node knows; empty when it knows of none.
+// LeaderID is the leader's server ID, empty when this node knows no leader.
 func (n *Node) LeaderID() serverid.ID {
 	_, id := n.raft.LeaderWithID()
 	return serverid.ID(id)
 }
 
-// Leader is where the leader is reached. It is false when this node leads itself, knows no leader, or not where. Each
-// request for the leader asks, so that the answer counts for some milliseconds: Raft copies its configuration for it.
+// Leader is the leader's ID and address. It is false when this node is the leader, or knows no leader or no address.
+// The result is kept for some milliseconds: each forwarded request calls Leader, for which Raft copies its
+// configuration.
 func (n *Node) Leader() (peernet.Peer, bool) {
 	id := n.LeaderID()
 	if id == "" || id == n.id {
@@ -88,32 +89,33 @@ func (n *Node) Leader() (peernet.Peer, bool) {
 	return p, ok
 }
 
-// A knownLeader is where the leader was found, and when.
+// A knownLeader is a result of Leader, and its time.
 type knownLeader struct {
 	peer peernet.Peer
 	when time.Time
 }
 
-// knownLife is far less than anything that depends on the leader's address takes.
+// knownLife is how long a result of Leader is kept. It is short against every timeout that depends on the address.
 const knownLife = 10 * time.Millisecond
 
-// Leads tells of each change of this node's leadership. One goroutine receives.
+// Leads receives true when this node becomes the leader, and false when it stops being the leader. Only one goroutine
+// may receive.
 func (n *Node) Leads() <-chan bool { return n.raft.LeaderCh() }
 
-// observations are what Raft tells of leadership.
+// observations are Raft's events about leadership.
 type observations struct {
 	observer *raft.Observer
 	observed chan raft.Observation
 
 	mu      sync.Mutex
-	changed chan struct{} // closed and replaced when the leader, or what this node knows of it, changes
+	changed chan struct{} // see LeaderChanged; closed and replaced
 }
 
 func (n *Node) observe() {
 	n.observed = make(chan raft.Observation, 16)
 	n.observer = raft.NewObserver(n.observed, false, n.observes)
 	n.raft.RegisterObserver(n.observer)
-	if n.opts.Elected != nil && n.raft.State() == raft.Leader { // since before that could be observed
+	if n.opts.Elected != nil && n.raft.State() == raft.Leader { // elected before the observer was registered
 		n.opts.Elected(n.raft.CurrentTerm())
 	}
 	n.wg.Go(func() {
@@ -128,7 +130,7 @@ func (n *Node) observe() {
 	})
 }
 
-// observes is called by Raft at the moment at which something happens.
+// observes is a filter that Raft calls synchronously for each of its events. It passes on the changes of the leader.
 func (n *Node) observes(o *raft.Observation) bool {
 	switch d := o.Data.(type) {
 	case raft.RaftState:
@@ -147,14 +149,14 @@ func (n *Node) observes(o *raft.Observation) bool {
 	return false
 }
 
-// LeaderChanged returns a channel that is closed at the next change of leadership.
+// LeaderChanged returns a channel that is closed when the leader changes, or what this node knows about the leader.
 func (n *Node) LeaderChanged() <-chan struct{} {
 	n.observations.mu.Lock()
 	defer n.observations.mu.Unlock()
 	return n.observations.changed
 }
 
-// TellChanged closes what LeaderChanged gave.
+// TellChanged closes the channel that LeaderChanged has returned.
 func (n *Node) TellChanged() {
 	n.observations.mu.Lock()
 	defer n.observations.mu.Unlock()

@@ -19,13 +19,13 @@ func Logger(log *slog.Logger) hclog.Logger {
 	return l
 }
 
-// taken are the keys that a line of the log has of its own. Raft has arguments of these names too: a JSON object with a
-// name twice is read by its last.
+// taken are keys that each log line has already, with their replacements for Raft's arguments of the same names. Of two
+// equal keys in a JSON object most readers keep only the last.
 var taken = map[string]string{
 	"from": "raft-from", slog.TimeKey: "raft-time", slog.LevelKey: "raft-level", slog.MessageKey: "raft-msg",
 }
 
-// Raft says the same of an unreachable node many times a second.
+// Raft repeats the same message about an unreachable node many times a second.
 const (
 	repeatPeriod = 10 * time.Second
 	repeatLimit  = 3 // of one message in a period
@@ -43,7 +43,8 @@ type repeats struct {
 	count int
 }
 
-// mute tells whether a message has been said often enough lately, and how often it was left out before.
+// mute tells whether to suppress a message because it has been logged often enough lately. before is the number of
+// times that the message was suppressed in the previous period.
 func (s *sink) mute(msg string) (mute bool, before int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,8 +61,8 @@ func (s *sink) mute(msg string) (mute bool, before int) {
 	return r.count > repeatLimit, before
 }
 
-// ordinary are messages whose level is too high, as they belong to the life of any cluster: connections that end when a
-// node stops, leaders that step down, and nodes that ask in vain who would vote for them.
+// ordinary lowers the level of messages about events that are normal in any cluster: connections end when a node stops,
+// leaders step down, and nodes fail to get pre-votes.
 var ordinary = map[string]slog.Level{
 	"failed to decode incoming command":         slog.LevelDebug,
 	"failed to flush response":                  slog.LevelDebug,
@@ -93,7 +94,7 @@ func (s *sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 	} else if before > 0 {
 		args = append(args, "left out before", before)
 	}
-	args = slices.Clone(args) // which may be other sinks' too
+	args = slices.Clone(args) // other sinks may have the same slice
 	for i := 0; i < len(args); i += 2 {
 		if key, ok := args[i].(string); ok && taken[key] != "" {
 			args[i] = taken[key]

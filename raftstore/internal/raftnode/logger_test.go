@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// That a node asks in vain who would vote for it, over and over while there is no majority, is for debugging: what an
-// operator has to know, the Store says.
+// Failed pre-votes, which repeat as long as there is no majority, are logged at DEBUG: the Store logs what operators
+// need to know.
 func TestPreVotesAreForDebugging(t *testing.T) {
 	var out bytes.Buffer
 	log := Logger(slog.New(slog.NewTextHandler(&out, nil)))
@@ -26,7 +26,7 @@ func TestPreVotesAreForDebugging(t *testing.T) {
 	}
 }
 
-// What reads a JSON object keeps the last of two values of one name.
+// Of two equal keys in a JSON object most readers keep only the last.
 func TestRaftLinesHaveEachKeyOnce(t *testing.T) {
 	var out bytes.Buffer
 	log := Logger(slog.New(slog.NewJSONHandler(&out, nil)))
@@ -42,7 +42,10 @@ func TestRaftLinesHaveEachKeyOnce(t *testing.T) {
 			t.Errorf("not said to be Raft's: %s", line)
 		}
 	}
-	for _, want := range []string{`"raft-from":"127.0.0.1:1","leader":"127.0.0.1:2"`, `"server-id":"n2","raft-time":"1s"`} {
+	for _, want := range []string{
+		`"raft-from":"127.0.0.1:1","leader":"127.0.0.1:2"`,
+		`"server-id":"n2","raft-time":"1s"`,
+	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("without %s: %s", want, &out)
 		}

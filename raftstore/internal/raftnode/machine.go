@@ -13,30 +13,30 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Machine is the state machine. Raft calls Apply, Advance and Install from one goroutine, in the order of the log. A
-// machine that can't go on says so by itself.
+// A Machine is the state machine. Raft calls Apply, Advance and Install from one goroutine, in the order of the log.
+// The machine itself reports, to whoever made it, that it can't go on.
 type Machine interface {
-	// Apply carries out a committed entry, and gives the status of each operation.
+	// Apply applies a committed entry and returns the status of each operation.
 	Apply(index, term uint64, data []byte) ([]wire.Status, error)
-	// Advance takes note of an entry that changes nothing: a configuration.
+	// Advance sets the applied index to an entry that does not change the state: a configuration.
 	Advance(index, term uint64)
-	// Install replaces the state by that in a file, which another node sent.
+	// Install replaces the state by the state file that another node sent.
 	Install(file string) error
-	// Flush brings all that was applied to the machine's file.
+	// Flush writes everything that was applied to the machine's file.
 	Flush() error
-	// Applied is the last entry that was applied.
+	// Applied is the applied index, and the term of that entry.
 	Applied() (index, term uint64)
-	// Flushed is the last entry that the machine's file has, and the file's size.
+	// Flushed is the applied index in the machine's file, and the file's size.
 	Flushed() (index uint64, size int64)
 }
 
-// applied is what an entry's future gives: the status of each operation, or why it could not be applied.
+// applied is the response of an entry's future: the status of each operation, or the error of Apply.
 type applied struct {
 	statuses []wire.Status
 	err      error
 }
 
-// An fsm is the state machine as Raft calls it.
+// An fsm adapts the state machine to Raft's interface.
 type fsm struct {
 	m   Machine
 	log *raftlog.Log
@@ -64,11 +64,12 @@ func (f *fsm) ApplyBatch(ls []*raft.Log) []any {
 	return results
 }
 
-// Snapshot captures nothing: a snapshot is the machine's file as it is when it is persisted, at or past this index.
+// Snapshot captures nothing: a snapshot is the machine's file at the time of Persist, at or past this index.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.m}, nil }
 
-// Restore replaces the state by a snapshot that another node sent, and has the log follow on it, which also has another
-// configuration. Only then is the snapshot noted as installed: a crash in between has the next start do both.
+// Restore installs a snapshot that another node sent, and deletes log entries that conflict with it. The snapshot
+// brings another configuration. The snapshot is recorded as installed at the end: after a crash in between, the next
+// start repeats both steps.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
 	f.log.VotersUnknown()
@@ -91,7 +92,7 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 
 type snapshot struct{ m Machine }
 
-// Persist makes sure that the machine's file is at or past the snapshot. Nothing is copied.
+// Persist makes sure that the machine's file is at or past the snapshot's index. Nothing is copied.
 func (s snapshot) Persist(sink raft.SnapshotSink) error {
 	own, ok := sink.(*snapstore.Sink)
 	if !ok {
@@ -104,10 +105,10 @@ func (s snapshot) Persist(sink raft.SnapshotSink) error {
 	return own.Close()
 }
 
-// Release has nothing to give back.
+// Release does nothing.
 func (snapshot) Release() {}
 
-// Snapshot takes a snapshot and keeps so many entries of the log.
+// Snapshot takes a snapshot and trims the log to so many entries.
 func (n *Node) Snapshot(entries uint64) error {
 	c := n.raft.ReloadableConfig()
 	c.TrailingLogs = max(entries, 1)
@@ -121,8 +122,8 @@ func (n *Node) Snapshot(entries uint64) error {
 	return err
 }
 
-// install has Raft install a snapshot that another node sends. The answer is an error when Raft does not know where
-// the log ends: the leader sends the snapshot again.
+// install lets Raft install a snapshot that another node sends. The answer is an error when Raft still has the wrong
+// last entry afterwards, so that the leader sends the snapshot again.
 func (n *Node) install(t *peernet.Transport, rpc raft.RPC, req *raft.InstallSnapshotRequest) {
 	a := t.Ask(raft.RPC{Command: req, Reader: rpc.Reader})
 	if resp, ok := a.Response.(*raft.InstallSnapshotResponse); ok && a.Error == nil && resp.Success && n.logs.Stale() {
@@ -131,8 +132,8 @@ func (n *Node) install(t *peernet.Transport, rpc raft.RPC, req *raft.InstallSnap
 	rpc.Respond(a.Response, a.Error)
 }
 
-// tellEnd has Raft take the snapshot's last entry for the last of the log, by a request of the snapshot's leader to
-// append it. Nothing else makes Raft forget an entry of its log.
+// tellEnd makes Raft take the snapshot's last entry for the last entry of the log. It sends Raft a request to append
+// that entry in the name of the snapshot's leader: see PretendEnd in package raftlog.
 func (n *Node) tellEnd(t *peernet.Transport, req *raft.InstallSnapshotRequest) error {
 	end := &raft.Log{Index: req.LastLogIndex, Term: req.LastLogTerm, Type: raft.LogNoop}
 	n.logs.PretendEnd(end)

@@ -20,8 +20,8 @@ type Member struct {
 	Voter   bool
 }
 
-// ErrNotLeader is returned by a change of membership that this node could not make, since it does not lead, or not any
-// more. The change may be made yet.
+// ErrNotLeader is returned by a membership change when this node is not the leader, or not any more. The change may
+// still take effect.
 var ErrNotLeader = errors.New("this node does not lead")
 
 // changeTimeout is how long Raft may take to begin a change of membership.
@@ -76,10 +76,10 @@ func (n *Node) Voter(id serverid.ID) bool {
 }
 
 // SoleVoter tells whether this node is the only voter, so that nobody else can have been elected. It may be false for a
-// moment when that is so.
+// moment although this node is the only voter.
 func (n *Node) SoleVoter() bool { return n.logs.SoleVoter() }
 
-// Count is the number of voters, and of them that of those with an ID in ids.
+// Count is the number of voters, and the number of voters with an ID in ids.
 func Count(members []Member, ids ...serverid.ID) (voters, these int) {
 	for _, m := range members {
 		if m.Voter {
@@ -98,8 +98,8 @@ func Majority(members []Member, ids ...serverid.ID) bool {
 	return these > voters/2
 }
 
-// Bootstrap writes the first entry of a new cluster to an empty log: a configuration of voters. That the log is not
-// empty is an error.
+// Bootstrap writes the first entry of a new cluster to the log: a configuration of voters. It is an error if the log is
+// not empty.
 func (n *Node) Bootstrap(voters []Member) error {
 	var c raft.Configuration
 	for _, m := range voters {
@@ -110,12 +110,12 @@ func (n *Node) Bootstrap(voters []Member) error {
 	select {
 	case err := <-done:
 		return err
-	case <-n.stop: // Raft has no answer when its disk has failed
+	case <-n.stop: // Raft does not answer when its disk has failed
 		return ErrStopped
 	}
 }
 
-// Promote makes a nonvoter a voter, and gives the index of the entry that says so.
+// Promote makes a nonvoter a voter, and returns the index of that configuration entry.
 func (n *Node) Promote(m Member) (index uint64, err error) {
 	f := n.raft.AddVoter(raft.ServerID(m.ID), raft.ServerAddress(m.Address), 0, n.opts.Timing.Change)
 	if err := n.changed(f); err != nil {
@@ -124,7 +124,7 @@ func (n *Node) Promote(m Member) (index uint64, err error) {
 	return f.Index(), nil
 }
 
-// AddNonvoter takes a server in that does not vote yet.
+// AddNonvoter adds a server that does not vote yet.
 func (n *Node) AddNonvoter(id serverid.ID, address string) error {
 	return n.changed(n.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(address), 0, n.opts.Timing.Change))
 }
@@ -138,25 +138,26 @@ func (n *Node) SetAddress(m Member, address string) error {
 	return n.AddNonvoter(m.ID, address)
 }
 
-// Remove takes a member out.
+// Remove removes a member.
 func (n *Node) Remove(id serverid.ID) error {
 	return n.changed(n.raft.RemoveServer(raft.ServerID(id), 0, n.opts.Timing.Change))
 }
 
-// changed waits for a change of membership.
+// changed waits for a membership change.
 func (n *Node) changed(f raft.IndexFuture) error {
 	err := n.await(f)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrRaftShutdown),
-		errors.Is(err, ErrStopped), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		errors.Is(err, ErrStopped), errors.Is(err, raft.ErrEnqueueTimeout),
+		errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return fmt.Errorf("%w: %w", ErrNotLeader, err)
 	}
 	return fmt.Errorf("change of membership: %w", err)
 }
 
-// HandOver hands leadership to a voter, which must have caught up: Raft takes no writes meanwhile.
+// HandOver transfers leadership to a voter. The voter must have caught up, because Raft refuses writes meanwhile.
 func (n *Node) HandOver(ctx context.Context, to Member) error {
 	f := n.raft.LeadershipTransferToServer(raft.ServerID(to.ID), raft.ServerAddress(to.Address))
 	done := make(chan error, 1)
@@ -172,7 +173,7 @@ func (n *Node) HandOver(ctx context.Context, to Member) error {
 	}
 }
 
-// Peer is how a member is reached: where it was seen of late, or where the configuration has it.
+// Peer is a member's ID and address: the address that the member announced lately, or else the configuration's.
 func (n *Node) Peer(m Member) peernet.Peer {
 	p := peernet.Peer{ID: m.ID, Address: m.Address}
 	if n.opts.Layer != nil {

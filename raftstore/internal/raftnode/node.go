@@ -19,11 +19,11 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/snapstore"
 )
 
-// Raft's settings that are not the user's. A burst of one entry more than MaxEntries would wait for commitTimeout;
-// the store never has so many under way. That timeout is also how often an idle leader tells the others what is
-// committed: three idle nodes use a seventh of a core with 5ms, a sixteenth with 25ms.
+// Raft settings that users can't change. In a burst of one entry more than MaxEntries, the last entry would wait for
+// commitTimeout; the store never has so many entries under way. An idle leader also sends its commit index once in each
+// commitTimeout: three idle nodes use a seventh of a core with 5ms, a sixteenth with 25ms.
 const (
-	// MaxEntries is how many entries go in one message. The store has half as many under way at most.
+	// MaxEntries is the most entries in one message. The store has at most half as many under way.
 	MaxEntries       = 512
 	commitTimeout    = 25 * time.Millisecond
 	transportPool    = 3
@@ -31,7 +31,7 @@ const (
 	closeBound       = 10 * time.Second
 )
 
-// ErrStopped is returned by calls that wait when the node is stopped.
+// ErrStopped is returned by calls that are waiting when the node is stopped.
 var ErrStopped = errors.New("raft was stopped")
 
 // Options are what a Node needs. All but Layer, the functions and Timing are required.
@@ -43,26 +43,26 @@ type Options struct {
 	Layer     *peernet.Layer // nil without a peer port
 	Logger    *slog.Logger
 
-	Heartbeat time.Duration // without a word from the leader before an election
-	Lease     time.Duration // without a word from a majority before a leader steps down
-	LogBytes  int64         // of log from one snapshot to the next; as much is kept, or the state's size
+	Heartbeat time.Duration // a follower without heartbeats for so long starts an election
+	Lease     time.Duration // a leader without answers from a majority for so long steps down
+	LogBytes  int64         // a snapshot is taken for each LogBytes of log; as much is kept, or the state's size
 	Timing    Timing
 
-	// Connect opens a connection to a node, or finds one that is open, and gives what is closed when that ends. Without
-	// it, a leader whose process is gone is replaced after Heartbeat.
+	// Connect opens a connection to a node, or finds an open one. ended is closed when the connection ends. If Connect
+	// is nil, a leader whose process is gone is replaced after Heartbeat.
 	Connect func(context.Context, peernet.Peer) (ended <-chan struct{}, err error)
-	// Drop closes the connection to a node that does not lead any more.
+	// Drop closes the connection to a former leader.
 	Drop func(peernet.Peer)
-	// Forgot is told of a member whose log has become shorter than that member had acknowledged. It must not block.
+	// Forgot is called when a member's log ends before an entry that the member has acknowledged. It must not block.
 	Forgot func(id serverid.ID, acked, last uint64)
 
-	Fail    func(error)       // is told that the node can't go on
-	Stood   func()            // is told that the node, without a leader, asks for votes
-	Led     func(serverid.ID) // is told that another node leads, or this one
-	Elected func(term uint64) // is told, before anything else happens, that this node has become the leader
+	Fail    func(error)       // called when the node can't go on
+	Stood   func()            // called when this node becomes a candidate
+	Led     func(serverid.ID) // called when another node, or this one, becomes the leader
+	Elected func(term uint64) // called when this node becomes the leader, before anything else happens
 }
 
-// Timing are the times that are nobody's setting. A simulation has shorter ones. Zero values are the defaults.
+// Timing are times that users can't set. A simulation sets shorter ones. Zero values mean the defaults.
 type Timing struct {
 	Commit    time.Duration // commitTimeout
 	Transport time.Duration // transportTimeout
@@ -87,7 +87,7 @@ func (t Timing) withDefaults() Timing {
 	}
 }
 
-// A Node is Raft, over one life of a node's files. Any number of goroutines may use it.
+// A Node is a running Raft instance. Any number of goroutines may use it.
 type Node struct {
 	opts      Options
 	id        serverid.ID
@@ -95,21 +95,21 @@ type Node struct {
 	raft      *raft.Raft
 	logs      *raftlog.Log
 	transport transport
-	started   atomic.Bool // Raft has read the log
+	started   atomic.Bool // n.raft is set
 
-	health       followerHealth
-	leaderAt     atomic.Pointer[knownLeader] // see Leader
-	observations                             // of Raft's leadership
-	stuck        stuckTransfer
+	health   leaderHealth
+	leaderAt atomic.Pointer[knownLeader] // see Leader
+	observations
+	stuck stuckTransfer
 
-	trimAsked chan chan<- error
+	trimAsked chan chan<- error // see TrimNow
 	stop      chan struct{}
-	shut      raft.Future // of Raft, once it is being stopped
+	shut      raft.Future // of Raft's shutdown, set by Stop
 	stopping  sync.Once
 	wg        sync.WaitGroup
 }
 
-// A transport is Raft's, by which this node stands for election at once.
+// A transport is Raft's transport, which can also make this node a candidate at once.
 type transport interface {
 	raft.Transport
 	Campaign() error
@@ -128,7 +128,7 @@ func Start(opts Options) (*Node, error) {
 		}
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
-	n.logs.Follow(n.servers()) // which nobody changes yet: other nodes' Raft is let in later
+	n.logs.Follow(n.servers()) // before t.Start below lets other nodes change the configuration
 	n.started.Store(true)
 	n.logs.Started(n.mayBeUnsynced)
 	n.observe()
@@ -142,7 +142,7 @@ func Start(opts Options) (*Node, error) {
 	return n, nil
 }
 
-// startRaft starts Raft, which panics when it can't read its log, or write its term.
+// startRaft starts Raft. It turns Raft's panic, when Raft can't read its log or write its term, into an error.
 func (n *Node) startRaft() (err error) {
 	defer func() {
 		p := recover()
@@ -160,7 +160,7 @@ func (n *Node) startRaft() (err error) {
 	c.CommitTimeout = n.opts.Timing.Commit
 	c.MaxAppendEntries = MaxEntries
 	c.NoSnapshotRestoreOnStart = true
-	c.ShutdownOnRemove = false    // the Store finds out, and says why
+	c.ShutdownOnRemove = false    // the Store notices, and says why it stops
 	c.SnapshotThreshold = 1 << 62 // trim decides
 	c.Logger = Logger(n.log)
 	c.NoLegacyTelemetry = true
@@ -186,7 +186,7 @@ func (n *Node) newTransport() transport {
 	})
 }
 
-// sends tells whether this node leads in a term and has a member at an address.
+// sends tells whether this node leads in the given term and the configuration has the member at this address.
 func (n *Node) sends(id serverid.ID, address string, term uint64) bool {
 	if !n.started.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
 		return false
@@ -195,7 +195,7 @@ func (n *Node) sends(id serverid.ID, address string, term uint64) bool {
 	return ok && m.Address == address
 }
 
-// mayBeUnsynced tells whether entries may come to this node's disk later than to those of others: see package raftlog.
+// mayBeUnsynced tells whether entries may be unsynced: see package raftlog.
 func (n *Node) mayBeUnsynced() bool {
 	if n.raft.State() != raft.Leader {
 		return false
@@ -204,8 +204,9 @@ func (n *Node) mayBeUnsynced() bool {
 	return voters >= 2
 }
 
-// Stop begins to stop the node without waiting for its disk, which may hang: Raft takes nothing any more, and no
-// heartbeat keeps the other nodes from electing a leader. The node is still to be closed. It may be called twice.
+// Stop begins to stop the node without waiting for its disk, which may hang: Raft accepts nothing more, and sends no
+// heartbeats that would keep the other nodes from electing a leader. The caller must still call Close. Stop may be
+// called twice.
 func (n *Node) Stop() {
 	n.stopping.Do(func() {
 		close(n.stop)
@@ -214,7 +215,7 @@ func (n *Node) Stop() {
 	})
 }
 
-// StopTalking is Stop, and ends the connections of Raft as well. Raft closes those itself, but only when it has stopped.
+// StopTalking calls Stop and closes Raft's connections, which Raft itself closes only after it has stopped.
 func (n *Node) StopTalking() {
 	n.Stop()
 	if t, ok := n.transport.(*peernet.Transport); ok {
@@ -223,7 +224,8 @@ func (n *Node) StopTalking() {
 	}
 }
 
-// Stopped waits until Raft has stopped, after Stop: then its log and term do not change. It gives up after a while.
+// Stopped waits, after Stop, until Raft has stopped, so that its log and term no longer change. It returns an error
+// after closeBound.
 func (n *Node) Stopped() error {
 	done := make(chan error, 1)
 	go func() { done <- n.shut.Error() }()
@@ -235,7 +237,8 @@ func (n *Node) Stopped() error {
 	}
 }
 
-// Close stops the node and waits for its end. It may be called twice. What waits in Propose is told before: see Stopping.
+// Close stops the node and waits until it has stopped. It may be called twice. Callers that wait in Propose return at
+// once, with ErrLost.
 func (n *Node) Close() error {
 	n.Stop()
 	err := n.Stopped()
@@ -249,8 +252,8 @@ func (n *Node) Close() error {
 // Stopping is closed when the node begins to stop.
 func (n *Node) Stopping() <-chan struct{} { return n.stop }
 
-// await waits for a future, unless the node is stopped before: hashicorp/raft 1.7.3 forgets futures when it is shut
-// down, so that they never end. One goroutine each stays behind then.
+// await waits for a future until the node is stopped: hashicorp/raft 1.7.3 forgets futures when it is shut down, so
+// that they never end. Each such future then leaks one goroutine.
 func (n *Node) await(f raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- f.Error() }()

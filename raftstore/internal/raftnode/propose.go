@@ -14,12 +14,12 @@ import (
 const (
 	// proposePatience is how long Raft may take to accept an entry.
 	proposePatience = 5 * time.Second
-	// transferPatience is how long a transfer of leadership may keep Raft from taking entries: longer than Raft waits for
-	// the node that it hands over to.
+	// transferPatience is how long Raft may refuse entries because of a leadership transfer. It is longer than Raft waits
+	// for the node that is to take over.
 	transferPatience = 2 * transportTimeout
 )
 
-// What a proposal can come to.
+// Errors of a proposal.
 var (
 	// ErrNotProposed means that the entry is not in the log, and will not be.
 	ErrNotProposed = errors.New("the entry was not taken")
@@ -27,8 +27,9 @@ var (
 	ErrLost = errors.New("what became of the entry is not known")
 )
 
-// Propose hands Raft a log entry, and returns when Raft has taken it or refused it. The function waits until the entry
-// has been applied here, and gives the status of each operation; it is called once. The bytes must not be changed.
+// Propose hands a log entry to Raft, and returns when Raft has accepted or refused the entry. wait must be called once:
+// it waits until the entry has been applied on this node, and returns the status of each operation. Nobody may change
+// data any more.
 func (n *Node) Propose(data []byte) (wait func() ([]wire.Status, error)) {
 	f := n.raft.Apply(data, proposePatience)
 	return func() ([]wire.Status, error) {
@@ -38,21 +39,22 @@ func (n *Node) Propose(data []byte) (wait func() ([]wire.Status, error)) {
 		case err == nil:
 			r, _ := f.Response().(applied)
 			return r.statuses, r.err
-		case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrEnqueueTimeout):
+		case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress),
+			errors.Is(err, raft.ErrEnqueueTimeout):
 			return nil, ErrNotProposed
 		}
 		return nil, ErrLost
 	}
 }
 
-// A stuckTransfer notices a transfer of leadership that has begun and does not end (hashicorp/raft#696): such a leader
-// takes no writes, and lets nobody else lead.
+// A stuckTransfer detects a leadership transfer that has begun and does not end (hashicorp/raft#696): the leader then
+// refuses writes, and still lets nobody else lead.
 type stuckTransfer struct {
 	mu    sync.Mutex
-	since time.Time // zero: no transfer keeps Raft from taking entries
+	since time.Time // of the first refusal; zero: the last entry was not refused because of a transfer
 }
 
-// watch takes note of what became of an entry, and gives the node up when that has been the same for too long.
+// watch notes the outcome of a proposal. It calls fail when a transfer has refused all entries for too long.
 func (s *stuckTransfer) watch(err error, fail func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,6 +64,6 @@ func (s *stuckTransfer) watch(err error, fail func(error)) {
 	case s.since.IsZero():
 		s.since = time.Now()
 	case time.Since(s.since) > transferPatience:
-		fail(fmt.Errorf("a transfer of leadership has not ended after %s", transferPatience))
+		fail(fmt.Errorf("a leadership transfer has not ended after %s", transferPatience))
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A machine carries out nothing, each entry when it is let.
+// A machine applies nothing. Apply of each entry waits until the test releases it.
 type machine struct {
 	entered chan struct{}
 	let     chan struct{}
@@ -37,7 +37,7 @@ func (m *machine) Flush() error                  { return nil }
 func (m *machine) Applied() (index, term uint64) { return m.applied.Load(), 1 }
 func (m *machine) Flushed() (uint64, int64)      { return m.applied.Load(), 0 }
 
-// options are those of a node that stands alone, on an empty directory.
+// options are the options of a single node on an empty directory.
 func options(t *testing.T, m Machine, log raftlog.Options) Options {
 	t.Helper()
 	log.Dir, log.Self = t.TempDir(), "n1/00000001"
@@ -55,12 +55,12 @@ func options(t *testing.T, m Machine, log raftlog.Options) Options {
 		Fail: func(err error) { t.Errorf("the node was given up: %v", err) }}
 }
 
-// unwritable is a log to which no vote can be written.
+// unwritable is a log that can't store a vote.
 type unwritable struct{ raftlog.Files }
 
 func (unwritable) Set([]byte, []byte) error { return syscall.EIO }
 
-// Raft writes its term when it is started. A disk that does not take it is an error, and no panic.
+// Raft writes its term when it is started. A write error must not become a panic.
 func TestStartOnABrokenDisk(t *testing.T) {
 	var failed atomic.Pointer[error]
 	n, err := Start(options(t, &machine{}, raftlog.Options{
@@ -78,7 +78,7 @@ func TestStartOnABrokenDisk(t *testing.T) {
 	}
 }
 
-// Nobody waits for an entry for ever when the node is stopped: Raft forgets those on their way to the state machine.
+// When the node is stopped, nobody waits for an entry for ever: Raft forgets entries on their way to the state machine.
 func TestNothingWaitsForAStoppedNode(t *testing.T) {
 	m := &machine{entered: make(chan struct{}, 100), let: make(chan struct{})}
 	n, err := Start(options(t, m, raftlog.Options{}))
@@ -109,8 +109,8 @@ func TestNothingWaitsForAStoppedNode(t *testing.T) {
 	}
 }
 
-// A transfer of leadership that does not end keeps Raft from taking entries: the node is given up, and not before a
-// while.
+// During a leadership transfer Raft refuses entries. If the transfer does not end in time, the node fails, and not
+// earlier.
 func TestStuckTransfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failed error

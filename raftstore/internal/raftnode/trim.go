@@ -8,11 +8,11 @@ import (
 
 const (
 	trimTick   = time.Second
-	logEntries = 1 << 16 // that are kept at most, however small they are
+	logEntries = 1 << 16 // the most entries between snapshots, and the most that must be kept, however small they are
 )
 
-// trim takes a snapshot each time the log has grown by LogBytes, which costs a flush and a small file, and means that a
-// restart has no more than that to read of the log. With each the log is cut at its front, a piece at a time.
+// trim takes a snapshot each time that the log has grown by LogBytes. A snapshot costs a flush and a small file, and
+// bounds how much of the log a restart must read. With each snapshot Raft trims the front of the log.
 func (n *Node) trim(newest uint64) {
 	t := time.NewTicker(n.opts.Timing.Trim)
 	defer t.Stop()
@@ -47,8 +47,8 @@ func (n *Node) trim(newest uint64) {
 	}
 }
 
-// TrimNow cuts the log back to what is to be kept of it. Unlike trim on its own it reads the log, to be exact. When ctx ends
-// it doesn't wait: Raft does, for a disk that hangs.
+// TrimNow takes a snapshot and trims the log. It reads the log to find out exactly how many entries to keep, where trim
+// estimates. TrimNow returns when ctx ends, even if Raft waits for a hung disk.
 func (n *Node) TrimNow(ctx context.Context) error {
 	done := make(chan error, 1)
 	select {
@@ -66,10 +66,10 @@ func (n *Node) TrimNow(ctx context.Context) error {
 	}
 }
 
-// A tail knows how many bytes of log there are behind some of its entries, the oldest first.
+// A tail knows the size of the log behind some of its entries, the oldest first.
 type tail []mark
 
-// A mark says how many bytes had been written to the log when an entry was its last.
+// A mark is the number of bytes that had been written to the log when it ended with an entry.
 type mark struct {
 	index uint64
 	grown int64
@@ -83,8 +83,8 @@ func (t tail) due(last uint64, grown, step int64) bool {
 	return last > latest.index && (grown-latest.grown >= step || last-latest.index >= logEntries)
 }
 
-// keep gives the entry behind which all are to be kept: so many bytes of them, or a little more. It is 0 as long as that
-// can't be told: what was there before the oldest mark is not known.
+// keep returns the index of the entry behind which the log must be kept, so that at least so many bytes are kept. It
+// returns 0 when the marks don't reach back far enough: the size of the log before the oldest mark is unknown.
 func (t *tail) keep(last uint64, grown, bytes int64) uint64 {
 	enough := func(m mark) bool { return grown-m.grown >= bytes || last-m.index >= logEntries }
 	i := 0

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// TestTail has a log grow in steps, and holds what would be kept of it against what was asked for.
+// TestTail lets a log grow in steps, and compares what would be kept of it with what was asked for.
 func TestTail(t *testing.T) {
 	const step, bytes = 64, 300
 	log := newTail(1000)

@@ -15,13 +15,13 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/mutant"
 )
 
-// An ID is a server's. The zero value is nobody's.
+// An ID is a Raft server ID. No server has the zero value.
 type ID string
 
 // New is the ID of the node with a name in one of its incarnations.
 func New(name, incarnation string) ID { return ID(name + "/" + incarnation) }
 
-// Name is the node's.
+// Name is the node's name.
 func (id ID) Name() string {
 	name, _, _ := strings.Cut(string(id), "/")
 	return name
@@ -42,7 +42,7 @@ func ValidName(name string) bool { return nodeName.MatchString(name) }
 // incarnationSize is the number of random bytes that tell the lives of one name apart.
 const incarnationSize = 4
 
-// NewIncarnation is random.
+// NewIncarnation returns a random incarnation.
 func NewIncarnation() string {
 	var b [incarnationSize]byte
 	if !mutant.OneLife {

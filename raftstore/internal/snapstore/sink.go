@@ -18,7 +18,7 @@ type Sink struct {
 	done  bool
 }
 
-// syncBytes are synced together. All of a large file at once would hold up whoever else syncs something on that disk for
+// syncBytes is how much is written between two syncs. One sync of a large file would block other syncs on that disk for
 // seconds.
 const syncBytes = 4 << 20
 
@@ -46,8 +46,8 @@ func (k *Sink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close makes the snapshot the newest one. Received bytes are checked, synced and have their final name before the record
-// says that they are there; the record counts.
+// Close makes the snapshot the newest one. Received bytes are checked, synced and have their final name before the
+// record says that they are there; the record counts.
 func (k *Sink) Close() error {
 	if k.done {
 		return nil

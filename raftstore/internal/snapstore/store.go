@@ -1,15 +1,15 @@
-// Package snapstore keeps Raft's snapshots without copying the state. The state file of a node is at all times a snapshot
-// of itself, so that what is kept of a snapshot is its index, term and configuration; only one that another node sent has
-// bytes of its own, until they have become the state file.
+// Package snapstore keeps Raft's snapshots without copying the state. A node's state file is a snapshot at all times,
+// so a snapshot's record has only the index, term and configuration. Only a snapshot that another node sent has bytes
+// of its own, until they become the state file.
 //
 //   - A snapshot of this node's own is announced at index S when the state file holds S or more. Opening it streams the
 //     file as it is then, at A >= S; the receiver's state machine skips the log entries up to A.
-//   - A received snapshot is complete, checked and synced before it counts. Opening it gives the received bytes. It becomes the
-//     state file by rename (Installed), and from then on is one of this node's own.
-//   - A crash between receiving and installing is made good at the next start: see Pending.
+//   - A received snapshot is complete, checked and synced before it counts. Opening it gives the received bytes. It
+//     becomes the state file by rename (Installed), and from then on counts as this node's own snapshot.
+//   - After a crash between receiving and installing, the next start installs the snapshot: see Pending.
 //
-// The directory holds meta.json, the newest snapshot's record, replaced as a whole; and received.db or incoming.db while
-// there is one. Only the newest snapshot is kept.
+// The directory holds meta.json, the newest snapshot's record, replaced as a whole; and received.db or incoming.db
+// while there is one. Only the newest snapshot is kept.
 package snapstore
 
 import (
@@ -78,9 +78,9 @@ func Open(dir string, live Live) (*Store, error) {
 	return s, nil
 }
 
-// Check has a function tell whether a received file can become the state file; until then any can. One that can't does not
-// count: its record would take the place of that with which this node can be started. Check is called before the first
-// snapshot comes.
+// Check sets the function that tells whether a received file can become the state file; the default accepts any file. A
+// file that is refused is dropped, since its record would replace the record with which this node can start. Check is
+// called before the first snapshot arrives.
 func (s *Store) Check(f func(file string) error) { s.check = f }
 
 func (s *Store) load() error {
@@ -111,8 +111,8 @@ func (s *Store) Newest() uint64 {
 	return s.newest.Meta.Index
 }
 
-// Unfinished gives the index and term of the last entry of a received snapshot of which it is not noted that it is
-// installed, false when there is none.
+// Unfinished gives the index and term of the last entry of a received snapshot that is not recorded as installed, false
+// when there is none.
 func (s *Store) Unfinished() (index, term uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,8 +135,7 @@ func (s *Store) Pending() string {
 	return s.path(receivedFile)
 }
 
-// Ahead is the index of the state that was received last, 0 when none ever was. The state file may be that far while the
-// log is not.
+// Ahead is the index of the last received state, 0 when none was ever received. The log may end before that index.
 func (s *Store) Ahead() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,8 +145,8 @@ func (s *Store) Ahead() uint64 {
 	return s.newest.Ahead
 }
 
-// Installed notes that the newest snapshot is in the state file, which holds the log up to the index: from now on that is
-// where it is read from.
+// Installed records that the newest snapshot has become the state file, whose applied index is given. From now on Open
+// reads the state file.
 func (s *Store) Installed(applied uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,7 +216,7 @@ func (s *Store) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	return &m, &Received{File: f, Index: m.Index, Term: m.Term, store: s}, nil
 }
 
-// Received are the bytes of a received snapshot, for the state machine to install: their file's name is where they are.
+// Received is the file of a received snapshot, which the state machine installs under the file's name.
 type Received struct {
 	*os.File
 	Index, Term uint64 // of the snapshot's last entry
@@ -227,7 +226,8 @@ type Received struct {
 // Installed notes that the file has become the state file.
 func (r *Received) Installed(applied uint64) error { return r.store.Installed(applied) }
 
-// Create begins a snapshot. Its sink is told that it is of this node's own (Sink.Own), or is given the bytes of another's.
+// Create begins a snapshot. Its sink is told that it is of this node's own (Sink.Own), or is given the bytes of
+// another's.
 func (s *Store) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
 	configurationIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	if version != 1 {

@@ -24,7 +24,8 @@ func fill(b *testing.B, m *Machine, n int) {
 			random.Read(id[:])
 			random.Read(data)
 			timeout := uint32(3_600_000 + binary.BigEndian.Uint32(id[:])%1_000_000)
-			batch = entry.AppendOp(batch, &entry.Op{Kind: entry.Add, Identity: identity(), Timeout: timeout, ID: id[:], Data: data})
+			batch = entry.AppendOp(batch, &entry.Op{
+				Kind: entry.Add, Identity: identity(), Timeout: timeout, ID: id[:], Data: data})
 		}
 		index++
 		entry.Seal(batch, entry.Header{Stamp: 1_000_000 + index, Count: count})

@@ -2,14 +2,14 @@ package state
 
 import "github.com/distcache/distcache/wire"
 
-// A builder puts the sessions of a file into an index while the file is read on: each takes about as long as the other.
-// They go in in the order in which they were added.
+// A builder adds the sessions of a file to an index in a goroutine of its own, while the file is being read. Reading
+// and indexing take about the same time. The builder keeps the order of the sessions.
 type builder struct {
 	index *index
 	batch []found
 	full  chan []found
 	empty chan []found
-	twice chan bool // at the end: some id was there before
+	twice chan bool // sent at the end: whether two sessions had the same id
 }
 
 // A found is a session in the file.
@@ -24,9 +24,10 @@ const (
 	buildBatches = 4
 )
 
-// startBuilder starts one, which has the index to itself until end has returned.
+// startBuilder starts a builder. Nobody else may use the index until end has returned.
 func startBuilder(x *index) *builder {
-	b := &builder{index: x, full: make(chan []found, buildBatches), empty: make(chan []found, buildBatches), twice: make(chan bool, 1)}
+	b := &builder{index: x, twice: make(chan bool, 1),
+		full: make(chan []found, buildBatches), empty: make(chan []found, buildBatches)}
 	for range buildBatches {
 		b.empty <- make([]found, 0, buildBatch)
 	}
@@ -49,7 +50,7 @@ func (b *builder) run() {
 	b.twice <- twice
 }
 
-// add has a session put into the index. The id is the caller's again when it returns.
+// add passes a session to the builder. The caller may reuse id when add returns.
 func (b *builder) add(id []byte, expiry, seq uint64) {
 	if len(b.batch) == cap(b.batch) {
 		b.full <- b.batch
@@ -59,8 +60,8 @@ func (b *builder) add(id []byte, expiry, seq uint64) {
 	copy(b.batch[len(b.batch)-1].id[:], id)
 }
 
-// end waits until all that was added is in the index. It tells whether there was an id that had been there before; the
-// second session of that id is not in it.
+// end waits until all sessions are in the index. It tells whether two sessions had the same id; the index has only the
+// first of them.
 func (b *builder) end() (twice bool) {
 	b.full <- b.batch
 	close(b.full)

@@ -26,10 +26,11 @@ const (
 	catchUpRounds = 10 // without less to catch up on than before
 )
 
-// Compact rewrites the file without its free pages, which bbolt uses again but never gives back. It goes on beside
-// everything else, and needs as much room as the sessions take. If it fails or ctx ends, the file is as it was; but once
-// the copy is in its place, ctx only has the old file's room given back in one go. It returns the file's size in bytes,
-// before and after, when that room is there again; while the old file is still sent to another node, it doesn't wait.
+// Compact rewrites the file without its free pages, which bbolt reuses but never releases. The machine works on
+// meanwhile. Compact needs as much free disk space as the sessions take. If it fails, or ctx ends before the copy has
+// replaced the file, the file is unchanged. If ctx ends later, the old file's space is released all at once rather than
+// piece by piece. Compact returns the file's size before and after, in bytes, once the space has been released. It
+// doesn't wait for that if the old file is still being sent to another node.
 func (m *Machine) Compact(ctx context.Context) (before, after int64, err error) {
 	c := &compaction{m: m, path: m.path + compactSuffix, done: make(chan struct{})}
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -70,7 +71,7 @@ type compaction struct {
 	all    int          // sessions to copy, as it began
 	copied atomic.Int64 // of these
 
-	uncertain error // why a crash may leave the old file, which must then stay whole
+	uncertain error // why a crash may bring the old file back, which must then stay whole
 
 	changed [][keySize]byte // sessions that flushes have written or deleted since the copy began; under flushMu
 }
@@ -107,7 +108,7 @@ func (c *compaction) end() {
 	close(c.done)
 }
 
-// run makes the copy, and puts it in its place while no flush can change either.
+// run makes the copy and replaces the file by it, at a moment when no flush changes either.
 func (c *compaction) run(ctx context.Context) (err error) {
 	if err := errors.Join(ctx.Err(), files.Remove(c.path)); err != nil {
 		return err
@@ -140,8 +141,9 @@ func (c *compaction) run(ctx context.Context) (err error) {
 	return c.swap(ctx)
 }
 
-// swap makes the copy the machine's file. Called with flushMu held, so that nothing is written to it before it is certain
-// that a crash would leave it; else nothing more may be written to either. Apply and reads don't wait for that.
+// swap makes the copy the machine's file. It is called with flushMu held, so that no flush writes to the copy before
+// the directory is synced. If the directory can't be synced, nobody knows which file a crash would leave, and the
+// machine writes nothing more. Apply and reads go on meanwhile.
 func (c *compaction) swap(ctx context.Context) error {
 	m := c.m
 	if err := c.rename(ctx); err != nil {
@@ -157,7 +159,7 @@ func (c *compaction) swap(ctx context.Context) error {
 	if m.err == nil {
 		m.err = c.uncertain
 		m.room.Broadcast()
-		m.nudge() // to say so
+		m.nudge() // so that the flusher reports the error
 	}
 	return nil
 }
@@ -193,15 +195,15 @@ func (m *Machine) streamsOf(db *bbolt.DB) (open []*stream) {
 	return open
 }
 
-// retire ends the compaction: it closes the file that is no longer the machine's when nobody reads it any more, and gives
-// its room back. Streams come first: while bbolt waits for one, it keeps even those waiting who only want to hear that the
-// file is closed.
+// retire ends the compaction: it closes the old file when nobody reads it any more, and releases its space. It waits
+// for the streams before it calls Close of bbolt: while that call waits for a stream, it also blocks reads that would
+// otherwise learn at once that the file is closed.
 func (c *compaction) retire(ctx context.Context, readers []*stream) {
 	defer c.end()
 	for _, s := range readers {
 		<-s.done
 	}
-	// Nothing was written to it since it was replaced: errors don't matter.
+	// Errors don't matter: nothing has been written to the old file since it was replaced.
 	_ = c.from.Close()
 	if c.uncertain == nil {
 		_ = boltfile.GiveBack(ctx, c.file)

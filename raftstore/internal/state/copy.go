@@ -20,8 +20,8 @@ const (
 	manyKeys  = 4096      // with which the copy is put right before it goes on, in transactions like a flush's
 )
 
-// copySessions copies what is in the file. What changes from now on is noted: where that is copied before or after it
-// changes makes no difference, so no transaction needs to last, which would keep the file from using its free pages.
+// copySessions copies the sessions in the file. Sessions that change meanwhile are recorded and copied again later. So
+// there is no need for one long transaction, which would keep bbolt from reusing free pages of the file.
 func (c *compaction) copySessions(ctx context.Context) error {
 	c.m.flushMu.Lock()
 	c.m.journal = c
@@ -43,7 +43,7 @@ func (c *compaction) copySessions(ctx context.Context) error {
 	}
 }
 
-// copyFrom copies some sessions, beginning with the first key not below start, and gives the one to go on with, nil at
+// copyFrom copies some sessions, from the first key that is not below start. It returns the key to go on with, nil at
 // the end.
 func (c *compaction) copyFrom(start []byte) (next []byte, err error) {
 	err = c.from.View(func(tx *bbolt.Tx) error {
@@ -89,8 +89,8 @@ func (c *compaction) take() [][keySize]byte {
 	return changed
 }
 
-// takeMany is take when the list has grown long, so that it doesn't while all is copied. Sessions from next on are left
-// out: they are yet to be copied.
+// takeMany is take if the list has grown long, and otherwise returns nothing. It bounds the list during the copy. It
+// leaves out sessions from next on, which are yet to be copied.
 func (c *compaction) takeMany(next []byte) [][keySize]byte {
 	c.m.flushMu.Lock()
 	many := len(c.changed) >= manyKeys
@@ -101,8 +101,9 @@ func (c *compaction) takeMany(next []byte) [][keySize]byte {
 	return slices.DeleteFunc(c.take(), func(k [keySize]byte) bool { return bytes.Compare(k[:], next) >= 0 })
 }
 
-// repeat makes these sessions in the copy what they are in the file. One that changes after that is in the next list. A
-// few at a time with rests between is slower than flushes may be: many, and all in a hurry, go without, more at a time.
+// repeat copies these sessions again, or deletes them from the copy. A session that changes later is in the next list.
+// Small transactions with pauses may be slower than flushes, so a long list, or any list with hurry, is copied in large
+// transactions without pauses.
 func (c *compaction) repeat(ctx context.Context, changed [][keySize]byte, hurry bool) error {
 	slices.SortFunc(changed, func(a, b [keySize]byte) int { return bytes.Compare(a[:], b[:]) })
 	changed = slices.Compact(changed)
@@ -123,7 +124,7 @@ func (c *compaction) repeat(ctx context.Context, changed [][keySize]byte, hurry 
 	return nil
 }
 
-// catchUp repeats what take gives until that is little. Flushes then wait for the rest; they shall not for much.
+// catchUp repeats the changed sessions until only few remain. Flushes must wait while the rest is copied.
 func (c *compaction) catchUp(ctx context.Context, take func() [][keySize]byte) error {
 	least := math.MaxInt
 	for stuck := 0; stuck < catchUpRounds; stuck++ {

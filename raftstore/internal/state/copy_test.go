@@ -27,8 +27,8 @@ func sessionsIn(t *testing.T, db *bbolt.DB) map[string]string {
 	return all
 }
 
-// TestCopyFollows: what changes before and behind the place that the copy has come to gets into it, and what is yet to be
-// copied is not kept in mind.
+// TestCopyFollows: what changes before and behind the place that the copy has come to gets into it, and what is yet
+// to be copied is not kept in mind.
 func TestCopyFollows(t *testing.T) {
 	m := newMachine(t, never)
 	const timeout = 1_000_000
@@ -94,7 +94,8 @@ func TestCopyFollows(t *testing.T) {
 	m.journal = nil
 }
 
-// What has changed meanwhile is caught up with: in few transactions when it is much, and not at all when it becomes no less.
+// What has changed meanwhile is caught up with: in few transactions when it is much, and not at all when it becomes
+// no less.
 func TestCatchUp(t *testing.T) {
 	m := newMachine(t, never)
 	to, err := openFile(filepath.Join(t.TempDir(), "copy.db"), true)

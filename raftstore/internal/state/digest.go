@@ -5,9 +5,9 @@ import (
 	"hash/fnv"
 )
 
-// Digest stands for all that the machine's state is, but for the sessions' data: machines that have applied the same
-// entries have the same. Sessions and origins count in whatever order they are kept. applied is the last entry that is
-// part of the state. It takes as long as there are sessions.
+// Digest is a hash of the machine's state without the sessions' data: machines that have applied the same entries
+// have the same digest. It does not depend on the order in which sessions and client sessions are kept. applied is
+// the applied index. The time that Digest takes is proportional to the number of sessions.
 func (m *Machine) Digest() (applied, digest uint64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -24,9 +24,9 @@ func (m *Machine) Digest() (applied, digest uint64) {
 		b = binary.BigEndian.AppendUint64(b, s.seq)
 		add()
 	}
-	for id, o := range m.c.origins.byID {
-		if m.c.origins.old(o) {
-			continue // swept away or not, it is forgotten
+	for id, o := range m.c.clientSessions.byID {
+		if m.c.clientSessions.old(o) {
+			continue // forgotten, whether or not it has been swept
 		}
 		b = binary.BigEndian.AppendUint64(append(b[:0], 'o'), id)
 		b = append(b, o.encode()...)
@@ -34,7 +34,7 @@ func (m *Machine) Digest() (applied, digest uint64) {
 	}
 	b = binary.BigEndian.AppendUint64(append(b[:0], 'c'), m.c.stamp)
 	b = binary.BigEndian.AppendUint64(b, m.c.seq)
-	b = binary.BigEndian.AppendUint64(b, m.c.origins.clock)
+	b = binary.BigEndian.AppendUint64(b, m.c.clientSessions.clock)
 	add()
 	return m.c.applied, digest
 }

@@ -10,7 +10,7 @@
 //
 // One bbolt file with two buckets: sessions, keyed by expiry (8 bytes, big-endian ms) and sequence (8 bytes), the value
 // being the id's length, the id and the data; and meta: format, applied index and term, last stamp, last sequence, the
-// recorded results of each origin, and the clock by which origins are forgotten. Each record but the
+// recorded results of each client session, and the clock by which client sessions are forgotten. Each record but the
 // format has a checksum.
 //
 // Apply changes memory only. A flusher writes all that changed since the last flush, with the applied index, in one

@@ -23,7 +23,7 @@ var (
 
 	formatKey  = []byte("format")
 	appliedKey = []byte("applied") // index, term
-	clockKey   = []byte("clock")   // last stamp, last sequence, the origins' clock
+	clockKey   = []byte("clock")   // last stamp, last sequence, the client sessions' clock
 
 	formatValue = []byte("distcache state 5")
 )
@@ -59,10 +59,11 @@ func openFile(path string, empty bool) (*bbolt.DB, error) {
 	return db, nil
 }
 
-// Every record in the file but the format ends with the CRC-32C of its key and of all before: bbolt does not notice what a
-// disk has changed within a page. A session's record is its id's length in one byte, the id, the data, and that sum.
+// Every record in the file except the format ends with the CRC-32C of its key and value, because bbolt does not
+// detect a changed byte within a page. A session's record is the length of its id in one byte, the id, the data, and
+// the checksum.
 //
-// makeValue makes a record but for its sum, which recordOf adds in the room that is left for it.
+// makeValue makes a record without the checksum, and leaves room for it. recordOf adds the checksum.
 func makeValue(id, data []byte) []byte {
 	v := make([]byte, 0, 1+len(id)+len(data)+sum.Size)
 	v = append(v, byte(len(id)))
@@ -73,7 +74,7 @@ func makeValue(id, data []byte) []byte {
 // dataOf is the data of a value that makeValue made.
 func dataOf(v []byte) []byte { return v[1+int(v[0]) : len(v) : len(v)] }
 
-// recordOf makes the record of a value that makeValue made. Others may read that meanwhile.
+// recordOf makes the record of a value that makeValue made. Other goroutines may read the value meanwhile.
 func recordOf(key [keySize]byte, value []byte) []byte {
 	return sum.Append(value, key[:])
 }
@@ -83,7 +84,7 @@ func putMeta(meta *bbolt.Bucket, key, value []byte) error {
 	return meta.Put(key, sum.Append(slices.Clip(value), key))
 }
 
-// splitRecord takes a record apart; not ok when it is not as it was written.
+// splitRecord splits a record into id and data. ok is false if the record is not as it was written.
 func splitRecord(key, v []byte) (id, data []byte, ok bool) {
 	v, ok = sum.Cut(v, key)
 	if !ok || len(v) < 1 {

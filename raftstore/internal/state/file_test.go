@@ -56,17 +56,30 @@ func TestForeignAndDamagedFiles(t *testing.T) {
 			b, _ := tx.CreateBucket(metaBucket)
 			return b.Put(formatKey, formatValue)
 		}, ErrForeign},
-		"short key":        {ours(func(s, _ *bbolt.Bucket) error { return s.Put([]byte("k"), []byte("\x01id")) }), boltfile.ErrDamaged},
-		"id over value":    {ours(func(s, _ *bbolt.Bucket) error { return s.Put(key[:], []byte("\x09id")) }), boltfile.ErrDamaged},
-		"short applied":    {ours(func(_, m *bbolt.Bucket) error { return putMeta(m, appliedKey, []byte("x")) }), boltfile.ErrDamaged},
-		"short clock":      {ours(func(_, m *bbolt.Bucket) error { return putMeta(m, clockKey, []byte("x")) }), boltfile.ErrDamaged},
-		"malformed result": {ours(func(_, m *bbolt.Bucket) error { return putMeta(m, originKey(1), []byte("x")) }), boltfile.ErrDamaged},
+		"short key": {ours(func(s, _ *bbolt.Bucket) error {
+			return s.Put([]byte("k"), []byte("\x01id"))
+		}), boltfile.ErrDamaged},
+		"id over value": {ours(func(s, _ *bbolt.Bucket) error {
+			return s.Put(key[:], []byte("\x09id"))
+		}), boltfile.ErrDamaged},
+		"short applied": {ours(func(_, m *bbolt.Bucket) error {
+			return putMeta(m, appliedKey, []byte("x"))
+		}), boltfile.ErrDamaged},
+		"short clock": {ours(func(_, m *bbolt.Bucket) error {
+			return putMeta(m, clockKey, []byte("x"))
+		}), boltfile.ErrDamaged},
+		"malformed result": {ours(func(_, m *bbolt.Bucket) error {
+			return putMeta(m, clientSessionKey(1), []byte("x"))
+		}), boltfile.ErrDamaged},
 		"one id twice": {ours(func(s, _ *bbolt.Bucket) error {
 			k2 := sessionKey(5, 2)
 			value := makeValue([]byte("id"), []byte("data"))
 			return errors.Join(s.Put(key[:], recordOf(key, value)), s.Put(k2[:], recordOf(k2, value)))
 		}), boltfile.ErrDamaged},
-		"a bucket for a session": {ours(func(s, _ *bbolt.Bucket) error { _, err := s.CreateBucket(key[:]); return err }), boltfile.ErrDamaged},
+		"a bucket for a session": {ours(func(s, _ *bbolt.Bucket) error {
+			_, err := s.CreateBucket(key[:])
+			return err
+		}), boltfile.ErrDamaged},
 	} {
 		path := write(name, c.f)
 		if m, err := Open(path, never); !errors.Is(err, c.want) {

@@ -23,7 +23,7 @@ type changes struct {
 	bytes   int             // of the adds' data
 }
 
-// An added is a session that an ADD made; seq tells whether the entry is still that one's.
+// An added is a session that an ADD made. If the entry has another seq, the session is gone.
 type added struct {
 	r   ref
 	seq uint64
@@ -31,13 +31,13 @@ type added struct {
 
 // A flushSet is one transaction's work, taken out of the machine so that Apply can go on.
 type flushSet struct {
-	writes  []write
-	deletes [][keySize]byte
-	origins map[uint64][]byte
-	dead    []uint64
-	applied [16]byte
-	clock   [24]byte
-	index   uint64
+	writes         []write
+	deletes        [][keySize]byte
+	clientSessions map[uint64][]byte
+	dead           []uint64
+	applied        [16]byte
+	clock          [24]byte
+	index          uint64
 }
 
 type write struct {
@@ -116,10 +116,10 @@ func (m *Machine) flushLocked() error {
 // take moves the changes out of the machine. Called with mu held.
 func (m *Machine) take() *flushSet {
 	set := &flushSet{
-		deletes: m.dirty.deletes,
-		origins: make(map[uint64][]byte),
-		dead:    m.c.origins.dead,
-		index:   m.c.applied,
+		deletes:        m.dirty.deletes,
+		clientSessions: make(map[uint64][]byte),
+		dead:           m.c.clientSessions.dead,
+		index:          m.c.applied,
 	}
 	for _, a := range m.dirty.adds {
 		s := m.c.index.at(a.r)
@@ -129,19 +129,19 @@ func (m *Machine) take() *flushSet {
 		s.place = flushing
 		set.writes = append(set.writes, write{a, sessionKey(s.expiry, s.seq), m.fresh[a.r]})
 	}
-	for id, o := range m.c.origins.byID {
+	for id, o := range m.c.clientSessions.byID {
 		if o.dirty {
 			o.dirty = false
-			set.origins[id] = o.encode()
+			set.clientSessions[id] = o.encode()
 		}
 	}
 	binary.BigEndian.PutUint64(set.applied[:], m.c.applied)
 	binary.BigEndian.PutUint64(set.applied[8:], m.c.appliedTerm)
 	binary.BigEndian.PutUint64(set.clock[:], m.c.stamp)
 	binary.BigEndian.PutUint64(set.clock[8:], m.c.seq)
-	binary.BigEndian.PutUint64(set.clock[16:], m.c.origins.clock)
+	binary.BigEndian.PutUint64(set.clock[16:], m.c.clientSessions.clock)
 	m.dirty = changes{}
-	m.c.origins.dead = nil
+	m.c.clientSessions.dead = nil
 	return set
 }
 
@@ -184,12 +184,12 @@ func (set *flushSet) commit(db *bbolt.DB) error {
 
 func (set *flushSet) commitMeta(meta *bbolt.Bucket) error {
 	for _, id := range set.dead {
-		if err := meta.Delete(originKey(id)); err != nil {
+		if err := meta.Delete(clientSessionKey(id)); err != nil {
 			return err
 		}
 	}
-	for id, value := range set.origins {
-		if err := putMeta(meta, originKey(id), value); err != nil {
+	for id, value := range set.clientSessions {
+		if err := putMeta(meta, clientSessionKey(id), value); err != nil {
 			return err
 		}
 	}

@@ -16,17 +16,17 @@ const (
 	hour   = 60 * minute
 )
 
-// from is a request of an origin.
-func from(origin, counter uint64, op entry.Op) entry.Op {
-	op.Identity = entry.Identity{Origin: origin, Counter: counter, Low: 1}
+// from is a request of a client session.
+func from(clientSession, counter uint64, op entry.Op) entry.Op {
+	op.Identity = entry.Identity{Origin: clientSession, Counter: counter, Low: 1}
 	return op
 }
 
-// idle lets the clock of the origins go on by d: it takes entries to do that, at most originStep each.
+// idle lets the clock of the client sessions go on by d: it takes entries to do that, at most clientSessionStep each.
 func idle(t testing.TB, d uint64, ms ...*Machine) {
 	t.Helper()
 	for d > 0 {
-		step := min(d, originStep)
+		step := min(d, clientSessionStep)
 		for _, m := range ms {
 			stamp, _ := m.Clock()
 			do(t, m, at(stamp+step))
@@ -72,9 +72,9 @@ func TestJumpForgetsNothing(t *testing.T) {
 	}
 }
 
-func TestOriginsAreForgotten(t *testing.T) {
+func TestClientSessionsAreForgotten(t *testing.T) {
 	m := newMachine(t, never)
-	ask := func(origin, counter uint64) { do(t, m, at(0), from(origin, counter, removing("x"))) }
+	ask := func(clientSession, counter uint64) { do(t, m, at(0), from(clientSession, counter, removing("x"))) }
 	have := func(want ...uint64) {
 		t.Helper()
 		flush(t, m)
@@ -83,11 +83,11 @@ func TestOriginsAreForgotten(t *testing.T) {
 		}
 		m = openAt(t, m.path, never)
 		var got []uint64
-		for id := range m.c.origins.byID {
+		for id := range m.c.clientSessions.byID {
 			got = append(got, id)
 		}
 		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("the file has the origins %v, want %v", got, want)
+			t.Errorf("the file has the client sessions %v, want %v", got, want)
 		}
 	}
 	ask(1, 1)
@@ -101,14 +101,15 @@ func TestOriginsAreForgotten(t *testing.T) {
 	// Opened again in the very entry that drops it.
 	idle(t, 10*minute, m)
 	stamp, _ := m.Clock()
-	if got := do(t, m, at(stamp+originStep), from(2, 9, removing("x")), opening(2), from(2, 9, removing("x"))); !slices.Equal(got,
-		[]wire.Status{wire.Disconnected, wire.OK, wire.NotOK}) {
+	got := do(t, m, at(stamp+clientSessionStep), from(2, 9, removing("x")), opening(2), from(2, 9, removing("x")))
+	if !slices.Equal(got, []wire.Status{wire.Disconnected, wire.OK, wire.NotOK}) {
 		t.Errorf("asked, opened again, and asked again: %v", got)
 	}
 	have(2)
 }
 
-// Whether an origin is forgotten depends on the log alone: not on when a machine last swept, which a restart forgets.
+// Whether a client session is forgotten depends on the log alone: not on when a machine last swept, which a restart
+// forgets.
 func TestForgettingIsDeterministic(t *testing.T) {
 	calm, other := newMachine(t, never), newMachine(t, never)
 	both := func(want wire.Status, op entry.Op) {
@@ -133,16 +134,16 @@ func TestForgettingIsDeterministic(t *testing.T) {
 	}
 }
 
-// Where entries are rare, origins are not forgotten soon; but there are no more of them than come with the entries that
-// make one old.
-func TestOriginsAreFewInAnIdleCluster(t *testing.T) {
+// Where entries are rare, client sessions are not forgotten soon; but there are no more of them than come with the
+// entries that make one old.
+func TestClientSessionsAreFewInAnIdleCluster(t *testing.T) {
 	m := newMachine(t, never)
-	const most = (originLife + originSweep) / originStep
+	const most = (clientSessionLife + clientSessionSweep) / clientSessionStep
 	for i := range uint64(3 * most) {
 		stamp, _ := m.Clock()
 		do(t, m, at(stamp+24*hour), from(100+i, 1, removing("x")))
-		if n := len(m.c.origins.byID); n > most+2 {
-			t.Fatalf("after %d entries there are %d origins", i+1, n)
+		if n := len(m.c.clientSessions.byID); n > most+2 {
+			t.Fatalf("after %d entries there are %d client sessions", i+1, n)
 		}
 		if i%100 == 99 {
 			flush(t, m)
@@ -151,19 +152,19 @@ func TestOriginsAreFewInAnIdleCluster(t *testing.T) {
 	flush(t, m)
 	m.Close()
 	m = openAt(t, m.path, never)
-	if n := len(m.c.origins.byID); n > most+2 || n < originLife/originStep {
-		t.Errorf("the file has %d origins", n)
+	if n := len(m.c.clientSessions.byID); n > most+2 || n < clientSessionLife/clientSessionStep {
+		t.Errorf("the file has %d client sessions", n)
 	}
 }
 
 // A quarter of an hour of entries a second apart, in which each of a few processes is heard of now and then.
-func TestOriginsAgeAtTheLogsPace(t *testing.T) {
+func TestClientSessionsAgeAtTheLogsPace(t *testing.T) {
 	m := newMachine(t, never)
 	for i := range uint64(15 * 60) {
 		stamp, _ := m.Clock()
 		do(t, m, at(stamp+second), from(1+i/60, 1+i, removing(fmt.Sprint(i))))
 	}
-	if n := len(m.c.origins.byID); n < 10 || n > 12 {
-		t.Errorf("of 15 origins, a minute each, there are %d", n)
+	if n := len(m.c.clientSessions.byID); n < 10 || n > 12 {
+		t.Errorf("of 15 client sessions, a minute each, there are %d", n)
 	}
 }

@@ -39,8 +39,9 @@ func TestGivenBack(t *testing.T) {
 	}
 }
 
-// TestGivenBackLater: while the old file is sent to another node Compact doesn't wait, and the end of its context changes
-// nothing. The room is given back a little at a time, but at once when the machine is closed or its file replaced.
+// TestGivenBackLater: while the old file is sent to another node Compact doesn't wait, and the end of its context
+// changes nothing. The room is given back a little at a time, but at once when the machine is closed or its file
+// replaced.
 func TestGivenBackLater(t *testing.T) {
 	for _, ended := range []bool{false, true} {
 		m := peak(t, filepath.Join(t.TempDir(), "state.db"), never)

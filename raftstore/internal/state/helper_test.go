@@ -60,14 +60,14 @@ func removing(id string) entry.Op {
 	return entry.Op{Kind: entry.Remove, Identity: identity(), ID: []byte(id)}
 }
 
-// opened are the origins that do has opened on machines, by their files.
+// opened are the client sessions that do has opened on machines, by their files.
 var opened = map[string]map[uint64]bool{}
 
-func opening(origin uint64) entry.Op {
-	return entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: origin}}
+func opening(clientSession uint64) entry.Op {
+	return entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: clientSession}}
 }
 
-// do applies the next entry. It opens the origins that the machine hears of for the first time.
+// do applies the next entry. It opens the client sessions that the machine hears of for the first time.
 func do(t testing.TB, m *Machine, h entry.Header, ops ...entry.Op) []wire.Status {
 	t.Helper()
 	known := opened[m.path]
@@ -123,18 +123,19 @@ func dump(t testing.TB, m *Machine) string {
 		s := m.c.index.at(m.c.index.find([]byte(id)))
 		lines = append(lines, fmt.Sprintf("%q %d %d", id, s.expiry, s.seq))
 	}
-	for _, o := range slices.Sorted(maps.Keys(m.c.origins.byID)) {
-		or := m.c.origins.byID[o]
-		if or.heard+originLife < m.c.origins.clock {
+	for _, o := range slices.Sorted(maps.Keys(m.c.clientSessions.byID)) {
+		or := m.c.clientSessions.byID[o]
+		if or.heard+clientSessionLife < m.c.clientSessions.clock {
 			continue // forgotten, whether it has been swept away or not
 		}
 		w := or.window
 		for len(w) > 0 && w[len(w)-1] == 0 {
 			w = w[:len(w)-1]
 		}
-		lines = append(lines, fmt.Sprintf("origin %d: %d %d %v", o, or.low, or.heard, w))
+		lines = append(lines, fmt.Sprintf("client session %d: %d %d %v", o, or.low, or.heard, w))
 	}
-	lines = append(lines, fmt.Sprint(m.c.applied, m.c.appliedTerm, m.c.stamp, m.c.seq, m.c.origins.clock, len(m.c.index.order)))
+	lines = append(lines, fmt.Sprint(m.c.applied, m.c.appliedTerm, m.c.stamp, m.c.seq,
+		m.c.clientSessions.clock, len(m.c.index.order)))
 	m.mu.RUnlock()
 	for _, id := range ids {
 		lines = append(lines, get(t, m, id))
@@ -142,19 +143,19 @@ func dump(t testing.TB, m *Machine) string {
 	return fmt.Sprintf("%q", lines)
 }
 
-// A generator makes log entries at random: adds, removes and repeats from a few origins, with time going on.
+// A generator makes log entries at random: adds, removes and repeats from a few client sessions, with time going on.
 type generator struct {
-	r       *rand.Rand
-	stamp   uint64
-	origins []entry.Identity
-	past    []entry.Op // to repeat
-	made    int        // operations, without repeats
+	r              *rand.Rand
+	stamp          uint64
+	clientSessions []entry.Identity
+	past           []entry.Op // to repeat
+	made           int        // operations, without repeats
 }
 
 func newGenerator(seed uint64) *generator {
 	g := &generator{r: rand.New(rand.NewPCG(seed, seed)), stamp: 1_000_000}
 	for i := range 4 {
-		g.origins = append(g.origins, entry.Identity{Origin: uint64(i + 1), Low: 1})
+		g.clientSessions = append(g.clientSessions, entry.Identity{Origin: uint64(i + 1), Low: 1})
 	}
 	return g
 }
@@ -184,17 +185,17 @@ func (g *generator) entry() (entry.Header, []entry.Op) {
 func (g *generator) op() entry.Op {
 	if len(g.past) > 0 && g.r.IntN(6) == 0 {
 		op := g.past[g.r.IntN(len(g.past))]
-		if o := g.origins[op.Origin-1]; g.r.IntN(2) == 0 && o.Low <= op.Counter {
+		if o := g.clientSessions[op.Origin-1]; g.r.IntN(2) == 0 && o.Low <= op.Counter {
 			op.Low = o.Low // asked again now, not one that was under way all along
 		}
 		return op
 	}
-	// The last origin is heard of rarely enough to be forgotten.
-	n := g.r.IntN(len(g.origins) - 1)
+	// The last client session is heard of rarely enough to be forgotten.
+	n := g.r.IntN(len(g.clientSessions) - 1)
 	if g.made++; g.made%1500 == 1 {
-		n = len(g.origins) - 1
+		n = len(g.clientSessions) - 1
 	}
-	o := &g.origins[n]
+	o := &g.clientSessions[n]
 	o.Counter += 1 + uint64(g.r.IntN(2))
 	if o.Counter-o.Low > 20 {
 		o.Low = o.Counter - uint64(g.r.IntN(20))

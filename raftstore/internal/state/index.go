@@ -14,7 +14,7 @@ const (
 	onDisk                // in the file
 )
 
-// shortID is how much of an id is kept beside its session; that is all of it, for the ids of TLS.
+// shortID is how many bytes of an id are kept in its entry. TLS session ids are not longer.
 const shortID = 32
 
 // A session is one entry of the index. It has no pointers, so that a million of them are nothing to the garbage
@@ -33,7 +33,7 @@ func (s *session) before(o *session) bool {
 	return s.expiry < o.expiry || s.expiry == o.expiry && s.seq < o.seq
 }
 
-// A ref is the number of an entry; 0 is none. It means the session that had it when it was given only as long as the
+// A ref is the number of an entry; 0 is none. Entries are reused: a ref means the same session only as long as the
 // entry's seq is the same.
 type ref uint32
 

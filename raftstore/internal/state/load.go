@@ -9,19 +9,19 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/sum"
 )
 
-// contents are what a state file says, but for the sessions' data.
+// contents are the content of a state file without the sessions' data.
 type contents struct {
-	index       *index
-	origins     *origins
-	applied     uint64
-	appliedTerm uint64
-	stamp, seq  uint64
+	index          *index
+	clientSessions *clientSessions
+	applied        uint64
+	appliedTerm    uint64
+	stamp, seq     uint64
 }
 
-// read checks the whole file and gives what it says; empty when nothing has been written to it yet, or with
-// os.ErrNotExist.
+// read checks the whole file and returns its content. empty is true when nothing has been written to the file yet, or
+// it does not exist (os.ErrNotExist).
 func read(path string) (c contents, empty bool, err error) {
-	l := loader{contents: contents{index: newIndex(), origins: newOrigins()}}
+	l := loader{contents: contents{index: newIndex(), clientSessions: newClientSessions()}}
 	l.builder = startBuilder(l.index)
 	err = boltfile.Check(path, l.visit)
 	if twice := l.builder.end(); err == nil && twice {
@@ -82,13 +82,13 @@ func (l *loader) meta(key, value []byte) error {
 	case bytes.Equal(key, appliedKey):
 		return integers(key, value, &l.applied, &l.appliedTerm)
 	case bytes.Equal(key, clockKey):
-		return integers(key, value, &l.stamp, &l.seq, &l.origins.clock)
-	case len(key) == originKeySize && key[0] == 'o':
-		o, ok := decodeOrigin(value)
+		return integers(key, value, &l.stamp, &l.seq, &l.clientSessions.clock)
+	case len(key) == clientSessionKeySize && key[0] == 'o':
+		o, ok := decodeClientSession(value)
 		if !ok {
 			return fmt.Errorf("%w: a recorded result is malformed", boltfile.ErrDamaged)
 		}
-		l.origins.byID[binary.BigEndian.Uint64(key[1:])] = o
+		l.clientSessions.byID[binary.BigEndian.Uint64(key[1:])] = o
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func integers(key, value []byte, to ...*uint64) error {
 
 var errRecord = fmt.Errorf("%w: a session's record is not as it was written", boltfile.ErrDamaged)
 
-// session takes a session. Keys come in the order of expiry, which is a heap as it stands.
+// session adds a session. Keys come in the order of expiry, and a sorted list is a heap already.
 func (l *loader) session(key, value []byte) error {
 	id, _, ok := splitRecord(key, value)
 	if len(key) != keySize || !ok {

@@ -178,9 +178,9 @@ func (m *Machine) Apply(index, term uint64, data []byte) ([]wire.Status, error) 
 	}
 	results, err := m.applyEntry(data)
 	if err != nil {
-		// A part of it may have been applied, in memory: that must not get into the file.
+		// A part of the entry may have been applied in memory. That part must not get into the file.
 		m.err = fmt.Errorf("log entry %d: %w", index, err)
-		m.nudge() // to say so
+		m.nudge() // so that the flusher reports the error
 		return nil, m.err
 	}
 	m.advance(index, term)
@@ -197,7 +197,7 @@ func (m *Machine) applyEntry(data []byte) ([]wire.Status, error) {
 	}
 	last := m.c.stamp
 	m.c.stamp = max(last, h.Stamp)
-	m.c.origins.pass(m.c.stamp - last)
+	m.c.clientSessions.pass(m.c.stamp - last)
 	m.evict(h.Capacity, dropAtOnce-m.expire())
 
 	results := make([]wire.Status, h.Count)
@@ -225,13 +225,13 @@ func (m *Machine) advance(index, term uint64) {
 	m.dirty.any = true
 }
 
-// apply carries out one operation, unless its result is on record, or the results of its client session are forgotten, in
-// which case it may have been carried out before.
+// apply carries out one operation. If its result is on record, apply returns that result instead. If its client
+// session is unknown, the operation may have been carried out before, and is refused.
 func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 	if op.Kind == entry.Session {
-		return m.c.origins.open(op.Origin)
+		return m.c.clientSessions.open(op.Origin)
 	}
-	o := m.c.origins.hear(op.Identity)
+	o := m.c.clientSessions.hear(op.Identity)
 	if o == nil {
 		return wire.Disconnected
 	}
@@ -250,7 +250,7 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 		s = wire.MatchingSession
 	case op.Kind == entry.Add:
 		m.add(op)
-		m.evict(capacity, 2) // one more than was added: it comes to an end also while many are too many
+		m.evict(capacity, 2) // one more than was added, so that a large excess shrinks
 	case found == 0:
 		s = wire.NotOK
 	default:
@@ -273,8 +273,8 @@ func (m *Machine) add(op *entry.Op) {
 	m.dirty.bytes += len(op.Data)
 }
 
-// drop takes a session out of the index, and out of the file at the next flush. One that a flush is writing is left to
-// that flush, which finds it gone when it has ended.
+// drop removes a session from the index, and from the file at the next flush. If a flush is writing the session, that
+// flush notices at its end that the session is gone.
 func (m *Machine) drop(r ref) {
 	switch s := m.c.index.at(r); s.place {
 	case inMemory:
@@ -288,9 +288,9 @@ func (m *Machine) drop(r ref) {
 	m.c.index.remove(r)
 }
 
-// dropAtOnce is how many sessions an entry drops at most because they have expired, or because the limit is lower than
-// before. The others go with the next entries: a million at once would hold up everything for seconds. Those that have
-// expired are there for nobody meanwhile.
+// dropAtOnce is the most sessions that one entry drops because they have expired or the limit was lowered. The next
+// entries drop the rest: a million at once would block the machine for seconds. Reads never return expired sessions,
+// dropped or not.
 const dropAtOnce = 4096
 
 func (m *Machine) expire() (dropped int) {
@@ -316,7 +316,7 @@ func (m *Machine) live(id []byte, now uint64) ref {
 	return 0
 }
 
-// evict pushes out what is too many, no more than most.
+// evict drops the sessions that exceed the capacity, but at most most.
 func (m *Machine) evict(capacity uint64, most int) {
 	var expired, evicted int
 	for ; most > 0 && capacity > 0 && uint64(m.c.index.len()) > capacity; most-- {
@@ -337,9 +337,9 @@ func (m *Machine) countDropped(expired, evicted int) {
 	}
 }
 
-// Get returns a session's data, which the caller may keep but not write to; false when there is none, or it has expired
-// by now or by the last stamp, whichever is later. On a machine that has failed or was closed it is an error: an entry may
-// have been applied in part.
+// Get returns a session's data, which the caller may keep but not write to. It returns false when there is no such
+// session, or the session has expired by now or by the last stamp. On a failed or closed machine Get returns an error,
+// since an entry may have been applied in part.
 func (m *Machine) Get(id []byte, now uint64) ([]byte, bool, error) {
 	var missing uint64
 	for {

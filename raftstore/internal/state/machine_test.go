@@ -365,7 +365,8 @@ func TestLimitMuchLower(t *testing.T) {
 			t.Fatalf("another entry leaves %d of %d", m.Len(), before)
 		}
 	}
-	if m.Len() != limit || get(t, m, "new") != "data" || get(t, m, fmt.Sprint(n-1)) != "data" || have(t, m, fmt.Sprint(n-limit)) {
+	if m.Len() != limit || get(t, m, "new") != "data" ||
+		get(t, m, fmt.Sprint(n-1)) != "data" || have(t, m, fmt.Sprint(n-limit)) {
 		t.Errorf("%d are left, and not those that expire last", m.Len())
 	}
 }

@@ -13,12 +13,12 @@ import (
 
 // A model is the state machine written down naively.
 type model struct {
-	stamp, seq uint64
-	clock      uint64 // of the origins
-	forgotten  int    // of the origins
-	unknown    int    // operations of origins that are not known
-	sessions   map[string]modelSession
-	origins    map[uint64]*modelOrigin
+	stamp, seq     uint64
+	clock          uint64 // of the client sessions
+	forgotten      int    // of the client sessions
+	unknown        int    // operations of client sessions that are not known
+	sessions       map[string]modelSession
+	clientSessions map[uint64]*modelClientSession
 }
 
 type modelSession struct {
@@ -26,13 +26,13 @@ type modelSession struct {
 	data        []byte
 }
 
-type modelOrigin struct {
+type modelClientSession struct {
 	low, heard uint64
 	results    map[uint64]wire.Status
 }
 
 func newModel() *model {
-	return &model{sessions: map[string]modelSession{}, origins: map[uint64]*modelOrigin{}}
+	return &model{sessions: map[string]modelSession{}, clientSessions: map[uint64]*modelClientSession{}}
 }
 
 func (m *model) apply(h entry.Header, ops []entry.Op) (results []wire.Status) {
@@ -45,9 +45,9 @@ func (m *model) apply(h entry.Header, ops []entry.Op) (results []wire.Status) {
 			delete(m.sessions, id)
 		}
 	}
-	for id, o := range m.origins {
+	for id, o := range m.clientSessions {
 		if o.heard+10*60*1000 < m.clock {
-			delete(m.origins, id)
+			delete(m.clientSessions, id)
 			m.forgotten++
 		}
 	}
@@ -59,10 +59,10 @@ func (m *model) apply(h entry.Header, ops []entry.Op) (results []wire.Status) {
 }
 
 func (m *model) op(op entry.Op, capacity uint64) wire.Status {
-	o := m.origins[op.Origin]
+	o := m.clientSessions[op.Origin]
 	switch {
 	case op.Kind == entry.Session && o == nil:
-		m.origins[op.Origin] = &modelOrigin{low: 1, heard: m.clock, results: map[uint64]wire.Status{}}
+		m.clientSessions[op.Origin] = &modelClientSession{low: 1, heard: m.clock, results: map[uint64]wire.Status{}}
 		return wire.OK
 	case op.Kind == entry.Session:
 		return wire.NotOK
@@ -174,10 +174,10 @@ func TestAgainstModel(t *testing.T) {
 			}
 			want.check(t, m)
 			if want.forgotten == 0 {
-				t.Errorf("seed %d: no origin was ever forgotten", seed)
+				t.Errorf("seed %d: no client session was ever forgotten", seed)
 			}
 			if want.unknown == 0 {
-				t.Errorf("seed %d: nothing was asked of an origin that is not known", seed)
+				t.Errorf("seed %d: nothing was asked of a client session that is not known", seed)
 			}
 		})
 	}

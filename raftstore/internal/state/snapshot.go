@@ -13,9 +13,9 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/files"
 )
 
-// Stream flushes the state and gives the file's bytes from one read transaction, and their number: a whole state file at
-// or past the index that was applied when Stream was called. Apply goes on meanwhile. The caller closes the stream; Close
-// of the Machine breaks it off.
+// Stream flushes the state, and returns the size and the bytes of the file from one read transaction: a whole state
+// file at or past the index that was applied when Stream was called. Apply goes on meanwhile. The caller must close
+// the stream; Close of the Machine breaks it off.
 func (m *Machine) Stream() (size int64, r io.ReadCloser, err error) {
 	if err := m.Flush(); err != nil {
 		return 0, nil, err
@@ -108,7 +108,7 @@ func (m *Machine) Install(received string) error {
 	return nil
 }
 
-// A receipt is a received file that has been read, for Install, whatever the file is called by then.
+// A receipt is the content of a received file that Check has read, for Install, which may find the file renamed.
 type receipt struct {
 	file os.FileInfo
 	c    contents
@@ -137,7 +137,7 @@ func readReceived(path string) (contents, error) {
 	return c, err
 }
 
-// receive gives what a received file says, which Check has read as a rule.
+// receive returns the content of a received file. Normally Check has read the file already.
 func (m *Machine) receive(received string) (contents, error) {
 	r := m.receipt.Swap(nil)
 	if fi, err := os.Stat(received); err == nil && r != nil &&

@@ -18,8 +18,48 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A copy taken while Apply goes on is a whole state at or past the index at which it was asked for; what is installed
-// from it goes on from there as if it had applied all that itself.
+// copied is a copy of the state, and the applied index when it was asked for.
+type copied struct {
+	asked uint64
+	bytes []byte
+}
+
+// checkCopy installs a copy, applies the rest of the log to it, and compares the state with the one that is wanted.
+func checkCopy(t *testing.T, s copied, log [][]byte, results [][]wire.Status, want string) {
+	t.Helper()
+	other := newMachine(t, never)
+	do(t, other, at(1), adding("of its own", 1000, "data"))
+	if err := restore(other, bytes.NewReader(s.bytes)); err != nil {
+		t.Fatal(err)
+	}
+	from, _ := other.Applied()
+	if from < s.asked {
+		t.Fatalf("the copy holds %d, and was asked for at %d", from, s.asked)
+	}
+	if flushed, _ := other.Flushed(); flushed != from {
+		t.Errorf("flushed %d, applied %d", flushed, from)
+	}
+	// The log is replayed from where the copy was asked for: what it holds already is skipped.
+	for i := s.asked; i < uint64(len(log)); i++ {
+		got, err := other.Apply(i+1, 1, log[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < from && got != nil || i >= from && fmt.Sprint(got) != fmt.Sprint(results[i]) {
+			t.Fatalf("entry %d after a copy at %d: %v, want %v", i+1, from, got, results[i])
+		}
+	}
+	if got := dump(t, other); got != want {
+		t.Fatalf("the two differ\n%.2000s\n%.2000s", got, want)
+	}
+	other.Close()
+	if other = openAt(t, other.path, never); dump(t, other) != want {
+		t.Fatal("another state after reopening")
+	}
+}
+
+// A copy that is taken while Apply goes on is a whole state at or past the applied index at that time. A machine that
+// installs the copy goes on from there as if it had applied the entries itself.
 func TestCopyUnderApply(t *testing.T) {
 	const seed, entries = 11, 600
 	g := newGenerator(seed)
@@ -30,13 +70,9 @@ func TestCopyUnderApply(t *testing.T) {
 	}
 	m := newMachine(t, Options{FlushInterval: time.Millisecond})
 	results := make([][]wire.Status, entries)
-	type snapshot struct {
-		asked uint64
-		bytes []byte
-	}
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
-	snapshots := make(chan snapshot, 1000)
+	snapshots := make(chan copied, 1000)
 	wg.Go(func() {
 		for {
 			select {
@@ -52,7 +88,7 @@ func TestCopyUnderApply(t *testing.T) {
 				return
 			}
 			select {
-			case snapshots <- snapshot{asked, b.Bytes()}:
+			case snapshots <- copied{asked, b.Bytes()}:
 			default:
 			}
 		}
@@ -74,35 +110,7 @@ func TestCopyUnderApply(t *testing.T) {
 		if tried++; tried > 8 {
 			break
 		}
-		other := newMachine(t, never)
-		do(t, other, at(1), adding("of its own", 1000, "data"))
-		if err := restore(other, bytes.NewReader(s.bytes)); err != nil {
-			t.Fatal(err)
-		}
-		from, _ := other.Applied()
-		if from < s.asked {
-			t.Fatalf("the copy holds %d, and was asked for at %d", from, s.asked)
-		}
-		if flushed, _ := other.Flushed(); flushed != from {
-			t.Errorf("flushed %d, applied %d", flushed, from)
-		}
-		// The log is replayed from where the copy was asked for: what it holds already is skipped.
-		for i := s.asked; i < entries; i++ {
-			got, err := other.Apply(i+1, 1, log[i])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if i < from && got != nil || i >= from && fmt.Sprint(got) != fmt.Sprint(results[i]) {
-				t.Fatalf("entry %d after a copy at %d: %v, want %v", i+1, from, got, results[i])
-			}
-		}
-		if got := dump(t, other); got != want {
-			t.Fatalf("the two differ\n%.2000s\n%.2000s", got, want)
-		}
-		other.Close()
-		if other = openAt(t, other.path, never); dump(t, other) != want {
-			t.Fatal("another state after reopening")
-		}
+		checkCopy(t, s, log, results, want)
 	}
 }
 
@@ -249,7 +257,8 @@ func TestDiskFullChild(t *testing.T) {
 	}
 	for i := 0; ; i++ {
 		index, _ := m.Applied()
-		if _, err := m.Apply(index+1, 1, encode(at(1), adding(fmt.Sprint(i), 1000, string(make([]byte, 30000))))); err != nil {
+		e := encode(at(1), adding(fmt.Sprint(i), 1000, string(make([]byte, 30000))))
+		if _, err := m.Apply(index+1, 1, e); err != nil {
 			break
 		}
 		if i > 10000 {

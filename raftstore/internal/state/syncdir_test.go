@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// When the directory can't be synced, a crash may leave the old file under the name: so it stays whole, and Compact says
-// that something is wrong.
+// When the directory can't be synced, a crash may leave the old file under the name: so it stays whole, and Compact
+// says that something is wrong.
 func TestOldFileStaysWhenNameIsUncertain(t *testing.T) {
 	m := peak(t, filepath.Join(t.TempDir(), "state.db"), never)
 	old := linked(t, m) // what such a crash would leave

@@ -1,5 +1,5 @@
-// Package sum puts checksums behind what is kept on disk: the libraries that keep it do not notice, in a value that they
-// are asked for, what the disk has changed.
+// Package sum adds checksums to values that are kept on disk, because the libraries that keep them do not detect that
+// the disk has changed a value.
 package sum
 
 import (
@@ -7,7 +7,7 @@ import (
 	"hash/crc32"
 )
 
-// Size is that of a checksum.
+// Size is the size of a checksum in bytes.
 const Size = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -20,12 +20,14 @@ func Of(parts ...[]byte) (sum uint32) {
 	return sum
 }
 
-// Append puts behind a value, big-endian, the sum of where it belongs and of the value, as append does.
+// Append appends to a value, big-endian, the checksum of where (the place in which the value is stored, such as its
+// key) and of the value.
 func Append(value []byte, where ...[]byte) []byte {
 	return binary.BigEndian.AppendUint32(value, of(where, value))
 }
 
-// Cut takes off what Append has put behind a value; not ok when either is not as it was then.
+// Cut returns the value without the checksum that Append added. ok is false if the value, its place or the checksum
+// differs.
 func Cut(summed []byte, where ...[]byte) (value []byte, ok bool) {
 	end := len(summed) - Size
 	if end < 0 || of(where, summed[:end]) != binary.BigEndian.Uint32(summed[end:]) {

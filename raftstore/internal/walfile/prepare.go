@@ -140,8 +140,8 @@ func prepareTail(path string, si types.SegmentInfo, rotate func(scan) error) err
 	return nil
 }
 
-// rotate lists the last file as finished and a new one after it. The library does that after the write that fills a
-// file, but not when it finds such a file when it starts: then it can't store another entry.
+// rotate lists the last file as finished, and a new file after it. The library does that after the write that fills a
+// file. If a crash came in between, the library does not do it at its next start, and can't store another entry.
 func rotate(db *bbolt.DB, state types.PersistentState, s scan) error {
 	now := time.Now()
 	tail := &state.Segments[len(state.Segments)-1]
@@ -199,8 +199,8 @@ func readFile(path string) (b []byte, size int64, err error) {
 	return b, size, nil
 }
 
-// erase zeroes what a crash left of the last write: the library overlooks it, but for an index, after which it takes the
-// file for finished.
+// erase zeroes the remains of a write that a crash has interrupted. The library ignores such remains, except an index,
+// which makes it take the file for finished.
 func erase(path string, from, to int) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

@@ -88,8 +88,8 @@ func scanWrite(b []byte, start, first int) (entries, index uint64, end int, ok b
 	return 0, 0, 0, false
 }
 
-// anotherWrite looks for a whole write that begins after at. The one that begins at it is not whole; a crash does that
-// only to the last.
+// anotherWrite tells whether a whole write begins after at. The write at at is not whole. A crash interrupts only the
+// last write, so a whole write after it means damage.
 func anotherWrite(b []byte, at int) bool {
 	for ; at+2*frameSize <= len(b); at += frameSize {
 		if binary.LittleEndian.Uint32(b[at:]) != commitFrame {

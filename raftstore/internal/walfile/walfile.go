@@ -1,9 +1,9 @@
 // Package walfile opens a Raft log that hashicorp/raft-wal keeps: files of a directory that are only appended to, and a
 // small bbolt file, wal-meta.db, that names them and holds the votes.
 //
-// That library trusts its files but for the last write, so that damage in them is an entry of other content, a panic, or
-// a log that ends early; and a crash at one moment leaves files to which it never appends again. So Open reads the files
-// before the library does: it refuses damaged ones, and makes good what a crash left.
+// The library checks only the last write in its files. Damage elsewhere shows as a changed entry, a panic, or a log
+// that ends early. Also, a crash at one moment leaves files to which the library can't append any more. So Open reads
+// the files before the library does: it refuses damaged files, and repairs what a crash has left.
 package walfile
 
 import (
@@ -26,7 +26,7 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/boltfile"
 )
 
-// segmentSize is that of a file. It is allocated at once, and given back when all its entries are deleted.
+// segmentSize is the size of a file. The file is allocated at once, and deleted when all its entries are deleted.
 const segmentSize = 32 << 20
 
 // ErrDamaged matches the error for a log that is not whole. One whose wal-meta.db is no bbolt file has
@@ -45,8 +45,9 @@ type Options struct {
 
 // A Log is an open log.
 //
-// It does not call itself monotonic, although it takes no gaps: Raft would then empty it after each snapshot received,
-// also of entries beyond the snapshot that this node has acknowledged. Instead the log empties itself when it has to.
+// A Log is not a raft.MonotonicLogStore, although it allows no gaps: Raft would empty such a log after each received
+// snapshot, including entries beyond the snapshot that this node has acknowledged. Instead StoreLogs empties the log
+// when it must.
 type Log struct {
 	raft.LogStore
 	raft.StableStore
@@ -120,13 +121,13 @@ func (l *Log) StoreLogs(es []*raft.Log) error {
 	return err
 }
 
-// Keys are those of the values in the log's StableStore, which can't be asked for them. The log is not open.
+// Keys are the keys in the log's StableStore, which does not list them itself. The log must not be open.
 func Keys(dir string) ([]string, error) {
 	return boltfile.Keys(filepath.Join(dir, metadb.FileName), metadb.StableBucket)
 }
 
-// restrict gives all files the mode 0600: the library makes them readable to everybody, as far as the umask allows. The
-// directory's own mode has kept others out until then.
+// restrict gives all files the mode 0600: the library makes them readable to everybody, subject to the umask. Until
+// then the directory's mode keeps others out.
 func restrict(dir string) error {
 	files, err := os.ReadDir(dir)
 	if err != nil {

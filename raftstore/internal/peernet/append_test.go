@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// An answered is a future that another node has answered.
+// answered is the future of a request that another node has answered.
 type answered struct{ req *raft.AppendEntriesRequest }
 
 func (answered) Error() error                          { return nil }
@@ -16,7 +16,7 @@ func (answered) Start() time.Time                      { return time.Time{} }
 func (a answered) Request() *raft.AppendEntriesRequest { return a.req }
 func (answered) Response() *raft.AppendEntriesResponse { return new(raft.AppendEntriesResponse) }
 
-// A full pipeline takes no more entries until answers are taken from it, or it is closed.
+// A full pipeline accepts no entries until it is closed.
 type full struct {
 	answers chan raft.AppendFuture
 	closed  chan struct{}
@@ -34,19 +34,20 @@ func (f full) Close() error {
 	return nil
 }
 
-// Who sends entries is not left waiting when no answer is taken any more, since this node's disk has failed: Raft could not
-// be stopped.
+// When this node's disk has failed, no more answers are counted. A sender that waits for room in the pipeline must not
+// wait for ever, or Raft could not be stopped.
 func TestDiskFailsBehindThePipeline(t *testing.T) {
 	f := full{make(chan raft.AppendFuture, 1), make(chan struct{})}
 	f.answers <- answered{&raft.AppendEntriesRequest{Entries: []*raft.Log{{Index: 5}}}}
-	p := guard(f, func(f raft.AppendFuture) error {
+	p := newPipeline(f, func(f raft.AppendFuture) error {
 		req := f.Request()
 		if len(req.Entries) != 1 || req.Entries[0].Index != 5 {
 			t.Errorf("asked for %v", req.Entries)
 		}
 		return errors.New("the disk has failed")
 	})
-	if _, err := p.AppendEntries(new(raft.AppendEntriesRequest), new(raft.AppendEntriesResponse)); err != raft.ErrPipelineShutdown {
+	_, err := p.AppendEntries(new(raft.AppendEntriesRequest), new(raft.AppendEntriesResponse))
+	if err != raft.ErrPipelineShutdown {
 		t.Error(err)
 	}
 	select {

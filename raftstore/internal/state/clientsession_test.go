@@ -46,7 +46,7 @@ func TestExactlyOnce(t *testing.T) {
 			flush(t, m)
 		}
 	}
-	if n := len(m.c.origins.byID[77].window); n > 20 {
+	if n := len(m.c.clientSessions.byID[77].window); n > 20 {
 		t.Errorf("%d results are kept, after all but 11 were trimmed", n)
 	}
 	// What is on record outlives the process.
@@ -71,11 +71,12 @@ func TestTwiceInOneEntry(t *testing.T) {
 // The window follows what waits: it does not grow with the requests that were ever made.
 func TestWindowStaysSmall(t *testing.T) {
 	m := newMachine(t, never)
-	var o *origin
+	var o *clientSession
 	for c := uint64(1); c <= 20_000; c++ {
 		low := max(c, 8) - 7
-		do(t, m, at(1), entry.Op{Kind: entry.Remove, Identity: entry.Identity{Origin: 5, Counter: c, Low: low}, ID: []byte("x")})
-		o = m.c.origins.byID[5]
+		do(t, m, at(1), entry.Op{
+			Kind: entry.Remove, Identity: entry.Identity{Origin: 5, Counter: c, Low: low}, ID: []byte("x")})
+		o = m.c.clientSessions.byID[5]
 		if len(o.window) > 8 || cap(o.window) > 64 {
 			t.Fatalf("request %d: window of %d, %d allocated", c, len(o.window), cap(o.window))
 		}
@@ -91,14 +92,14 @@ func TestBeyondWindow(t *testing.T) {
 	if !slices.Equal(got, []wire.Status{wire.Disconnected, wire.OK}) {
 		t.Errorf("got %v", got)
 	}
-	if o := m.c.origins.byID[5]; o != nil && cap(o.window) > 1024 {
+	if o := m.c.clientSessions.byID[5]; o != nil && cap(o.window) > 1024 {
 		t.Errorf("a window of %d was allocated", cap(o.window))
 	}
 }
 
 // What belongs to a client session that is not known is refused, and leaves nothing behind; nor does opening one again
 // change what has been recorded.
-func TestUnknownOrigin(t *testing.T) {
+func TestUnknownClientSession(t *testing.T) {
 	m := newMachine(t, never)
 	apply := func(ops ...entry.Op) []wire.Status {
 		t.Helper()
@@ -114,10 +115,11 @@ func TestUnknownOrigin(t *testing.T) {
 	if got := apply(add, opening(9), add, opening(9), add); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if got := apply(from(10, 1, removing("a")), from(10, 2, adding("b", 1000, "data"))); !slices.Equal(got, []wire.Status{wire.Disconnected, wire.Disconnected}) {
+	refused := []wire.Status{wire.Disconnected, wire.Disconnected}
+	if got := apply(from(10, 1, removing("a")), from(10, 2, adding("b", 1000, "data"))); !slices.Equal(got, refused) {
 		t.Errorf("of another: %v", got)
 	}
-	if !have(t, m, "a") || have(t, m, "b") || len(m.c.origins.byID) != 1 {
-		t.Errorf("have a: %v, b: %v, %d origins", have(t, m, "a"), have(t, m, "b"), len(m.c.origins.byID))
+	if !have(t, m, "a") || have(t, m, "b") || len(m.c.clientSessions.byID) != 1 {
+		t.Errorf("have a: %v, b: %v, %d client sessions", have(t, m, "a"), have(t, m, "b"), len(m.c.clientSessions.byID))
 	}
 }
