@@ -16,8 +16,8 @@ const program = "dc_test"
 const intro = `usage: dc_test -connect ADDR [flags]
        dc_test -connect ADDR -bench [flags]
 
-Checks a dc_server or dc_client: random operations on sessions of its own, each answer held against
-what must be so. The first wrong answer ends it, with a report and exit status 1.
+Checks a dc_server or dc_client: dc_test does random operations on sessions of its own, and checks
+each answer. The first wrong answer ends the test, with a report and exit status 1.
 
 With -bench it measures throughput and latency instead.
 
@@ -56,7 +56,7 @@ const (
 	maxSeconds  = uint64(wire.MaxTimeout / time.Second)
 )
 
-// What differs with -bench.
+// Defaults with -bench.
 const (
 	benchSessions = 10_000
 	benchWorkers  = 8
@@ -72,7 +72,7 @@ func newOptions() (*options, *config.Set) {
 	set := config.New(program, intro)
 	set.Group("Where")
 	set.List("connect", "ADDR", "an address such as IP:127.0.0.1:9001 or UNIX:/tmp/scache",
-		"the server to test; with commas between them, or repeated, several, over which the workers are spread",
+		"the server to test; workers are spread over several, repeated or with commas between them",
 		func(word string) error {
 			a, err := wire.ParseAddress(word)
 			if err == nil {
@@ -81,41 +81,46 @@ func newOptions() (*options, *config.Set) {
 			o.connect = append(o.connect, a)
 			return err
 		})
-	set.Bool(&o.persistent, "persistent", "keep connections; without it every request has one of its own")
+	set.Bool(&o.persistent, "persistent", "keep connections; without it every request opens a new one")
 	set.Count(&o.workers, loadtest.MaxWorkers, "workers",
-		fmt.Sprintf("how many work at the same time, each on sessions and a connection of its own, up to %d; with -bench %d unless given", loadtest.MaxWorkers, benchWorkers))
+		fmt.Sprintf("how many workers run at the same time, each with sessions and a connection of its own, "+
+			"up to %d; with -bench %d unless given", loadtest.MaxWorkers, benchWorkers))
 	set.Group("Sessions")
 	set.Count(&o.sessions, maxSessions, "sessions",
-		fmt.Sprintf("how many each worker plays with; with -bench, how many are put there to be read by all, %d unless given", benchSessions))
+		fmt.Sprintf("how many sessions each worker uses; with -bench, how many are stored beforehand for all to read, "+
+			"%d unless given", benchSessions))
 	set.Count(&o.dataMin, wire.MaxAddData, "datamin", "the fewest bytes of data in a session")
 	set.Count(&o.dataMax, wire.MaxAddData, "datamax", "the most bytes of data in a session")
-	seconds(set, &o.timeout, "timeout", fmt.Sprintf("the time sessions live, in seconds; "+
-		"with -bench %.0f unless given, and for those put there to be read as much longer as -duration", benchTimeout.Seconds()))
-	seconds(set, &o.timeoutVar, "timevar", "by how many seconds that is longer or shorter, at random, but never below 0")
+	seconds(set, &o.timeout, "timeout", fmt.Sprintf("the time that sessions live, in seconds; with -bench, unless given, "+
+		"%.0f, and longer by -duration for sessions stored beforehand", benchTimeout.Seconds()))
+	seconds(set, &o.timeoutVar, "timevar", "how many seconds -timeout varies up and down, at random, but never below 0")
 	set.Group("Checking")
-	set.Uint64(&o.ops, 1<<62, "ops", "how many operations, all workers together; 0 stands for 10 times the square of -sessions")
+	set.Uint64(&o.ops, 1<<62, "ops",
+		"how many operations, of all workers together; 0 stands for 10 times the square of -sessions")
 	set.Uint64(&o.progress, 1<<62, "progress", "print a line every so many operations; 0 for none")
 	set.Millis(&o.minTimeout, 0, wire.MaxTimeout, "mintimeout",
-		"what the server or proxy raises shorter timeouts to, if it was told to with its own -mintimeout: sessions must then live so long")
+		"the -mintimeout of the server or proxy, if it has one: sessions must then live at least so long")
 	set.Group("Measuring")
-	set.Bool(&o.bench, "bench", "measure instead of checking")
+	set.Bool(&o.bench, "bench", "measure, don't check")
 	set.Duration(&o.duration, "duration", "for how long")
 	set.Func("mix", "MIX", "operations with their weights, such as add=10,get=90", o.mix.String(),
-		"how often to add, get, remove and have; removes take what was added", func(text string) (err error) {
+		"the share of each operation; a REMOVE takes a session that was added", func(text string) (err error) {
 			o.mix, err = loadtest.ParseMix(text)
 			return err
 		})
-	set.Func("size", "BYTES", fmt.Sprintf("a number of bytes from 1 to %d, or two as in 300-2000", wire.MaxAddData), "1024",
+	set.Func("size", "BYTES", fmt.Sprintf("a number of bytes from 1 to %d, or two as in 300-2000", wire.MaxAddData),
+		"1024",
 		"the data in a session: its size, or least and greatest size", o.size.set)
 	set.Count(&o.pipeline, loadtest.MaxPipeline, "pipeline",
-		fmt.Sprintf("requests in flight on each worker's connection, up to %d; above 1, connections are kept as with -persistent", loadtest.MaxPipeline))
+		fmt.Sprintf("requests in flight on each worker's connection, up to %d; above 1, connections are kept "+
+			"as with -persistent", loadtest.MaxPipeline))
 	set.Bool(&o.json, "json", "print the result as JSON, with a time series in steps of "+loadtest.Interval.String())
 	set.String(&o.report, "report", "FILE", "the path of a file",
-		"write a page of HTML with throughput over time and the distribution of latencies drawn; it replaces a file that is there")
+		"write an HTML page with charts of throughput over time and of latencies; an existing file is replaced")
 	return o, set
 }
 
-// seconds adds a flag that takes a whole number of seconds, as the original tool's do.
+// seconds adds a flag that takes a whole number of seconds, as the flags of the original tool do.
 func seconds(set *config.Set, p *time.Duration, name, usage string) {
 	takes := fmt.Sprintf("a number of seconds from 0 to %d", maxSeconds)
 	set.Func(name, "SECS", takes, strconv.FormatInt(int64(*p/time.Second), 10), usage, func(text string) error {
@@ -142,10 +147,10 @@ func (s *sizes) set(text string) error {
 	return nil
 }
 
-// finish checks what no flag can by itself, and fills in what depends on others.
+// finish checks that the flags go together, and sets defaults that depend on other flags.
 func (o *options) finish(set *config.Set) error {
 	if len(o.connect) == 0 {
-		return config.Usagef("which server? -connect takes an address such as IP:127.0.0.1:9001 or UNIX:/tmp/scache")
+		return config.Usagef("-connect is needed: the server to test, such as IP:127.0.0.1:9001 or UNIX:/tmp/scache")
 	}
 	only := map[bool][]string{
 		true:  {"ops", "progress", "datamin", "datamax", "timevar", "mintimeout"},
@@ -167,14 +172,16 @@ func (o *options) finish(set *config.Set) error {
 	}
 	for _, a := range o.connect {
 		if strings.HasPrefix(a.String(), "FD:") && (!o.persistent || o.workers != 1 || o.bench || len(o.connect) > 1) {
-			return config.Usagef("-connect %v is one connection, which can't be opened again: it goes with -persistent, without -bench, and with one worker", a)
+			return config.Usagef("-connect %v is one connection, which can't be opened again: "+
+				"it takes -persistent, one worker, and no -bench", a)
 		}
 	}
 	switch {
 	case o.dataMax < o.dataMin:
 		return config.Usagef("-datamax takes a number not below -datamin, which is %d, not %d", o.dataMin, o.dataMax)
 	case o.timeout+o.timeoutVar > wire.MaxTimeout:
-		return config.Usagef("-timeout and -timevar take together at most %d seconds, the protocol's longest timeout", maxSeconds)
+		return config.Usagef("-timeout and -timevar together take at most %d seconds, the protocol's longest timeout",
+			maxSeconds)
 	}
 	if o.ops == 0 {
 		o.ops = 10 * o.sessions * o.sessions
@@ -182,7 +189,7 @@ func (o *options) finish(set *config.Set) error {
 	return nil
 }
 
-// unless sets what was not given.
+// unless sets *p to v if the flag was not given.
 func unless[T any](set *config.Set, name string, p *T, v T) {
 	if !set.Given(name) {
 		*p = v

@@ -24,13 +24,13 @@ func (s *Set) Address(p *wire.Address, deflt, name, usage string) (err error) {
 	return nil
 }
 
-// Addresses adds a flag that takes an address and may be repeated, under one name or several. It takes several, with commas
-// between them; in the environment and in a file white space does as well. On the command line a path may contain both: a
-// comma ends an address there only where another one begins after it.
+// Addresses adds a flag that takes addresses, under one name or several. It may be repeated, and takes several addresses
+// with commas between them; in the environment and in a file also with white space. On the command line a path may
+// contain commas and white space: there a comma ends an address only if another address follows.
 func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string) {
-	var from source // of those in p
+	var from source // where the addresses in p come from
 	add := func(text string) error {
-		if len(*p) > 0 && from != s.source { // under another name
+		if len(*p) > 0 && from != s.source { // p was set under another name
 			return nil
 		}
 		from = s.source
@@ -56,10 +56,10 @@ func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string
 	}
 }
 
-// nextAddress is where an address begins after a comma.
+// nextAddress matches a comma and the beginning of the next address.
 var nextAddress = regexp.MustCompile(`(?i), *(?:IP|IPv4|IPv6|UNIX|FD):`)
 
-// typedAddresses splits a word of the command line.
+// typedAddresses splits a word of the command line into addresses.
 func typedAddresses(text string) (words []string) {
 	for {
 		at := nextAddress.FindStringIndex(text)

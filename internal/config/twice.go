@@ -8,14 +8,14 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Place is an address that a flag has the tool listen on.
+// A Place is an address on which a flag makes the tool listen.
 type Place struct {
 	Flag string // with its dash
 	Text string // as the flag takes it
 	At   wire.Address
 }
 
-// Places are the addresses of one flag.
+// Places makes Places of the addresses of one flag.
 func Places(flag string, addresses []wire.Address) (list []Place) {
 	for _, at := range addresses {
 		list = append(list, Place{flag, at.String(), at})
@@ -23,8 +23,8 @@ func Places(flag string, addresses []wire.Address) (list []Place) {
 	return list
 }
 
-// NotTwice refuses two places where only one can listen, as far as the two show that: the second would find the first in
-// its way, and it would look like another process.
+// NotTwice refuses two places of which only one can be listened on, as far as the addresses show that. Listening would
+// fail as well, but as if another process had the address.
 func NotTwice(lists ...[]Place) error {
 	places := slices.Concat(lists...)
 	for i, p := range places {
@@ -51,7 +51,7 @@ func NoneTwice(flag string, addresses []wire.Address) error {
 	return nil
 }
 
-// same tells whether two places to listen on are one: all interfaces have every host of theirs among them.
+// same tells whether two addresses can't both be listened on. All interfaces include every host.
 func same(a, b wire.Address) bool {
 	if a.Path() != "" || b.Path() != "" {
 		return reaches(a, b)
@@ -73,7 +73,7 @@ func everyHost(host string) bool {
 	return host == "" || err == nil && ip.IsUnspecified()
 }
 
-// ipVersion is 4 or 6 for an address of that version alone, 0 for one that may be of both.
+// ipVersion is 4 or 6 for an address of that IP version only, 0 for an address that may be of both.
 func ipVersion(a wire.Address) int {
 	host, _, _ := hostPort(a)
 	ip, err := netip.ParseAddr(host)
