@@ -11,18 +11,18 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// mostLag is how many log entries a node may be behind: as in docs/alerts.yml.
+// mostLag is how many log entries a node may be behind. docs/alerts.yml has the same limit.
 const mostLag = 10_000
 
 func checkCommand() *command {
 	return &command{
 		name:    "check",
 		summary: "whether this node and its cluster are well, for cron and monitoring",
-		about: `Prints nothing and ends with status 0 when all is well. Otherwise it ends with status 1, and prints
-a line for each thing that is not: there is no leader, this node does not serve, clocks are wrong;
-of each member: it does not answer, does not vote, has no leader, is more than 10000 log entries
-behind, or is of another version than this node; and that the node does not answer. The lines are in
-this order, members by name. A cluster that elects a leader has two seconds for it.`,
+		about: `Prints nothing and exits with status 0 when all is well. Otherwise it prints one line for each
+problem and exits with status 1. The problems, in the order in which they are printed: the cluster
+has no leader; this node is not ready; clocks are wrong; a member does not answer, does not vote, has
+no leader, is more than 10000 log entries behind, or runs another version than this node (members by
+name); this node does not answer. An election that is under way gets two seconds to end.`,
 		timeout: readTimeout,
 		run:     check,
 	}
@@ -37,7 +37,7 @@ type problem struct {
 
 // The kinds of problems, which scripts may tell apart.
 const (
-	failed      = "error" // the node does not answer, or can't tell
+	failed      = "error" // the node that was asked does not answer, or answers with an error
 	noLeader    = "no-leader"
 	notReady    = "not-ready" // the node that was asked
 	wrongClock  = "clock"
@@ -74,7 +74,7 @@ func check(ctx context.Context, c *call) error {
 	return err
 }
 
-// String is the problem in a line.
+// String returns the problem as one line.
 func (p problem) String() string {
 	text := clean(strings.ReplaceAll(p.Text, "\n", "; "))
 	if p.Node == "" {
@@ -83,7 +83,7 @@ func (p problem) String() string {
 	return clean(p.Node) + ": " + text
 }
 
-// problems asks the node for what is not well. An error is why it could not tell more.
+// problems asks the node what is not well. After an error the list may be incomplete.
 func (c *call) problems(ctx context.Context) ([]problem, error) {
 	s, err := c.node.Status(ctx)
 	if err == nil && leaderless(s) && c.newLeader(ctx, "") != "" {
@@ -112,7 +112,7 @@ func (c *call) problems(ctx context.Context) ([]problem, error) {
 	return found, err
 }
 
-// ofMember says what is not well of a member, as the node with status s sees it.
+// ofMember returns the problems of a member, as seen by the node whose status is s.
 func ofMember(m raftstore.Member, s raftstore.Status) (found []problem) {
 	add := func(kind, format string, args ...any) {
 		found = append(found, problem{m.Name, kind, fmt.Sprintf(format, args...)})
@@ -145,7 +145,7 @@ func ofMember(m raftstore.Member, s raftstore.Status) (found []problem) {
 	return found
 }
 
-// orUnknown is for the version of a node that says none.
+// orUnknown is for nodes of older versions, which don't report a version.
 func orUnknown(version string) string {
 	if version == "" {
 		return "unknown"

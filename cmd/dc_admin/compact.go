@@ -12,13 +12,13 @@ func compactCommand() *command {
 	return &command{
 		name:    "compact",
 		summary: "make this node's files as small as what is in them",
-		about: `Files keep the size that they had at their largest, and reuse the room. After a peak this gives it
-back: the state file is copied without what is free in it, while the node goes on serving, and the
-log is trimmed. The file of a log of kind bolt gets smaller when the node next starts, if more than
-half of it is free; what is said of it tells how much that is. The copy needs disk space for what is
-left, and takes a minute or more for each million of sessions, as it leaves most of the disk to the
-requests. The nodes of a cluster are compacted one by one, the leader last; none joins or leaves
-through this one meanwhile. The node goes on with it if dc_admin is interrupted.`,
+		about: `Files never shrink by themselves: free space inside them is reused. After a peak, compact returns
+that space to the file system. The node copies its state file without the free space, and trims its
+log; it goes on serving meanwhile. The file of a bolt log is not copied now: it shrinks when the node
+next starts, if more than half of it is free. The output says how much of it is free. The copy needs
+disk space for the sessions that are left. It takes a minute or more for each million sessions, since
+requests come first. Compact the nodes of a cluster one by one, the leader last; while a node
+compacts, no node can join or leave through it. The node goes on if dc_admin is interrupted.`,
 		run: compact,
 	}
 }
@@ -41,11 +41,11 @@ func compact(ctx context.Context, c *call) error {
 
 const (
 	progressPause = 500 * time.Millisecond
-	// clearLine begins a terminal's line anew and empties it.
+	// clearLine moves to the start of the terminal's line and erases it.
 	clearLine = "\r\x1b[K"
 )
 
-// showProgress shows on a terminal, until hide is called, what the node has under way.
+// showProgress shows what the node is doing until hide is called, if the notes go to a terminal.
 func (c *call) showProgress(ctx context.Context) (hide func()) {
 	if !c.terminal {
 		return func() {}
@@ -74,7 +74,7 @@ func (c *call) showProgress(ctx context.Context) (hide func()) {
 	}
 }
 
-// compacted tells what became of the files.
+// compacted prints the sizes of the files before and after.
 func (c *call) compacted(done raftstore.Compacted) error {
 	return c.done("state   %s -> %s\nlog     %s -> %s%s", size(done.StateBefore), size(done.StateAfter),
 		size(done.LogBefore), size(done.LogAfter), givenBack(done.LogFree))

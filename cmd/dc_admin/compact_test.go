@@ -86,5 +86,5 @@ func (c *compacting) Compact(ctx context.Context) (raftstore.Compacted, error) {
 }
 
 func TestCompactMistakes(t *testing.T) {
-	mistakes(t, map[string]string{"compact n1": `compact takes nothing after it, but there is "n1"`})
+	mistakes(t, map[string]string{"compact n1": `compact takes no operands, but was given "n1"`})
 }

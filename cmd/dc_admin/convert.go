@@ -14,12 +14,12 @@ func convertCommand() *command {
 	return &command{
 		name:     "convert-log",
 		operands: "-data DIR -to bolt|wal",
-		summary:  "make the log of a stopped node one of the other kind",
-		about: `Done on the node's own machine while its dc_server is stopped: the log in its data directory is
-copied to the other kind, compared, and put in the old one's place. dc_server is then started with
--raft-log of that kind. It needs free space of the log's size. It may be interrupted at any moment:
-the log is then of one kind or the other, and saying it again finishes it. The nodes of a cluster
-are converted one by one.`,
+		summary:  "convert the log of a stopped node to the other kind",
+		about: `Run this on the node's own machine while its dc_server is stopped. It copies the log in the data
+directory to the other kind, compares the copy, and puts it in the old log's place. Then start
+dc_server with -raft-log of that kind. The copy needs as much free disk space as the log takes. The
+conversion may be interrupted at any moment: the log is then of one kind or the other, and running
+the same command again finishes the conversion. Convert the nodes of a cluster one by one.`,
 		flags: []string{"data", "to"},
 		run:   convertLog,
 	}
@@ -30,7 +30,7 @@ func convertLog(ctx context.Context, c *call) error {
 		return err
 	}
 	if c.to == "" {
-		return config.Usagef("convert-log needs -to: the kind that the log is to have, bolt or wal")
+		return config.Usagef("convert-log needs -to, the kind of log to convert to: bolt or wal")
 	}
 	to, err := raftstore.ParseLogKind(c.to)
 	if err != nil {
@@ -39,11 +39,13 @@ func convertLog(ctx context.Context, c *call) error {
 	done, err := raftstore.ConvertLog(ctx, c.data, to)
 	switch {
 	case errors.Is(err, raftstore.ErrForeign) && !there(c.data):
-		return config.Hint(fmt.Errorf("there is no directory %s", clean(c.data)), "-data names the node's data directory: what its dc_server has as -data.")
+		return config.Hint(fmt.Errorf("there is no directory %s", clean(c.data)),
+			"-data names the node's data directory: the same as dc_server's -data.")
 	case errors.Is(err, os.ErrPermission):
-		return config.Hint(err, "The data directory belongs to the user that dc_server runs as: be that user, or root.")
+		return config.Hint(err, "The data directory belongs to the user that dc_server runs as. Run dc_admin as that "+
+			"user, or as root.")
 	case errors.Is(err, raftstore.ErrInUse):
-		return config.Hint(err, "A log is converted while its dc_server is stopped.")
+		return config.Hint(err, "Stop dc_server before you convert its log.")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return config.Hint(errors.New("interrupted"), "Nothing is lost: the log is still of kind %s.", done.From)
 	case err != nil:
@@ -57,7 +59,7 @@ func there(dir string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
-// A conversion is what scripts are told of one.
+// A conversion is the JSON output of convert-log.
 type conversion struct {
 	OK      bool   `json:"ok"`
 	From    string `json:"from"`
@@ -68,7 +70,7 @@ type conversion struct {
 	Bytes   int64  `json:"bytes"`
 }
 
-// converted tells of a conversion.
+// converted prints the result of a conversion.
 func (c *call) converted(done raftstore.Conversion) error {
 	if c.json {
 		from := done.From
@@ -81,9 +83,11 @@ func (c *call) converted(done raftstore.Conversion) error {
 		return c.done("The log in %s is of kind %s already.", clean(c.data), done.To)
 	}
 	if done.Entries == 0 {
-		return c.done("The log in %s, which has no entries, was of kind %s and is now of kind %s.\nStart dc_server with -raft-log %s.",
+		return c.done("The log in %s, which has no entries, was of kind %s and is now of kind %s.\nStart dc_server with "+
+			"-raft-log %s.",
 			clean(c.data), done.From, done.To, done.To)
 	}
-	return c.done("The log in %s was of kind %s and is now of kind %s.\nCopied and compared: %d entries, %d to %d, %s; votes of term %d.\nStart dc_server with -raft-log %s.",
+	return c.done("The log in %s was of kind %s and is now of kind %s.\nCopied and compared: %d entries, %d to %d, %s; "+
+		"votes of term %d.\nStart dc_server with -raft-log %s.",
 		clean(c.data), done.From, done.To, done.Entries, done.First, done.Last, size(done.Bytes), done.Term, done.To)
 }

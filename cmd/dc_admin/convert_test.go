@@ -33,7 +33,8 @@ func aNode(t *testing.T) (string, *raftstore.Store) {
 func TestConvertLog(t *testing.T) {
 	dir, s := aNode(t)
 	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil, io.Discard))
-	want := "dc_admin: data directory is in use by another process: " + dir + "\nA log is converted while its dc_server is stopped.\n"
+	want := "dc_admin: data directory is in use by another process: " + dir +
+		"\nStop dc_server before you convert its log.\n"
 	if got != want {
 		t.Errorf("while it runs: %s", got)
 	}
@@ -41,16 +42,19 @@ func TestConvertLog(t *testing.T) {
 	last, term := s.Status().LastIndex, s.Status().Term // the node has notes of its own written until it is closed
 
 	for _, step := range []struct{ to, file, want string }{
-		{"wal", "wal", "The log in DIR was of kind bolt and is now of kind wal.\nCopied and compared: LAST entries, 1 to LAST, "},
+		{"wal", "wal", "The log in DIR was of kind bolt and is now of kind wal.\nCopied and compared: LAST entries, 1 to " +
+			"LAST, "},
 		{"wal", "wal", "The log in DIR is of kind wal already.\n"},
-		{"bolt", "raft.db", "The log in DIR was of kind wal and is now of kind bolt.\nCopied and compared: LAST entries, 1 to LAST, "},
+		{"bolt", "raft.db", "The log in DIR was of kind wal and is now of kind bolt.\nCopied and compared: LAST entries, " +
+			"1 to LAST, "},
 	} {
 		got := says(t, "-data", dir, "convert-log", "-to", step.to)
 		want := strings.NewReplacer("DIR", dir, "LAST", fmt.Sprint(last)).Replace(step.want)
 		if !strings.HasPrefix(got, want) {
 			t.Errorf("to %s: got\n%s", step.to, got)
 		}
-		if end := fmt.Sprintf("; votes of term %d.\nStart dc_server with -raft-log %s.\n", term, step.to); strings.Contains(want, "Copied") && !strings.HasSuffix(got, end) {
+		if end := fmt.Sprintf("; votes of term %d.\nStart dc_server with -raft-log %s.\n", term,
+			step.to); strings.Contains(want, "Copied") && !strings.HasSuffix(got, end) {
 			t.Errorf("to %s: got\n%s", step.to, got)
 		}
 		if _, err := os.Stat(filepath.Join(dir, step.file)); err != nil {
@@ -70,7 +74,8 @@ func TestConvertLogNowhere(t *testing.T) {
 func TestConvertLogOfNoDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "none")
 	got := fails(t, run(t.Context(), []string{"convert-log", "-data", dir, "-to", "wal"}, nil, io.Discard))
-	if want := "dc_admin: there is no directory " + dir + "\n-data names the node's data directory: what its dc_server has as -data.\n"; got != want {
+	if want := "dc_admin: there is no directory " + dir + "\n-data names the node's data directory: the same as " +
+		"dc_server's -data.\n"; got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -78,8 +83,10 @@ func TestConvertLogOfNoDirectory(t *testing.T) {
 func TestConvertLogJSON(t *testing.T) {
 	dir, s := aNode(t)
 	s.Close()
-	for _, want := range []string{`"from": "bolt",` + "\n  " + `"to": "wal",`, `"from": "wal",` + "\n  " + `"to": "wal",` + "\n  " + `"entries": 0,`} {
-		if got := says(t, "-data", dir, "convert-log", "-to", "wal", "-json"); !strings.Contains(got, `"ok": true`) || !strings.Contains(got, want) {
+	for _, want := range []string{`"from": "bolt",` + "\n  " + `"to": "wal",`,
+		`"from": "wal",` + "\n  " + `"to": "wal",` + "\n  " + `"entries": 0,`} {
+		if got := says(t, "-data", dir, "convert-log", "-to", "wal", "-json"); !strings.Contains(got, `"ok": true`) ||
+			!strings.Contains(got, want) {
 			t.Errorf("got %s", got)
 		}
 	}
@@ -98,9 +105,9 @@ func TestConvertLogGivenUp(t *testing.T) {
 
 func TestConvertLogMistakes(t *testing.T) {
 	mistakes(t, map[string]string{
-		"convert-log":             "convert-log needs -to: the kind that the log is to have, bolt or wal",
-		"convert-log wal":         `convert-log takes nothing after it, but there is "wal"`,
+		"convert-log":             "convert-log needs -to, the kind of log to convert to: bolt or wal",
+		"convert-log wal":         `convert-log takes no operands, but was given "wal"`,
 		"convert-log -to boltdb":  `-to takes bolt or wal, not "boltdb"`,
-		"convert-log -to wal all": `convert-log takes nothing after it, but there is "all"`,
+		"convert-log -to wal all": `convert-log takes no operands, but was given "all"`,
 	})
 }

@@ -11,11 +11,11 @@ func joinCommand() *command {
 	return &command{
 		name:     "join",
 		operands: "HOST:PORT[,…] [-discard]",
-		summary:  "make this node, which stands alone, a member of a cluster",
-		about: `Said to a node that was started with -peer and without -cluster: it joins the cluster that the
-peers at these addresses (their -peer addresses) belong to. One that answers is enough. The node
-takes over the cluster's sessions; if it has some of its own it refuses, unless -discard says to
-give them up.`,
+		summary:  "make this node, which has no cluster yet, a member of one",
+		about: `Makes this node join the cluster of the peers at these addresses (their -peer addresses). One peer
+that answers is enough. The node must have been started with -peer and without -cluster. It takes
+over the cluster's sessions. If the node has sessions of its own it refuses to join, unless -discard
+is given: then those sessions are lost.`,
 		flags:   []string{"discard"},
 		timeout: changeTimeout,
 		run:     join,

@@ -12,7 +12,8 @@ func TestJoin(t *testing.T) {
 		says  string
 	}{
 		{[]string{"join", "a:1"}, "join [a:1] discard=false", "This node has joined the cluster of a:1.\n"},
-		{[]string{"join", "a:1,b:2", "c:3", "-discard"}, "join [a:1 b:2 c:3] discard=true", "This node has joined the cluster of a:1, b:2, c:3.\n"},
+		{[]string{"join", "a:1,b:2", "c:3", "-discard"}, "join [a:1 b:2 c:3] discard=true",
+			"This node has joined the cluster of a:1, b:2, c:3.\n"},
 		{[]string{"-discard", "join", "[::1]:1", "-json"}, "join [[::1]:1] discard=true", "{\n  \"ok\": true\n}\n"},
 	} {
 		node := new(fakeNode)

@@ -9,18 +9,18 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// How long, and how often, a node is asked who leads now. A new leader makes itself known at once.
+// How long, and how often, a node is asked who the new leader is.
 const (
-	newsTimeout = 2 * time.Second
-	newsPause   = 20 * time.Millisecond
+	newLeaderTimeout = 2 * time.Second
+	newLeaderPause   = 20 * time.Millisecond
 )
 
-// leaderless tells whether a node belongs, or is about to belong, to a cluster that has no leader.
+// leaderless tells whether the node belongs to a cluster without a leader, or is joining a cluster.
 func leaderless(s raftstore.Status) bool {
 	return s.Leader == "" && (s.Role == raftstore.RoleCandidate || s.Role == raftstore.RoleJoining)
 }
 
-// whyNoLeader tells why the cluster has no leader, empty if it has one.
+// whyNoLeader tells why the cluster has no leader. It is empty if there is one.
 func whyNoLeader(s raftstore.Status, members []raftstore.Member) string {
 	const joining = "this node is not a member of a cluster yet"
 	switch {
@@ -34,29 +34,31 @@ func whyNoLeader(s raftstore.Status, members []raftstore.Member) string {
 	return joining
 }
 
-// saysNoLeader tells, before all else, that the cluster has no leader, if so, and why.
+// saysNoLeader prints why the cluster has no leader, if it has none. It is called before all other output.
 func (c *call) saysNoLeader(s raftstore.Status, members []raftstore.Member) {
 	if why := whyNoLeader(s, members); why != "" {
 		fmt.Fprintf(c.out, "no leader: %s\n\n", clean(why))
 	}
 }
 
-// awaitsLeader tells at once that a change will have to wait, and what for: the node gives it up after some seconds.
+// awaitsLeader tells the operator why a change is going to wait, if the cluster has no leader. The node itself gives
+// the change up after some seconds.
 func (c *call) awaitsLeader(ctx context.Context) {
 	s, err := c.node.Status(ctx)
 	if err != nil || s.Role != raftstore.RoleCandidate {
-		return // the change itself will tell
+		return // the change will report the error
 	}
 	if members, err := c.node.Members(ctx); err == nil {
 		fmt.Fprintf(c.notes, "%s: waiting for the cluster to have a leader: %s\n", program, clean(admin.Votes(members)))
 	}
 }
 
-// newLeader is the leader's name once the node knows another than before, or empty if that takes too long.
+// newLeader waits until the node knows a leader other than before, and returns its name. It returns "" if that takes
+// too long.
 func (c *call) newLeader(ctx context.Context, before string) string {
-	ctx, cancel := context.WithTimeout(ctx, newsTimeout)
+	ctx, cancel := context.WithTimeout(ctx, newLeaderTimeout)
 	defer cancel()
-	t := time.NewTicker(newsPause)
+	t := time.NewTicker(newLeaderPause)
 	defer t.Stop()
 	for {
 		if s, err := c.node.Status(ctx); err == nil && s.Leader != "" && s.Leader != before {

@@ -27,8 +27,8 @@ func TestNoLeaderIsSaidFirst(t *testing.T) {
 	testutil.Golden(t, "status-joining.golden", says(t, "status"))
 }
 
-// Who asks for a change while there is no leader is told at once what the answer waits for, and in the end why there was
-// none.
+// Who asks for a change while there is no leader is told at once what the answer waits for, and in the end why there
+// was none.
 func TestNoLeader(t *testing.T) {
 	node := &fakeNode{
 		status: raftstore.Status{Node: "n1", Role: raftstore.RoleCandidate},
@@ -43,11 +43,13 @@ func TestNoLeader(t *testing.T) {
 		node.noLeader, node.asked = true, ""
 		var notes bytes.Buffer
 		err := run(t.Context(), change, io.Discard, &notes)
-		if got, want := notes.String(), "dc_admin: waiting for the cluster to have a leader: "+why; got != want || node.asked == "" {
+		if got, want := notes.String(), "dc_admin: waiting for the cluster to have a leader: "+why; got != want ||
+			node.asked == "" {
 			t.Errorf("%s: asked to %q, noted\n%s, want\n%s", change, node.asked, got, want)
 		}
 		want := "dc_admin: the cluster has no leader: " + why +
-			"A change needs a leader, and a leader a majority of the voters: start those that are down, or see what is between them.\n"
+			"A change needs a leader, and a leader a majority of the voters: start those that are down, or see what is " +
+			"between them.\n"
 		if got := fails(t, err); got != want {
 			t.Errorf("%s: got\n%s, want\n%s", change, got, want)
 		}

@@ -6,8 +6,9 @@ func leaveCommand() *command {
 	return &command{
 		name:    "leave",
 		summary: "take this node out of its cluster and stop it",
-		about: `Said to the node that goes: it hands over leadership if it has it, is taken out of the cluster,
-and stops. To take out a node that is gone already, say "remove" to another.`,
+		about: `Makes the node that dc_admin is connected to leave its cluster: it hands over leadership if it is the
+leader, is removed from the cluster, and stops. For a node that does not run any more, use "remove"
+on another node.`,
 		timeout: changeTimeout,
 		run:     leave,
 	}

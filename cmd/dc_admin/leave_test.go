@@ -13,5 +13,5 @@ func TestLeave(t *testing.T) {
 }
 
 func TestLeaveMistakes(t *testing.T) {
-	mistakes(t, map[string]string{"leave n1": `leave takes nothing after it, but there is "n1"`})
+	mistakes(t, map[string]string{"leave n1": `leave takes no operands, but was given "n1"`})
 }

@@ -12,8 +12,8 @@ func membersCommand() *command {
 	return &command{
 		name:    "members",
 		summary: "the nodes of the cluster",
-		about: `Lists the cluster's nodes as this one sees them. LAG is how many log entries a node is behind
-the newest. A node that did not answer has dashes, and the reason below the table.`,
+		about: `Lists the cluster's nodes as this node sees them. LAG is the number of log entries that a node is
+behind the newest. A node that did not answer has dashes; the reason is below the table.`,
 		timeout: readTimeout,
 		run:     members,
 	}

@@ -14,7 +14,8 @@ import (
 var threeMembers = []raftstore.Member{
 	{Name: "n1", Address: "10.0.0.1:7001", Voter: true, Role: raftstore.RoleLeader, Applied: 120345, Sessions: 34567,
 		Process: raftstore.Process{Version: "1.2.3", Uptime: 3*86400 + 4*3600 + 59}},
-	{Name: "n2", Address: "cache-2.example.net:7001", Voter: true, Role: raftstore.RoleUnreachable, Error: "connection refused"},
+	{Name: "n2", Address: "cache-2.example.net:7001", Voter: true, Role: raftstore.RoleUnreachable,
+		Error: "connection refused"},
 	{Name: "n3", Address: "10.0.0.3:7001", Role: raftstore.RoleFollower, Applied: 120000, Lag: 345, Sessions: 34001},
 }
 

@@ -10,11 +10,11 @@ func removeCommand() *command {
 	return &command{
 		name:     "remove",
 		operands: "NAME [-force]",
-		summary:  "take another node, one that is gone, out of the cluster",
-		about: `Said to any node of the cluster about another, by the name that "members" shows. A node removed
-so no longer counts towards a majority. If it comes back it does not serve; it can join again
-with an empty data directory. A node that answers is refused, unless -force is given: say "leave"
-to it.`,
+		summary:  "take another node, which does not run any more, out of the cluster",
+		about: `Removes another node of the cluster, by the name that "members" shows. It can be run on any other
+node. A removed node no longer counts towards a majority, and does not serve if it comes back. It can
+join again with an empty data directory. A node that still answers is not removed, unless -force is
+given: run "leave" on that node instead.`,
 		flags:   []string{"force"},
 		timeout: changeTimeout,
 		run:     remove,

@@ -22,35 +22,37 @@ import (
 
 const program = "dc_admin"
 
-// How long a call may take unless -timeout says it. A change of the cluster may take the node a minute.
+// How long a call may take without -timeout. The node itself gives a change of the cluster a minute.
 const (
 	readTimeout   = 10 * time.Second
 	changeTimeout = 75 * time.Second
 )
 
-// A command is one of dc_admin's words.
+// A command is one of dc_admin's commands.
 type command struct {
 	name     string
 	operands string        // for usage
-	summary  string        // a phrase
-	about    string        // the whole story
-	flags    []string      // that only some commands take
+	summary  string        // a phrase, for the list of commands
+	about    string        // for the command's own help
+	flags    []string      // besides those that all commands take
 	timeout  time.Duration // 0: none
 	run      func(ctx context.Context, c *call) error
 }
 
-// goesOn tells what becomes of the command when its answer is not waited for any longer: empty for one that only looks.
+// goesOn tells the operator what the node does when dc_admin stops waiting for its answer. It is empty for a command
+// that changes nothing.
 func (cmd *command) goesOn() string {
 	switch cmd.timeout {
 	case readTimeout:
 		return ""
 	case changeTimeout:
-		return fmt.Sprintf("A change that was asked for may still take place: \"%s members\" shows how things stand.", program)
+		return fmt.Sprintf("The change may still take place: \"%s members\" shows whether it did.", program)
 	}
-	return fmt.Sprintf("The node goes on with it: \"%s status\" says so until it is done. Stopping the node ends it, harmlessly.", program)
+	return fmt.Sprintf("The node goes on compacting: \"%s status\" says so until it is done. "+
+		"Stopping the node ends this without harm.", program)
 }
 
-// commands are in the order of usage.
+// commands returns all commands, in the order in which usage lists them.
 func commands() []*command {
 	return []*command{statusCommand(), membersCommand(), checkCommand(), joinCommand(), leaveCommand(), removeCommand(),
 		transferCommand(), compactCommand(), convertCommand()}
@@ -66,9 +68,9 @@ type call struct {
 	to       string
 	json     bool
 	out      io.Writer
-	notes    io.Writer         // for people, beside the result
-	terminal bool              // notes go to one
-	explain  func(error) error // what goes wrong when the node is asked
+	notes    io.Writer         // progress and warnings, for people
+	terminal bool              // notes go to a terminal
+	explain  func(error) error // adds advice to an error of node
 }
 
 // options are dc_admin's flags.
@@ -92,7 +94,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	for _, name := range set.UnknownVariables() {
-		fmt.Fprintf(stderr, "%s: %s in the environment is named like a flag, and there is none of that name\n", program, name)
+		fmt.Fprintf(stderr, "%s: environment variable %s is ignored: there is no flag of that name\n", program, name)
 	}
 	if len(operands) > 0 && operands[0] == "help" {
 		if len(operands) > 1 {
@@ -131,7 +133,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}))
 }
 
-// onlyItsFlags refuses what another command takes.
+// onlyItsFlags refuses flags that belong to another command.
 func onlyItsFlags(cmd *command, set *config.Set) error {
 	for _, other := range commands() {
 		for _, name := range other.flags {
@@ -153,33 +155,34 @@ func newOptions() (*options, *config.Set, error) {
 		return nil, nil, err
 	}
 	set.Bool(&opts.json, "json", "print JSON, for scripts")
-	set.Duration(&opts.timeout, "timeout", "the longest to wait for the node's answer; compact and convert-log wait as long as it takes "+
-		"(default 10s, or 75s for a change of the cluster)")
+	set.Duration(&opts.timeout, "timeout",
+		"the longest to wait for the node's answer; compact and convert-log wait as long as it takes "+
+			"(default 10s, or 75s for a change of the cluster)")
 	set.Group("Flags of join")
-	set.Bool(&opts.discard, "discard", "give up the sessions that this node has of its own")
+	set.Bool(&opts.discard, "discard", "lose the sessions that this node has of its own")
 	set.Group("Flags of remove")
-	set.Bool(&opts.force, "force", "remove the node although it answers")
+	set.Bool(&opts.force, "force", "remove the node even if it answers")
 	set.Group("Flags of convert-log")
 	set.String(&opts.data, "data", "DIR", "the path of a directory", "the node's data directory")
-	set.Choice(&opts.to, []string{"bolt", "wal"}, "to", "the kind that its log is to have")
+	set.Choice(&opts.to, []string{"bolt", "wal"}, "to", "the kind of log to convert to")
 	return opts, set, nil
 }
 
 func intro() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "usage: %s [flags] COMMAND\n\nLooks after a running dc_server through its admin listener.\n\nCommands:\n", program)
+	fmt.Fprintf(&b, "usage: %s [flags] COMMAND\n\nManages a running dc_server through its admin listener.\n\nCommands:\n",
+		program)
 	tw := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
 	for _, cmd := range commands() {
 		fmt.Fprintf(tw, "  %s\t%s\n", strings.TrimSpace(cmd.name+" "+cmd.operands), cmd.summary)
 	}
 	tw.Flush()
-	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" and \"%[1]s help COMMAND\" tell more about one.\n\n", program)
-	b.WriteString("ADDR is UNIX:PATH, or IP:HOST:PORT, where status, members and check work and nothing " +
-		"can be changed.")
+	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" and \"%[1]s help COMMAND\" describe one command.\n\n", program)
+	b.WriteString("ADDR is UNIX:PATH or IP:HOST:PORT. Over IP only status, members and check work.")
 	return b.String()
 }
 
-// help prints the usage of the command among the operands, if there is one, else that of the whole.
+// help prints the usage of the command that the operands name, or of dc_admin as a whole.
 func help(set *config.Set, w io.Writer, operands []string) {
 	cmd, err := find(operands)
 	if err != nil {
@@ -192,14 +195,14 @@ func help(set *config.Set, w io.Writer, operands []string) {
 
 func find(operands []string) (*command, error) {
 	if len(operands) == 0 {
-		return nil, config.Usagef("which command? It takes one of %s", names())
+		return nil, config.Usagef("a command is needed, one of %s", names())
 	}
 	for _, cmd := range commands() {
 		if cmd.name == operands[0] {
 			return cmd, nil
 		}
 	}
-	return nil, config.Usagef("there is no command %q: it takes one of %s", operands[0], names())
+	return nil, config.Usagef("there is no command %q: give one of %s", operands[0], names())
 }
 
 func names() string {
@@ -210,7 +213,7 @@ func names() string {
 	return strings.Join(names, ", ")
 }
 
-// explain adds to what went wrong what to do next, and what goes on, if anything, when the answer did not come.
+// explain adds advice to an error of a call. goesOn is what the node still does when no answer came.
 func explain(err error, at wire.Address, timeout time.Duration, goesOn string) error {
 	var said *admin.Error
 	switch {
@@ -226,14 +229,18 @@ func explain(err error, at wire.Address, timeout time.Duration, goesOn string) e
 	case errors.Is(err, context.Canceled):
 		return config.Hint(errors.New("interrupted"), "%s", goesOn)
 	case errors.Is(err, admin.ErrUnreachable) && errors.Is(err, os.ErrPermission):
-		return config.Hint(err, "The socket belongs to the user that dc_server runs as: be that user, or root.")
+		return config.Hint(err, "The socket belongs to the user that dc_server runs as. Run dc_admin as that user, or as "+
+			"root.")
 	case errors.Is(err, admin.ErrUnreachable):
-		return config.Hint(err, "Is dc_server running there? -connect, or %s_CONNECT in the environment, names its admin listener:\n"+
-			"what it was given as -admin, or else UNIX:DIR/admin.sock, where DIR is its data directory.", strings.ToUpper(program))
+		return config.Hint(err, "Is dc_server running there? -connect, or %s_CONNECT in the environment, takes the "+
+			"address of\n"+
+			"its admin listener: its -admin, or else UNIX:DIR/admin.sock, where DIR is its data directory.",
+			strings.ToUpper(program))
 	case errors.Is(err, admin.ErrNotAdmin):
-		hint := "-connect takes the address that dc_server has as -admin, not those it has as -listen or -peer, nor dc_client's."
+		hint := "-connect takes the -admin address of a dc_server, not its -listen or -peer address, nor an address of " +
+			"dc_client."
 		if cutOff(err) {
-			hint += "\nIf it is that one, dc_server ended before it answered; its log says why."
+			hint += "\nIf this is the -admin address, dc_server ended before it answered; its log says why."
 		}
 		return config.Hint(fmt.Errorf("%v: %w", at, err), "%s", hint)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -246,7 +253,7 @@ func explain(err error, at wire.Address, timeout time.Duration, goesOn string) e
 	return err
 }
 
-// cutOff tells whether the connection ended before there was an answer.
+// cutOff tells whether the connection ended before the answer came.
 func cutOff(err error) bool {
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
 		if errors.Is(err, end) {
@@ -256,15 +263,15 @@ func cutOff(err error) bool {
 	return false
 }
 
-// none is what a command without operands makes of them.
+// none refuses operands of a command that takes none.
 func (c *call) none(name string) error {
 	if len(c.operands) > 0 {
-		return config.Usagef("%s takes nothing after it, but there is %q", name, c.operands[0])
+		return config.Usagef("%s takes no operands, but was given %q", name, c.operands[0])
 	}
 	return nil
 }
 
-// done tells that a change is made.
+// done reports that a change was made.
 func (c *call) done(format string, args ...any) error {
 	if c.json {
 		return c.print(map[string]bool{"ok": true})
@@ -280,7 +287,7 @@ func (c *call) print(v any) error {
 	return enc.Encode(v)
 }
 
-// clean keeps what another node said from disturbing a table or a terminal.
+// clean replaces unprintable characters. Text from another node must not break a table or control the terminal.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -290,7 +297,7 @@ func clean(s string) string {
 	}, s)
 }
 
-// orDash is for a table's empty cells.
+// orDash returns what a table shows for s: a dash if s is empty.
 func orDash(s string) string {
 	if s == "" {
 		return "-"

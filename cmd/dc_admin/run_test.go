@@ -35,13 +35,13 @@ func mistakes(t *testing.T, lines map[string]string) {
 func TestMistakes(t *testing.T) {
 	const all = "status, members, check, join, leave, remove, transfer, compact, convert-log"
 	mistakes(t, map[string]string{
-		"":                      "which command? It takes one of " + all,
-		"-json":                 "which command? It takes one of " + all,
-		"stat":                  `there is no command "stat": it takes one of ` + all,
+		"":                      "a command is needed, one of " + all,
+		"-json":                 "a command is needed, one of " + all,
+		"stat":                  `there is no command "stat": give one of ` + all,
 		"status -connect IP:9":  `-connect: address "IP:9": it names no host to connect to; it is for listening`,
-		"help stat":             `there is no command "stat": it takes one of ` + all,
-		"status now":            `status takes nothing after it, but there is "now"`,
-		"members all":           `members takes nothing after it, but there is "all"`,
+		"help stat":             `there is no command "stat": give one of ` + all,
+		"status now":            `status takes no operands, but was given "now"`,
+		"members all":           `members takes no operands, but was given "all"`,
 		"status -colour":        "unknown flag -colour",
 		"leave -force":          "-force goes with remove only",
 		"leave -discard":        "-discard goes with join only",
@@ -128,7 +128,8 @@ func listener(t *testing.T, serve func(net.Conn)) {
 func TestNoAdminListener(t *testing.T) {
 	listener(t, func(c net.Conn) { c.Close() })
 	got := fails(t, run(t.Context(), []string{"status"}, io.Discard, io.Discard))
-	if !strings.Contains(got, "not answered by an admin listener") || !strings.Contains(got, "-connect takes the address that dc_server has as -admin") {
+	if !strings.Contains(got, "not answered by an admin listener") || !strings.Contains(got,
+		"-connect takes the -admin address of a dc_server") {
 		t.Errorf("got %s", got)
 	}
 }
@@ -161,7 +162,8 @@ func TestStatusOfAnother(t *testing.T) {
 		c.Close()
 	})
 	got := fails(t, run(t.Context(), []string{"status"}, io.Discard, io.Discard))
-	if !strings.Contains(got, "not answered by an admin listener of dc_server") || !strings.Contains(got, "nor dc_client's") {
+	if !strings.Contains(got, "not answered by an admin listener of dc_server") ||
+		!strings.Contains(got, "nor an address of dc_client") {
 		t.Errorf("got %s", got)
 	}
 }
@@ -182,7 +184,7 @@ func TestAdminOfDcClient(t *testing.T) {
 	for _, args := range []string{"status", "members", "join a:1", "leave", "remove n1", "transfer", "compact"} {
 		got := fails(t, run(t.Context(), strings.Fields(args), io.Discard, io.Discard))
 		if !strings.Contains(got, "not answered by an admin listener of dc_server: dc_client is there") ||
-			!strings.Contains(got, "nor dc_client's") {
+			!strings.Contains(got, "nor an address of dc_client") {
 			t.Errorf("%q: got %s", args, got)
 		}
 	}
@@ -195,7 +197,7 @@ func TestNoAnswer(t *testing.T) {
 	held := make(chan net.Conn, 10)
 	listener(t, func(c net.Conn) { held <- c })
 	got := fails(t, run(t.Context(), []string{"leave", "-timeout", "20ms"}, io.Discard, io.Discard))
-	if !strings.Contains(got, "no answer within 20ms\nA change that was asked for may still take place") {
+	if !strings.Contains(got, "no answer within 20ms\nThe change may still take place") {
 		t.Errorf("got %s", got)
 	}
 	(<-held).Close()
@@ -208,7 +210,8 @@ func TestNoAnswer(t *testing.T) {
 
 // The node goes on with what its operator no longer waits for, and whoever asks for more is refused meanwhile.
 func TestCompactInterrupted(t *testing.T) {
-	for name, args := range map[string][]string{"interrupted": {"compact"}, "no answer within 20ms": {"compact", "-timeout", "20ms"}} {
+	for name, args := range map[string][]string{"interrupted": {"compact"},
+		"no answer within 20ms": {"compact", "-timeout", "20ms"}} {
 		ctx, cancel := context.WithCancel(t.Context())
 		held := make(chan net.Conn, 10)
 		listener(t, func(c net.Conn) {
@@ -218,7 +221,7 @@ func TestCompactInterrupted(t *testing.T) {
 			}
 		})
 		got := fails(t, run(ctx, args, io.Discard, io.Discard))
-		if !strings.Contains(got, name+"\nThe node goes on with it: \"dc_admin status\" says so until it is done.") {
+		if !strings.Contains(got, name+"\nThe node goes on compacting: \"dc_admin status\" says so until it is done.") {
 			t.Errorf("%q: got %s", args, got)
 		}
 		(<-held).Close()
@@ -233,7 +236,8 @@ func TestInterrupted(t *testing.T) {
 		held <- c
 		cancel()
 	})
-	want := "dc_admin: interrupted\nA change that was asked for may still take place: \"dc_admin members\" shows how things stand.\n"
+	want := "dc_admin: interrupted\nThe change may still take place: \"dc_admin members\" shows " +
+		"whether it did.\n"
 	if got := fails(t, run(ctx, []string{"leave"}, io.Discard, io.Discard)); got != want {
 		t.Errorf("got %s", got)
 	}

@@ -13,8 +13,8 @@ func statusCommand() *command {
 	return &command{
 		name:    "status",
 		summary: "what this node is doing",
-		about: `Shows the node's own view: its version and how long it is up, its part in the cluster, what it was
-told to do and has under way, how far its log and its state are, how many sessions it has, the size
+		about: `Shows how this node sees itself: its version and uptime, its role in the cluster, the administrative
+work that is under way, how far its log and its state have come, the number of its sessions, the size
 of its files, and which nodes' clocks are wrong, if any are.`,
 		timeout: readTimeout,
 		run:     status,
@@ -33,7 +33,7 @@ func status(ctx context.Context, c *call) error {
 		return c.print(s)
 	}
 	if leaderless(s) {
-		list, _ := c.node.Members(ctx) // without which there is less to say
+		list, _ := c.node.Members(ctx) // whyNoLeader says less without a list
 		c.saysNoLeader(s, list)
 	}
 	tw := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
@@ -49,7 +49,7 @@ func status(ctx context.Context, c *call) error {
 	if s.Doing != "" {
 		line("under way", "%s", clean(s.Doing))
 	}
-	if s.Version != "" { // a node of an older version says neither
+	if s.Version != "" { // a node of an older version reports neither
 		line("version", "%s, up %s", clean(s.Version), uptime(s.Uptime))
 	}
 	line("sessions", "%s", sessions(s))
@@ -77,7 +77,7 @@ func state(s raftstore.Status) string {
 	return clean(string(s.Role)) + ", not a voter"
 }
 
-// logKind is for after the log's size.
+// logKind names the kind of log, to follow the log's size.
 func logKind(s raftstore.Status) string {
 	if s.LogKind == "" {
 		return "" // a node of an older version
@@ -85,7 +85,7 @@ func logKind(s raftstore.Status) string {
 	return " (" + clean(s.LogKind) + ")"
 }
 
-// givenBack is for after the log's size, with how much of that is free.
+// givenBack says how much of the log's file is free, to follow the log's size.
 func givenBack(free int64) string {
 	if free == 0 {
 		return ""
@@ -110,7 +110,7 @@ func leader(s raftstore.Status) string {
 	return orDash(s.Leader) + " at " + clean(s.LeaderAt)
 }
 
-// uptime is a time as people read it, in the two largest of its units.
+// uptime formats a length of time in its two largest units.
 func uptime(seconds int64) string {
 	switch {
 	case seconds < 60:
@@ -123,7 +123,7 @@ func uptime(seconds int64) string {
 	return fmt.Sprintf("%dd%dh", seconds/(24*3600), seconds/3600%24)
 }
 
-// size is a number of bytes as people read it.
+// size formats a number of bytes.
 func size(bytes int64) string {
 	if bytes < 1<<10 {
 		return fmt.Sprintf("%d B", bytes)

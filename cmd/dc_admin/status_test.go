@@ -65,7 +65,8 @@ func TestUptime(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 5 << 30: "5.0 GiB", 1 << 52: "4096.0 TiB"} {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 5 << 30: "5.0 GiB",
+		1 << 52: "4096.0 TiB"} {
 		if got := size(n); got != want {
 			t.Errorf("%d: got %s, want %s", n, got, want)
 		}

@@ -11,9 +11,9 @@ func transferCommand() *command {
 		name:     "transfer",
 		operands: "[NAME]",
 		summary:  "hand leadership to another node",
-		about: `Hands leadership to the named node, or to the one that is furthest along. To be done before
-maintenance of the leader; dc_server does it by itself when it is stopped by SIGTERM.
-A node that was away is waited for until it has what it missed.`,
+		about: `Hands leadership to the named node, or to the node with the most log entries. Use it before
+maintenance of the leader; a dc_server that is stopped by SIGTERM hands over by itself. A node that
+was away first receives the log entries that it missed.`,
 		timeout: changeTimeout,
 		run:     transfer,
 	}
@@ -43,7 +43,7 @@ func transfer(ctx context.Context, c *call) error {
 	case c.json:
 		return c.print(struct {
 			OK     bool   `json:"ok"`
-			Leader string `json:"leader,omitempty"` // not known yet if empty
+			Leader string `json:"leader,omitempty"` // empty: not known yet
 		}{true, leader})
 	case name != "" && name == before.Leader:
 		return c.done("%s leads already.", clean(name))

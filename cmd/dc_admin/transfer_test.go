@@ -80,5 +80,6 @@ func (e *electing) Status() raftstore.Status {
 }
 
 func TestTransferMistakes(t *testing.T) {
-	mistakes(t, map[string]string{"transfer n1 n2": `transfer takes the name of at most one node, as "dc_admin members" shows it`})
+	mistakes(t, map[string]string{"transfer n1 " +
+		"n2": `transfer takes the name of at most one node, as "dc_admin members" shows it`})
 }

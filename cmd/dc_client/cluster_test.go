@@ -157,7 +157,8 @@ func TestCluster(t *testing.T) {
 	defer cancel()
 	servers := newCluster(t, ctx)
 	dir := t.TempDir()
-	args := []string{"-listen", "UNIX:" + dir + "/c", "-admin", "UNIX:" + dir + "/admin", "-timeout", "10s", "-retry", "200"}
+	args := []string{"-listen", "UNIX:" + dir + "/c", "-admin", "UNIX:" + dir + "/admin", "-timeout", "10s", "-retry",
+		"200"}
 	byName := make(map[string]*procs.Server)
 	for _, s := range servers {
 		args = append(args, "-server", s.Listen.String())
@@ -193,7 +194,8 @@ func TestCluster(t *testing.T) {
 		hit  func(*procs.Server)
 	}{
 		{"the server in use is killed", func() *procs.Server { return used }, (*procs.Server).Kill},
-		{"the server in use is frozen", func() *procs.Server { return used }, func(s *procs.Server) { _ = s.Signal(syscall.SIGSTOP) }},
+		{"the server in use is frozen", func() *procs.Server { return used },
+			func(s *procs.Server) { _ = s.Signal(syscall.SIGSTOP) }},
 		{"the leader is killed", func() *procs.Server { return leader(t, ctx, servers) }, (*procs.Server).Kill},
 		{"the server in use is stopped", func() *procs.Server { return used }, func(s *procs.Server) {
 			if err := s.Stop(); err != nil {
@@ -207,7 +209,8 @@ func TestCluster(t *testing.T) {
 		victim := step.who()
 		step.hit(victim)
 		load.flow()
-		t.Logf("%s: longest wait %v, %d writes of unknown fate", step.what, time.Duration(load.longest.Load()), load.unknown.Load()-before)
+		t.Logf("%s: longest wait %v, %d writes of unknown fate", step.what, time.Duration(load.longest.Load()),
+			load.unknown.Load()-before)
 		if victim.Running() {
 			if err := victim.Signal(syscall.SIGCONT); err != nil {
 				t.Fatal(err)

@@ -14,18 +14,18 @@ const program = "dc_client"
 
 const intro = `usage: dc_client -server ADDR [flags]
 
-The local proxy of distcache clients: they connect here, and their requests go to a dc_server over one connection.
+The local proxy of distcache clients: it passes their requests to a dc_server over one connection.
 
   one server      dc_client -server IP:cache1:9001
   three           dc_client -server IP:cache1:9001,IP:cache2:9001,IP:cache3:9001
-                  one is used, the first that can be; the others stand by
+                  the first one that can answer is used; the others stand by
   before httpd    dc_client -server IP:cache1:9001 -mintimeout 300000
 
 ADDR is IP:PORT for all interfaces, IP:HOST:PORT, UNIX:PATH or FD:N.`
 
 const defaultListen = "UNIX:/tmp/scache"
 
-// options are what dc_client can be told.
+// options are dc_client's settings.
 type options struct {
 	listen     []wire.Address
 	servers    []wire.Address // in order of preference
@@ -37,7 +37,7 @@ type options struct {
 	daemon     *daemon.Options
 }
 
-// The longest that -idle takes: a year.
+// mostIdle is the longest -idle: a year.
 const mostIdle = 365 * 24 * time.Hour
 
 func defaults() *options {
@@ -49,23 +49,28 @@ func (o *options) flags() *config.Set {
 	set.Group("Clients")
 	set.Addresses(&o.listen, "listen", "where clients connect; may be repeated; by default "+defaultListen)
 	set.Duration(&o.timeout, "timeout",
-		"the longest that any request may take; past it the answer is DISCONNECTED; a server that falls silent is left after about a third of it")
+		"the longest that any request may take; then the answer is DISCONNECTED; "+
+			"dc_client turns away from a silent server after about a third of this time")
 	set.Millis(&o.minTimeout, 0, wire.MaxTimeout, "mintimeout",
-		"raise shorter timeouts of added sessions to this; Apache httpd's mod_socache_dc needs it, as it asks for less than a second whatever its own configuration says")
-	set.Millis(&o.idle, 0, mostIdle, "idle", "drop clients that have had no request open for so long; 0 is never")
+		"raise shorter timeouts of added sessions to this; needed for Apache httpd's mod_socache_dc, "+
+			"which asks for less than a second whatever its configuration says")
+	set.Millis(&o.idle, 0, mostIdle, "idle", "close connections of clients that have been idle for so long; 0 is never")
 
 	set.Group("Servers")
-	set.Addresses(&o.servers, "server", "a dc_server to ask; several in order of preference, repeated or with commas between them; needed", "connect")
-	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry", "the longest wait between two attempts to connect to a server")
+	set.Addresses(&o.servers, "server", "a dc_server to ask; for several, in order of preference, "+
+		"repeat the flag or put commas between the addresses; needed", "connect")
+	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry",
+		"the longest wait between two attempts to connect to a server")
 
 	set.Group("Operation")
-	set.Addresses(&o.admin, "admin", "where to ask over HTTP how the servers are, at /v1/status, and where Prometheus asks for /metrics, others for /healthz and /readyz; may be repeated; by default nowhere")
+	set.Addresses(&o.admin, "admin", "serve HTTP here: /v1/status on how the servers are, /metrics for Prometheus, "+
+		"/healthz and /readyz; may be repeated; by default nowhere")
 	set.File()
 	o.daemon = daemon.Flags(set)
 	return set
 }
 
-// parse takes the options from args, the environment and a file, and makes sure that they go together.
+// parse reads the settings from args, the environment and a file, and checks that they go together.
 func parse(args []string, stdout io.Writer) (*options, error) {
 	opts := defaults()
 	if err := opts.flags().ParseFlags(args, stdout); err != nil {

@@ -48,7 +48,8 @@ func TestEveryFlag(t *testing.T) {
 	if joined(got.servers) != "IP:a:1 UNIX:/b IP:[::1]:2" {
 		t.Errorf("servers are %v: their order is that of preference", got.servers)
 	}
-	if got.retry != time.Millisecond || got.idle != time.Minute || got.timeout != 900*time.Millisecond || got.minTimeout != 5*time.Minute {
+	if got.retry != time.Millisecond || got.idle != time.Minute || got.timeout != 900*time.Millisecond ||
+		got.minTimeout != 5*time.Minute {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -64,7 +65,8 @@ func TestFromEnvironmentAndFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if joined(got.servers) != "IP:a:1 IP:b:2 UNIX:/c" || got.retry != 8*time.Millisecond || got.idle != 10*time.Millisecond {
+	if joined(got.servers) != "IP:a:1 IP:b:2 UNIX:/c" || got.retry != 8*time.Millisecond ||
+		got.idle != 10*time.Millisecond {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -103,14 +105,16 @@ func TestBadFlags(t *testing.T) {
 		ok + "-connect IPv4:9": "-server IPv4:9 names no host to connect to: it takes IP:HOST:PORT",
 		"-server IP:cache:0":   `-server: address "IP:cache:0": port 0 is none to connect to`,
 		ok + "-server IP:localhost:2 -listen IP:2": "-server IP:localhost:2 is what -listen says, IP:2: it would ask itself",
-		"-server UNIX:/tmp/scache":                 "-server UNIX:/tmp/scache is what -listen says, UNIX:/tmp/scache: it would ask itself",
-		"-server IP:a:1,IP:b:1 -connect IP:a:1":    "-server IP:a:1 is given twice",
-		ok + "-listen IP:9 -admin IP:9":            "-listen IP:9 and -admin IP:9 are the same place: each needs one of its own",
-		ok + "-retry 0":                            `-retry takes a number of milliseconds from 1 to 3600000, not "0"`,
-		ok + "-retry 3600001":                      `-retry takes a number of milliseconds from 1 to 3600000, not "3600001"`,
-		ok + "-idle -1":                            `-idle takes a number of milliseconds from 0 to 31536000000, not "-1"`,
-		ok + "-timeout 0s":                         `-timeout takes a duration above 0 such as 2s or 500ms, not "0s"`,
-		ok + "-mintimeout soon":                    `-mintimeout takes a number of milliseconds from 0 to 604800000, not "soon"`,
+		"-server UNIX:/tmp/scache": "-server UNIX:/tmp/scache is what -listen says, UNIX:/tmp/scache: it " +
+			"would ask itself",
+		"-server IP:a:1,IP:b:1 -connect IP:a:1": "-server IP:a:1 is given twice",
+		ok + "-listen IP:9 -admin IP:9": "-listen IP:9 and -admin IP:9 are the same place: each needs one of " +
+			"its own",
+		ok + "-retry 0":         `-retry takes a number of milliseconds from 1 to 3600000, not "0"`,
+		ok + "-retry 3600001":   `-retry takes a number of milliseconds from 1 to 3600000, not "3600001"`,
+		ok + "-idle -1":         `-idle takes a number of milliseconds from 0 to 31536000000, not "-1"`,
+		ok + "-timeout 0s":      `-timeout takes a duration above 0 such as 2s or 500ms, not "0s"`,
+		ok + "-mintimeout soon": `-mintimeout takes a number of milliseconds from 0 to 604800000, not "soon"`,
 	} {
 		_, err := parse(strings.Fields(args), io.Discard)
 		if err == nil || err.Error() != want {
@@ -129,7 +133,8 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
-		"listen", "server", "connect", "retry", "idle", "timeout", "mintimeout", "admin", "daemon", "pidfile", "user", "killable",
+		"listen", "server", "connect", "retry", "idle", "timeout", "mintimeout", "admin", "daemon", "pidfile", "user",
+		"killable",
 		"sockowner", "sockgroup", "sockperms", "log-format", "log-level", "config", "version", "h, -help, -?",
 	} {
 		if !strings.Contains(out.String(), "\n  -"+name) {

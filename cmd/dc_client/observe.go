@@ -16,10 +16,10 @@ import (
 	"github.com/distcache/distcache/proxy"
 )
 
-// adminTimeout is how long an answer to a question may take.
+// adminTimeout is the longest that an answer of the admin listener may take.
 const adminTimeout = 5 * time.Second
 
-// newAdmin makes what answers questions over HTTP. There is nothing to be changed:
+// newAdmin makes the admin server, which answers over HTTP and changes nothing:
 //
 //	GET /v1/status   proxy.Status
 //	GET /metrics     for Prometheus
@@ -37,13 +37,13 @@ func (s *service) newAdmin(reg *prometheus.Registry) *httpd.Server {
 	return httpd.New(http.MaxBytesHandler(mux, 0), s.log, adminTimeout)
 }
 
-// alive is nil while the proxy is not stuck. That it has no server is no fault of its own.
+// alive is nil while the proxy is not stuck. A proxy without a server is alive too: a restart would not help.
 func (s *service) alive(context.Context) error {
 	s.proxy.Status()
 	return nil
 }
 
-// ready is nil while there is a server to ask.
+// ready is nil while a server can answer.
 func (s *service) ready(context.Context) error {
 	if s.Stopping() {
 		return errors.New("stopping")

@@ -17,14 +17,15 @@ import (
 )
 
 const (
-	// settleTimeout is how long the start waits for a server. Without one dc_client starts too.
+	// settleTimeout is how long the start waits for a server. dc_client then starts without one.
 	settleTimeout = time.Second
-	// drainTimeout is how much longer than a request may take the requests under way have when it stops.
+	// drainTimeout is added to -timeout: together they bound how long a stop waits for requests under way.
 	drainTimeout = time.Second
-	endTimeout   = time.Second // of questions under way
+	// endTimeout is how long a stop waits for calls to the admin listener.
+	endTimeout = time.Second
 )
 
-// run is dc_client from its arguments to its end, which comes when ctx is done.
+// run runs dc_client until ctx is done.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, err := parse(args, stdout)
 	if err != nil {
@@ -51,7 +52,7 @@ type service struct {
 	admin  *httpd.Server
 }
 
-// start opens the sockets, which may take root, gives up privileges, connects to the servers and lets clients in.
+// start opens the sockets, which may need root, gives up privileges, connects to the servers and lets clients in.
 func (s *service) start(ctx context.Context, p *daemon.Process) error {
 	if err := s.ListenClients(ctx, s.opts.listen); err != nil {
 		return err
@@ -70,7 +71,7 @@ func (s *service) start(ctx context.Context, p *daemon.Process) error {
 	}
 	settled, cancel := context.WithTimeout(ctx, settleTimeout)
 	if !s.proxy.Settle(settled) {
-		s.log.Warn("no server is there yet: requests are answered DISCONNECTED until one is")
+		s.log.Warn("no server answers yet: until one does, requests are answered DISCONNECTED")
 	}
 	cancel()
 	s.ServeClients(s.server.Serve, false)
@@ -83,7 +84,7 @@ func (s *service) start(ctx context.Context, p *daemon.Process) error {
 	return nil
 }
 
-// open makes the proxy and what serves it.
+// open makes the proxy and its listeners.
 func (s *service) open() (err error) {
 	cfg := proxy.Config{Timeout: s.opts.timeout, Retry: s.opts.retry, Logger: s.log}
 	for _, a := range s.opts.servers {
@@ -107,8 +108,8 @@ func (s *service) open() (err error) {
 	return nil
 }
 
-// stop ends everything: first no new clients come in, then those that have asked are answered, then the connections to
-// the servers are closed. It is for a start that failed as well.
+// stop ends everything: it lets no new clients in, waits until the requests under way are answered, and closes the
+// connections to the servers. It may be called after a start that failed.
 func (s *service) stop() error {
 	s.CloseClients()
 	if s.server != nil {

@@ -62,7 +62,8 @@ func TestProxy(t *testing.T) {
 	store := store.NewMemory(0)
 	defer store.Close()
 	serve(t, dir+"/s1", store)
-	p := start(t, "-listen", "UNIX:"+dir+"/c", "-listen", "IP:127.0.0.1:0", "-server", "UNIX:"+dir+"/s1", "-connect", "UNIX:"+dir+"/s2",
+	p := start(t, "-listen", "UNIX:"+dir+"/c", "-listen", "IP:127.0.0.1:0", "-server", "UNIX:"+dir+"/s1", "-connect",
+		"UNIX:"+dir+"/s2",
 		"-mintimeout", "60000", "-admin", "UNIX:"+dir+"/admin")
 	if len(p.clients) != 2 || len(p.admins) != 1 {
 		t.Fatalf("listens on %q and %q", p.clients, p.admins)
@@ -95,7 +96,8 @@ func TestProxy(t *testing.T) {
 		}
 		runtime.Gosched()
 	}
-	if s := status.Servers; len(s) != 2 || !s[0].Used || s[0].Name != "UNIX:"+dir+"/s1" || s[1].State != "down" || s[1].Error == "" {
+	if s := status.Servers; len(s) != 2 || !s[0].Used || s[0].Name != "UNIX:"+dir+"/s1" || s[1].State != "down" ||
+		s[1].Error == "" {
 		t.Errorf("status is %+v", status)
 	}
 	if err := p.Stop(); err != nil {
@@ -204,7 +206,8 @@ func TestClientGoesAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := nc.Write(wire.AppendMessage(nil, &wire.Message{UID: 1, Op: wire.OpHave, Payload: []byte("slow")})); err != nil {
+	if _, err := nc.Write(wire.AppendMessage(nil,
+		&wire.Message{UID: 1, Op: wire.OpHave, Payload: []byte("slow")})); err != nil {
 		t.Fatal(err)
 	}
 	<-g.entered
@@ -258,15 +261,18 @@ func TestAddressInUse(t *testing.T) {
 // A start that fails is not said to have stopped as well.
 func TestFailedStartIsSaidOnce(t *testing.T) {
 	var log bytes.Buffer
-	err := run(t.Context(), []string{"-server", "IP:127.0.0.1:1", "-listen", "UNIX:" + filepath.Join(t.TempDir(), "none", "s")}, io.Discard, &log)
+	err := run(t.Context(), []string{"-server", "IP:127.0.0.1:1", "-listen",
+		"UNIX:" + filepath.Join(t.TempDir(), "none", "s")}, io.Discard, &log)
 	if err == nil || strings.Contains(log.String(), "msg=stopped") {
 		t.Errorf("%v, and the log has\n%s", err, &log)
 	}
 	path := filepath.Join(t.TempDir(), "log")
-	if err := run(t.Context(), []string{"-server", "IP:127.0.0.1:1", "-listen", "UNIX:/none/there/s", "-log-file", path}, io.Discard, io.Discard); err == nil {
+	if err := run(t.Context(), []string{"-server", "IP:127.0.0.1:1", "-listen", "UNIX:/none/there/s", "-log-file", path},
+		io.Discard, io.Discard); err == nil {
 		t.Error("it started")
 	}
-	if b, err := os.ReadFile(path); err != nil || strings.Count(string(b), "msg=stopped") != 1 || !strings.Contains(string(b), "level=ERROR msg=stopped") {
+	if b, err := os.ReadFile(path); err != nil || strings.Count(string(b), "msg=stopped") != 1 ||
+		!strings.Contains(string(b), "level=ERROR msg=stopped") {
 		t.Errorf("%v, and the log file has\n%s", err, b)
 	}
 }

@@ -19,15 +19,15 @@ import (
 	"github.com/distcache/distcache/wire/store"
 )
 
-// A backend is what is behind the listener: the store, and what the daemon has to know of it besides.
+// A backend is the store behind the listener, with what the daemon needs besides.
 type backend struct {
 	store    store.Store
 	node     admin.Node
-	done     <-chan struct{}             // closed when the store can't go on; nil if that can't be
-	err      func() error                // then: why
-	stepdown func(context.Context) error // hand over what other nodes can take
+	done     <-chan struct{}             // closed when the store can't go on; nil if that can't happen
+	err      func() error                // why done is closed
+	stepdown func(context.Context) error // hands leadership to another node
 	close    func() error
-	register func(prometheus.Registerer) // of its metrics
+	register func(prometheus.Registerer) // registers the store's metrics
 	dropped  func() (expired, evicted uint64)
 }
 
@@ -55,7 +55,7 @@ func openMemory(opts *options) *backend {
 
 func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	if info, err := os.Stat(opts.data); err == nil && info.Mode().Perm()&0o077 != 0 {
-		log.Warn("others than its owner have access to the data directory, which is for secrets: it should have mode 700",
+		log.Warn("the data directory holds secrets, and not only its owner has access: it should have mode 700",
 			"data", opts.data, "mode", fmt.Sprintf("%o", info.Mode().Perm()))
 	}
 	cfg := opts.store()
@@ -85,10 +85,10 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	}, nil
 }
 
-// explainData says what to do about a data directory that this user can't use.
+// explainData adds advice to an error about a data directory that this user can't use.
 func explainData(err error) error {
 	if errors.Is(err, os.ErrPermission) {
-		return config.Hint(err, "The data directory, -data, must be one that this user can write to.")
+		return config.Hint(err, "This user must be able to write to the data directory, -data.")
 	}
 	return err
 }

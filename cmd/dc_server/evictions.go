@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	evictionTick  = time.Second // how often it is looked for
-	evictionPause = time.Hour   // from one warning to the next
+	evictionTick  = time.Second // between two looks at the counter
+	evictionPause = time.Hour   // between two warnings
 )
 
-// watchEvictions warns when sessions are pushed out before the end of their time, and once an hour while they are.
+// watchEvictions warns when the store begins to evict sessions, and once an hour while that lasts.
 func watchEvictions(ctx context.Context, dropped func() (expired, evicted uint64), limit uint64, log *slog.Logger) {
 	t := time.NewTicker(evictionTick)
 	defer t.Stop()
@@ -27,7 +27,7 @@ func watchEvictions(ctx context.Context, dropped func() (expired, evicted uint64
 		goesOn := evicted > seen
 		seen = evicted
 		if goesOn && (warned.IsZero() || time.Since(warned) >= evictionPause) {
-			log.Warn("sessions are pushed out before the end of their time, to keep to the limit (-sessions)",
+			log.Warn("sessions are evicted before they expire, to keep to the limit (-sessions)",
 				"sessions", evicted-told, "limit", limit)
 			warned, told = time.Now(), evicted
 		}

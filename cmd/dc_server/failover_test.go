@@ -18,9 +18,9 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// The environment variables that TestFailovers goes by: how many leaders are killed for each kind of log; another dc_server
-// that is measured in turns with this one; and whether the slow ones are shown with what the survivors logged. make
-// bench-failover sets them.
+// The environment variables that TestFailovers goes by: how many leaders are killed for each kind of log; another
+// dc_server that is measured in turns with this one; and whether the slow ones are shown with what the survivors
+// logged. make bench-failover sets them.
 const (
 	failoverKills = "DISTCACHE_FAILOVERS"
 	failoverOther = "DISTCACHE_FAILOVER_OTHER"
@@ -33,8 +33,9 @@ const (
 	failoverPhase = 50 * time.Millisecond
 )
 
-// TestFailovers kills the leader of three nodes with SIGKILL, again and again, and measures how long it takes until the two
-// survivors answer writes and linearizable reads. It judges no figure: it fails when an answer is wrong or none comes.
+// TestFailovers kills the leader of three nodes with SIGKILL, again and again, and measures how long it takes until the
+// two survivors answer writes and linearizable reads. It judges no figure: it fails when an answer is wrong or none
+// comes.
 func TestFailovers(t *testing.T) {
 	kills, err := strconv.Atoi(os.Getenv(failoverKills))
 	if err != nil {
@@ -77,7 +78,8 @@ func newFleet(t *testing.T, ctx context.Context, name string, cfg procs.Config, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleet{name: fmt.Sprintf("%s, %s", kind, name), servers: servers, known: session{[]byte("known"), []byte("to all")}}
+	f := &fleet{name: fmt.Sprintf("%s, %s", kind, name), servers: servers,
+		known: session{[]byte("known"), []byte("to all")}}
 	startAll(t, servers)
 	serving(t, ctx, servers...)
 	a, err := newAsker(servers[0])
@@ -119,7 +121,8 @@ func (f *fleet) measure(t *testing.T, ctx context.Context) {
 	if err != nil {
 		t.Fatalf("%s: %v", f.name, err)
 	}
-	k := kill{victim: victim.Name, survivors: slices.DeleteFunc(slices.Clone(f.servers), func(s *procs.Server) bool { return s == victim })}
+	k := kill{victim: victim.Name, survivors: slices.DeleteFunc(slices.Clone(f.servers),
+		func(s *procs.Server) bool { return s == victim })}
 	if err := f.replace(step, victim, &k); err != nil {
 		t.Fatalf("%s: %s was killed: %v", f.name, k.victim, err)
 	}
@@ -149,7 +152,8 @@ func (f *fleet) replace(ctx context.Context, victim *procs.Server, k *kill) erro
 	k.add, k.get = [2]time.Duration(took[:2]), [2]time.Duration(took[2:])
 	if end := killed.Add(k.slowest()); k.slowest() > slowFailover && os.Getenv(failoverLogs) != "" {
 		for _, s := range k.survivors {
-			k.logs += fmt.Sprintf("\n  %s, from %s to %s, logged:\n%s", s.Name, clockOf(killed), clockOf(end), loggedBetween(s.Log(), killed, end))
+			k.logs += fmt.Sprintf("\n  %s, from %s to %s, logged:\n%s", s.Name, clockOf(killed), clockOf(end),
+				loggedBetween(s.Log(), killed, end))
 		}
 	}
 	return nil
@@ -188,7 +192,8 @@ func (f *fleet) bringBack(ctx context.Context, s *procs.Server) error {
 func (f *fleet) String() string {
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%s: %d kills, ms\tmin\tmedian\tp90\tmax\tover %d\t\n", f.name, len(f.kills), slowFailover.Milliseconds())
+	fmt.Fprintf(w, "%s: %d kills, ms\tmin\tmedian\tp90\tmax\tover %d\t\n", f.name, len(f.kills),
+		slowFailover.Milliseconds())
 	for _, r := range []struct {
 		figure string
 		of     func(kill) time.Duration

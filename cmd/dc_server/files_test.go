@@ -68,11 +68,13 @@ func TestBadFiles(t *testing.T) {
 		"sessions changed":      {file("state.db", changed), "a session's record is not as it was written", false},
 		"log entries changed":   {file("raft.db", changed), "is not as it was written", false},
 		"log emptied":           {file("raft.db", cut(0)), "its votes are lost", true},
-		"log missing":           {func(dir string) error { return os.Remove(filepath.Join(dir, "raft.db")) }, "its votes are lost", true},
-		"identity cut short":    {file("node.json", cut(30)), "node.json is not readable", true},
-		"identity emptied":      {file("node.json", cut(0)), "node.json is not readable", true},
-		"identity of text":      {file("node.json", text), "node.json is not readable", true},
-		"identity missing":      {func(dir string) error { return os.Remove(filepath.Join(dir, "node.json")) }, "no node.json", true},
+		"log missing": {func(dir string) error { return os.Remove(filepath.Join(dir, "raft.db")) },
+			"its votes are lost", true},
+		"identity cut short": {file("node.json", cut(30)), "node.json is not readable", true},
+		"identity emptied":   {file("node.json", cut(0)), "node.json is not readable", true},
+		"identity of text":   {file("node.json", text), "node.json is not readable", true},
+		"identity missing": {func(dir string) error { return os.Remove(filepath.Join(dir, "node.json")) },
+			"no node.json", true},
 		"identity in no phase": {file("node.json", func(b []byte) []byte {
 			return bytes.Replace(b, []byte(`"member"`), []byte(`"guest"`), 1)
 		}), "node.json is not readable", true},
@@ -80,7 +82,8 @@ func TestBadFiles(t *testing.T) {
 			return bytes.Replace(b, []byte(`"n1"`), []byte(`"n2"`), 1)
 		}), "belongs to node n2", true},
 		"snapshots is a file": {func(dir string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(dir, "snapshots")), os.WriteFile(filepath.Join(dir, "snapshots"), nil, 0o600))
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "snapshots")),
+				os.WriteFile(filepath.Join(dir, "snapshots"), nil, 0o600))
 		}, "snapshots", false},
 	} {
 		if err := errors.Join(os.RemoveAll(s.Dir), os.CopyFS(s.Dir, os.DirFS(whole)), x.damage(s.Dir)); err != nil {

@@ -27,11 +27,11 @@ Keeps TLS sessions for distcache clients: on disk, and replicated when there are
   three nodes    dc_server -listen IP:9001 -node n1 -cluster n1=host1:7001,n2=host2:7001,n3=host3:7001
                  and the same with -node n2 and -node n3 on the others
   one more       dc_server -listen IP:9001 -node n4 -peer host4:7001 -join host1:7001
-  as before      dc_server -listen IP:9001 -memory
+  in memory      dc_server -listen IP:9001 -memory
 
 ADDR is IP:PORT for all interfaces, IP:HOST:PORT, UNIX:PATH or FD:N.`
 
-// options are what dc_server can be told.
+// options are dc_server's settings.
 type options struct {
 	listen     []wire.Address
 	timeout    time.Duration
@@ -54,7 +54,7 @@ type options struct {
 	daemon *daemon.Options
 }
 
-// defaults are all of dc_server's. A new node on a host without a usable name has to be given -node.
+// defaults returns the defaults of all settings. A new node on a host without a usable name needs -node.
 func defaults() *options {
 	host, _ := os.Hostname()
 	return &options{
@@ -69,18 +69,22 @@ func (o *options) flags() *config.Set {
 	set := config.New(program, intro)
 	set.Group("Clients")
 	set.Addresses(&o.listen, "listen", "where clients connect; may be repeated; needed")
-	set.Duration(&o.timeout, "timeout", "the longest that any request may take; past it the answer is DISCONNECTED")
+	set.Duration(&o.timeout, "timeout", "the longest that any request may take; then the answer is DISCONNECTED")
 	set.Millis(&o.minTimeout, 0, wire.MaxTimeout, "mintimeout",
-		"raise shorter timeouts of added sessions to this; Apache httpd's mod_socache_dc needs it, as it asks for less than a second whatever its own configuration says")
-	set.Uint64(&o.progress, math.MaxInt, "progress",
-		"print a line with the operations and sessions at least every N operations, and otherwise once a second when there were any; 0 is never")
+		"raise shorter timeouts of added sessions to this; needed for Apache httpd's mod_socache_dc, "+
+			"which asks for less than a second whatever its configuration says")
+	set.Uint64(&o.progress, math.MaxInt, "progress", "print a line with the counts of operations and sessions "+
+		"after every N operations, and at least once a second while there are operations; 0 is never")
 
 	set.Group("Sessions")
-	set.Uint64(&o.sessions, math.MaxInt, "sessions", "the most sessions kept, those due to expire soonest go first; 0 is no limit")
-	set.String(&o.data, "data", "DIR", "the path of a directory", "where they are kept on disk")
-	set.Bool(&o.memory, "memory", "keep them in memory only, unreplicated, as the original dc_server does")
+	set.Uint64(&o.sessions, math.MaxInt, "sessions",
+		"the most sessions kept; past it, the sessions that expire soonest are evicted; 0 is no limit")
+	set.String(&o.data, "data", "DIR", "the path of a directory", "the data directory, where sessions are kept on disk")
+	set.Bool(&o.memory, "memory", "keep sessions in memory only, unreplicated, as the original dc_server does")
 	set.Func("reads", "linearizable|leader|local", "linearizable, leader or local", o.reads.String(),
-		"linearizable: a read sees every write acknowledged before it, on any node; leader: faster, but a leader just deposed may for a moment answer from before; local: whatever this node has",
+		"linearizable: a read sees every write acknowledged before it, on any node; "+
+			"leader: faster, but a leader that was just deposed may answer from old state for a moment; "+
+			"local: this node answers from what it has",
 		func(text string) (err error) {
 			if o.reads, err = raftstore.ParseReadMode(text); err != nil {
 				return config.ErrTakes
@@ -88,7 +92,8 @@ func (o *options) flags() *config.Set {
 			return nil
 		})
 	set.Func("raft-log", "bolt|wal", "bolt or wal", o.raftLog.String(),
-		"what the log of writes is kept in: bolt: one bbolt file; wal: files that are only appended to, for one sync of the disk per write instead of two; \"dc_admin convert-log\" makes one of the other",
+		"how the Raft log is kept; bolt: one bbolt file; wal: files that are only appended to, "+
+			"which need one sync of the disk per write instead of two; \"dc_admin convert-log\" converts a log",
 		func(text string) (err error) {
 			if o.raftLog, err = raftstore.ParseLogKind(text); err != nil {
 				return config.ErrTakes
@@ -97,18 +102,19 @@ func (o *options) flags() *config.Set {
 		})
 
 	set.Group("Cluster")
-	set.String(&o.node, "node", "NAME", "a name", "what this node is called, unlike any other of its cluster; "+
-		"unless given, a directory that was in use goes on under its own name")
-	set.HostPort(&o.peer, true, "peer", "where other nodes reach this one; without it, it is alone")
+	set.String(&o.node, "node", "NAME", "a name", "this node's name, unique in its cluster; "+
+		"without it, a data directory that is in use keeps the name that it has")
+	set.HostPort(&o.peer, true, "peer", "where other nodes reach this one; without it, the node has no cluster")
 	set.HostPort(&o.advertise, false, "advertise", "the address that other nodes are told, if it is not -peer")
 	set.List("cluster", "NAME=HOST:PORT,…", "NAME=HOST:PORT of every node, with commas between them",
-		"the nodes of a cluster that starts together, this one among them, the same on all; -peer is then known", o.addNode)
-	set.HostPorts(&o.join, "join", "peers of a cluster to join; no effect once this node is a member")
+		"all nodes of a cluster that starts together, this one too, with the same list on each; it also sets -peer",
+		o.addNode)
+	set.HostPorts(&o.join, "join", "peers of a cluster to join; ignored once this node is a member")
 
 	set.Group("Operation")
-	set.Addresses(&o.admin, "admin", "where dc_admin connects, and Prometheus asks for /metrics, "+
-		"others for /healthz and /readyz; over IP there is only reading; may be repeated; "+
-		"unless a socket is given, UNIX:DIR/admin.sock in the -data directory too, but not with -memory")
+	set.Addresses(&o.admin, "admin", "where dc_admin connects, and where /metrics, /healthz and /readyz are; "+
+		"nothing can be changed over IP; may be repeated; "+
+		"without -memory, UNIX:DIR/admin.sock in the -data directory is added unless a socket is given")
 	set.File()
 	o.daemon = daemon.Flags(set)
 	return set
@@ -126,7 +132,7 @@ func (o *options) addNode(word string) error {
 	return nil
 }
 
-// parse takes the options from args, the environment and a file, and makes sure that they go together.
+// parse reads the settings from args, the environment and a file, and checks that they go together.
 func parse(args []string, stdout io.Writer) (*options, error) {
 	opts := defaults()
 	set := opts.flags()
@@ -134,7 +140,8 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		return nil, err
 	}
 	if len(opts.listen) == 0 {
-		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen IP:127.0.0.1:9001 or -listen UNIX:/run/distcache.sock")
+		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen IP:127.0.0.1:9001 or -listen " +
+			"UNIX:/run/distcache.sock")
 	}
 	if opts.memory {
 		if err := memoryAlone(set); err != nil {
@@ -157,7 +164,8 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	return opts, opts.explain(opts.store().Validate())
 }
 
-// adminSocket adds the socket in the data directory, unless another one was given: nothing can be changed over IP.
+// adminSocket adds the admin socket in the data directory, unless -admin names another socket. A node always needs
+// one: nothing can be changed over IP.
 func (o *options) adminSocket() error {
 	for _, a := range o.admin {
 		if a.Path() != "" || strings.HasPrefix(a.String(), "FD:") {
@@ -169,12 +177,12 @@ func (o *options) adminSocket() error {
 	case err == nil:
 		o.admin = append(o.admin, at)
 	case len(o.admin) == 0:
-		return config.Usagef("-admin is needed, as it cannot be in that data directory: %w", err)
+		return config.Usagef("-admin is needed, since the admin socket cannot be in that data directory: %w", err)
 	}
 	return nil
 }
 
-// places refuses addresses that are in each other's way.
+// places refuses two addresses of which only one can be listened on.
 func (o *options) places() error {
 	var peer []config.Place
 	if o.peer != "" {
@@ -187,7 +195,7 @@ func (o *options) places() error {
 	return config.NotTwice(config.Places("-listen", o.listen), config.Places("-admin", o.admin), peer)
 }
 
-// store is the configuration of the node.
+// store returns the configuration of the replicated store.
 func (o *options) store() raftstore.Config {
 	return raftstore.Config{
 		Dir:       o.data,
@@ -203,18 +211,19 @@ func (o *options) store() raftstore.Config {
 	}
 }
 
-// memoryAlone refuses the flags that -memory makes void.
+// memoryAlone refuses the flags that have no effect with -memory.
 func memoryAlone(set *config.Set) error {
 	for _, name := range []string{"data", "raft-log", "peer", "advertise", "cluster", "join"} {
 		if set.Given(name) {
-			return config.Usagef("-memory and -%s don't go together: with -memory nothing is kept on disk or on other nodes", name)
+			return config.Usagef("-memory and -%s don't go together: with -memory nothing is kept on disk or on other nodes",
+				name)
 		}
 	}
 	return nil
 }
 
-// name has the node go on under the name that its data directory has, unless it was told one. Its host's may have
-// changed.
+// name settles the node's name: -node, else the name in the data directory, else the host's name. The host's name
+// comes last because a container has a new one after each start.
 func (o *options) name(set *config.Set) error {
 	if set.Given("node") {
 		return nil
@@ -232,11 +241,11 @@ func (o *options) name(set *config.Set) error {
 	return nil
 }
 
-// place settles where the node stands among others: its peer address and the one it advertises.
+// place settles the node's peer address and the address that it advertises.
 func (o *options) place() error {
 	switch {
 	case len(o.cluster) > 0 && len(o.join) > 0:
-		return config.Usagef("-cluster and -join don't go together: a node starts with a cluster, or joins one that is there")
+		return config.Usagef("-cluster and -join don't go together: a node starts with its cluster, or joins an existing one")
 	case len(o.cluster) > 0:
 		return o.placeInCluster()
 	case o.peer == "" && len(o.join) > 0:
@@ -248,7 +257,8 @@ func (o *options) place() error {
 	}
 	if o.advertise == "" {
 		if !namesHost(o.peer) {
-			return config.Usagef("-peer %s names no host that others could connect to: give one with -advertise HOST:PORT", o.peer)
+			return config.Usagef("-peer %s names no host that others could connect to: give one with -advertise HOST:PORT",
+				o.peer)
 		}
 		o.advertise = o.peer
 	}
@@ -281,20 +291,20 @@ func (o *options) placeInCluster() error {
 	return nil
 }
 
-// namesHost tells whether another machine could connect to the address, rather than only listen on it.
+// namesHost tells whether another machine could connect to the address: 0.0.0.0 is only for listening.
 func namesHost(hostPort string) bool {
 	host, _, err := net.SplitHostPort(hostPort)
 	ip, notIP := netip.ParseAddr(host)
 	return err == nil && host != "" && (notIP != nil || !ip.IsUnspecified())
 }
 
-// settings are the flags behind the fields that raftstore may find fault with.
+// settings maps fields of raftstore.Config, as a ConfigError names them, to their flags.
 var settings = map[string]string{
 	"Dir": "-data", "Name": "-node", "Peer": "-peer", "Advertise": "-advertise", "Cluster": "-cluster", "Join": "-join",
 	"Sessions": "-sessions", "Reads": "-reads", "RaftLog": "-raft-log",
 }
 
-// explain makes a sentence in terms of flags of what was wrong when the store was opened.
+// explain rewrites an error of raftstore's in terms of flags.
 func (o *options) explain(err error) error {
 	var bad *raftstore.ConfigError
 	if errors.As(err, &bad) {
@@ -305,7 +315,7 @@ func (o *options) explain(err error) error {
 	}
 	var kind *raftstore.LogKindError
 	if errors.As(err, &kind) {
-		return fmt.Errorf("%w: use it as that, with -raft-log %s, or convert it, with dc_admin convert-log -data %s -to %s",
+		return fmt.Errorf("%w: start with -raft-log %s, or convert the log with dc_admin convert-log -data %s -to %s",
 			err, kind.Kind, kind.Dir, o.raftLog)
 	}
 	return err

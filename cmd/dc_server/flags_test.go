@@ -61,7 +61,8 @@ func TestEveryFlag(t *testing.T) {
 
 func TestFromEnvironmentAndFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dc_server.conf")
-	text := "# three nodes\nlisten IP:9001\nlisten UNIX:/run/dc.sock\ncluster n1=h1:1\ncluster n2=h2:2, n3=h3:3\nsessions 7\n"
+	text := "# three nodes\nlisten IP:9001\nlisten UNIX:/run/dc.sock\ncluster n1=h1:1\ncluster n2=h2:2, " +
+		"n3=h3:3\nsessions 7\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -72,8 +73,10 @@ func TestFromEnvironmentAndFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster := []raftstore.Node{{Name: "n1", Address: "h1:1"}, {Name: "n2", Address: "h2:2"}, {Name: "n3", Address: "h3:3"}}
-	if len(got.listen) != 2 || got.node != "n2" || got.sessions != 8 || got.timeout != time.Second || !reflect.DeepEqual(got.cluster, cluster) {
+	cluster := []raftstore.Node{{Name: "n1", Address: "h1:1"}, {Name: "n2", Address: "h2:2"},
+		{Name: "n3", Address: "h3:3"}}
+	if len(got.listen) != 2 || got.node != "n2" || got.sessions != 8 || got.timeout != time.Second ||
+		!reflect.DeepEqual(got.cluster, cluster) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -140,46 +143,65 @@ func TestBadFlags(t *testing.T) {
 	const (
 		ok     = "-listen IP:9001 "
 		names  = "-node n9 -cluster n1=h1:1,n2=h2:2"
-		itself = " is this node's own address: it takes that of another node, a member of the cluster; the first node of a new cluster starts without it"
+		itself = " is this node's own address: it takes that of another node, a member of the cluster; the first node of " +
+			"a new cluster starts without it"
 		memory = " don't go together: with -memory nothing is kept on disk or on other nodes"
 	)
 	for args, want := range map[string]string{
-		"":                                "-listen is needed: where clients connect, such as -listen IP:127.0.0.1:9001 or -listen UNIX:/run/distcache.sock",
-		ok + "word":                       `unexpected argument "word": settings are given as -flag value`,
-		ok + "-colour red":                "unknown flag -colour",
-		"-listen":                         "-listen needs a value: it takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path",
-		ok + "-timeout 2":                 `-timeout takes a duration above 0 such as 2s or 500ms, not "2"`,
-		ok + "-mintimeout 604800001":      `-mintimeout takes a number of milliseconds from 0 to 604800000, not "604800001"`,
-		ok + "-mintimeout 1s":             `-mintimeout takes a number of milliseconds from 0 to 604800000, not "1s"`,
-		ok + "-sessions -1":               `-sessions takes a whole number, 0 or more, not "-1"`,
-		ok + "-progress many":             `-progress takes a whole number, 0 or more, not "many"`,
-		ok + "-data=":                     `-data takes the path of a directory, not ""`,
-		ok + "-node=":                     `-node takes a name, not ""`,
-		ok + "-reads stale":               `-reads takes linearizable, leader or local, not "stale"`,
-		ok + "-raft-log boltdb":           `-raft-log takes bolt or wal, not "boltdb"`,
-		ok + "-peer h":                    `-peer takes HOST:PORT such as 10.0.0.1:7001 or :7001: "h": missing port in address`,
-		ok + "-peer :7001":                "-peer :7001 names no host that others could connect to: give one with -advertise HOST:PORT",
-		ok + "-peer 0.0.0.0:7001":         "-peer 0.0.0.0:7001 names no host that others could connect to: give one with -advertise HOST:PORT",
-		ok + "-peer [::]:7001":            "-peer [::]:7001 names no host that others could connect to: give one with -advertise HOST:PORT",
+		"": "-listen is needed: where clients connect, such as -listen IP:127.0.0.1:9001 " +
+			"or -listen UNIX:/run/distcache.sock",
+		ok + "word":        `unexpected argument "word": settings are given as -flag value`,
+		ok + "-colour red": "unknown flag -colour",
+		"-listen": "-listen needs a value: it takes an address such as IP:127.0.0.1:9001, IP:9001 " +
+			"or UNIX:/path",
+		ok + "-timeout 2":            `-timeout takes a duration above 0 such as 2s or 500ms, not "2"`,
+		ok + "-mintimeout 604800001": `-mintimeout takes a number of milliseconds from 0 to 604800000, not "604800001"`,
+		ok + "-mintimeout 1s":        `-mintimeout takes a number of milliseconds from 0 to 604800000, not "1s"`,
+		ok + "-sessions -1":          `-sessions takes a whole number, 0 or more, not "-1"`,
+		ok + "-progress many":        `-progress takes a whole number, 0 or more, not "many"`,
+		ok + "-data=":                `-data takes the path of a directory, not ""`,
+		ok + "-node=":                `-node takes a name, not ""`,
+		ok + "-reads stale":          `-reads takes linearizable, leader or local, not "stale"`,
+		ok + "-raft-log boltdb":      `-raft-log takes bolt or wal, not "boltdb"`,
+		ok + "-peer h":               `-peer takes HOST:PORT such as 10.0.0.1:7001 or :7001: "h": missing port in address`,
+		ok + "-peer :7001": "-peer :7001 names no host that others could connect to: give one with " +
+			"-advertise HOST:PORT",
+		ok + "-peer 0.0.0.0:7001": "-peer 0.0.0.0:7001 names no host that others could connect to: give one with " +
+			"-advertise HOST:PORT",
+		ok + "-peer [::]:7001": "-peer [::]:7001 names no host that others could connect to: give one with " +
+			"-advertise HOST:PORT",
 		ok + "-peer :1 -advertise [::]:1": "-advertise [::]:1 names no host that others could connect to",
 		ok + "-advertise :7001":           `-advertise takes HOST:PORT such as 10.0.0.1:7001: ":7001" names no host`,
 		ok + "-advertise h:7001":          "-advertise needs -peer: the address that this node listens on for the others",
 		ok + "-join h:7001":               "-join needs -peer: the address, HOST:PORT, where the cluster reaches this node",
-		ok + "-peer h:1 -join h":          `-join takes HOST:PORT, or several with commas between them: "h": missing port in address`,
-		ok + "-peer h:1 -join H:1":        "-join: H:1" + itself,
-		ok + "-peer :1 -advertise 10.0.0.1:1 -join 10.0.0.1:1,[::ffff:10.0.0.1]:1": "-join: 10.0.0.1:1,[::ffff:10.0.0.1]:1" + itself,
-		ok + "-cluster n1":        `-cluster takes NAME=HOST:PORT of every node, with commas between them: "n1" is not NAME=HOST:PORT`,
-		ok + "-cluster =h:1":      `-cluster takes NAME=HOST:PORT of every node, with commas between them: "=h:1" is not NAME=HOST:PORT`,
-		ok + "-cluster n1=h":      `-cluster takes NAME=HOST:PORT of every node, with commas between them: node n1: "h": missing port in address`,
-		ok + names:                "-cluster lists n1, n2, but not this node, which is called n9: give -node one of those names",
-		ok + "-join h:1 " + names: "-cluster and -join don't go together: a node starts with a cluster, or joins one that is there",
-		ok + "-node n1 -cluster n1=h1:1,n2=h2:2 -advertise h:1": "-advertise h:1 is not the address that -cluster has for this node, h1:1",
-		ok + "-admin h:1":                        `-admin takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address "h:1": unknown kind "h": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
-		ok + "-listen IP:9001":                   "-listen IP:9001 is given twice",
-		ok + "-admin IP:127.0.0.1:9001":          "-listen IP:9001 and -admin IP:127.0.0.1:9001 are the same place: each needs one of its own",
-		ok + "-peer 127.0.0.1:9001":              "-listen IP:9001 and -peer 127.0.0.1:9001 are the same place: each needs one of its own",
-		ok + "-memory -admin IP:9001":            "-listen IP:9001 and -admin IP:9001 are the same place: each needs one of its own",
-		ok + "-node n:1":                         "-node: a node's name is 1 to 64 letters, digits, '.', '_' and '-', not \"n:1\"",
+		ok + "-peer h:1 -join h": `-join takes HOST:PORT, or several with commas between them: "h": missing port ` +
+			`in address`,
+		ok + "-peer h:1 -join H:1": "-join: H:1" + itself,
+		ok + "-peer :1 -advertise 10.0.0.1:1 -join 10.0.0.1:1,[::ffff:10.0.0.1]:1": "-join: 10.0.0.1:1,[::ffff:10.0.0.1]:1" +
+			itself,
+		ok + "-cluster n1": `-cluster takes NAME=HOST:PORT of every node, with commas between them: "n1" is not ` +
+			`NAME=HOST:PORT`,
+		ok + "-cluster =h:1": `-cluster takes NAME=HOST:PORT of every node, with commas between them: "=h:1" is not ` +
+			`NAME=HOST:PORT`,
+		ok + "-cluster n1=h": `-cluster takes NAME=HOST:PORT of every node, with commas between them: node n1: "h": ` +
+			`missing port in address`,
+		ok + names: "-cluster lists n1, n2, but not this node, which is called n9: give -node one of those " +
+			"names",
+		ok + "-join h:1 " + names: "-cluster and -join don't go together: a node starts with its cluster, or joins an " +
+			"existing one",
+		ok + "-node n1 -cluster n1=h1:1,n2=h2:2 -advertise h:1": "-advertise h:1 is not the address that -cluster has for " +
+			"this node, h1:1",
+		ok + "-admin h:1": `-admin takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address "h:1": ` +
+			`unknown kind "h": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
+		ok + "-listen IP:9001": "-listen IP:9001 is given twice",
+		ok + "-admin IP:127.0.0.1:9001": "-listen IP:9001 and -admin IP:127.0.0.1:9001 are the same place: each " +
+			"needs one of its own",
+		ok + "-peer 127.0.0.1:9001": "-listen IP:9001 and -peer 127.0.0.1:9001 are the same place: each " +
+			"needs one of its own",
+		ok + "-memory -admin IP:9001": "-listen IP:9001 and -admin IP:9001 are the same place: each needs one " +
+			"of its own",
+		ok + "-node n:1": "-node: a node's name is 1 to 64 letters, digits, '.', '_' and '-', not " +
+			"\"n:1\"",
 		ok + "-node n1 -cluster n1=h1:1,n1=h2:2": "-cluster: two nodes are called n1",
 		ok + "-node n1 -cluster n1=h1:1,n2=h1:1": "-cluster: two nodes have the address h1:1",
 		ok + "-log-format xml":                   `-log-format takes text or json, not "xml"`,
@@ -237,7 +259,7 @@ func TestAdminAddresses(t *testing.T) {
 
 func TestLongDataDirectory(t *testing.T) {
 	_, err := parse([]string{"-listen", "IP:9001", "-data", "/" + strings.Repeat("x", 200)}, io.Discard)
-	if err == nil || !strings.HasPrefix(err.Error(), "-admin is needed, as it cannot be in that data directory") {
+	if err == nil || !strings.HasPrefix(err.Error(), "-admin is needed, since the admin socket cannot be in that data directory") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -245,10 +267,12 @@ func TestLongDataDirectory(t *testing.T) {
 func TestExplain(t *testing.T) {
 	opts := defaults()
 	var usage *config.UsageError
-	if err := opts.explain(&raftstore.ConfigError{Setting: "Name", Problem: "is odd"}); err.Error() != "-node: is odd" || !errors.As(err, &usage) {
+	if err := opts.explain(&raftstore.ConfigError{Setting: "Name", Problem: "is odd"}); err.Error() != "-node: is odd" ||
+		!errors.As(err, &usage) {
 		t.Errorf("got %v", err)
 	}
-	if err := opts.explain(&raftstore.ConfigError{Setting: "BatchBytes", Problem: "is odd"}); err.Error() != "BatchBytes: is odd" || !errors.As(err, &usage) {
+	if err := opts.explain(&raftstore.ConfigError{Setting: "BatchBytes",
+		Problem: "is odd"}); err.Error() != "BatchBytes: is odd" || !errors.As(err, &usage) {
 		t.Errorf("got %v", err)
 	}
 	if err := opts.explain(io.ErrUnexpectedEOF); err != io.ErrUnexpectedEOF {
@@ -263,7 +287,8 @@ func TestUsage(t *testing.T) {
 	}
 	defaults().flags() // every flag is in it
 	for _, name := range []string{
-		"listen", "timeout", "mintimeout", "progress", "sessions", "data", "memory", "reads", "raft-log", "node", "peer", "advertise",
+		"listen", "timeout", "mintimeout", "progress", "sessions", "data", "memory", "reads", "raft-log", "node", "peer",
+		"advertise",
 		"cluster", "join", "admin", "log-format", "log-level", "config", "version", "h, -help, -?",
 	} {
 		if !strings.Contains(out.String(), "\n  -"+name) {

@@ -58,7 +58,8 @@ func TestDiskFull(t *testing.T) {
 	t.Logf("%d sessions stored before the disk was full", stored)
 }
 
-// A leader whose disk is full ends without the requests that wait in it, and says what it is that has failed, and only that.
+// A leader whose disk is full ends without the requests that wait in it, and says what it is that has failed, and only
+// that.
 func TestLeadersDiskFull(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -79,7 +80,8 @@ func TestLeadersDiskFull(t *testing.T) {
 	}
 	c := connect(t, leader)
 	data := bytes.Repeat([]byte("0123456789"), 3000)
-	for i := 0; c.Add(ctx, fmt.Append(nil, "id", i), data, time.Hour) == nil; i++ { // one at a time: nothing has it try again
+	// one at a time: nothing has it try again
+	for i := 0; c.Add(ctx, fmt.Append(nil, "id", i), data, time.Hour) == nil; i++ {
 		if ctx.Err() != nil {
 			t.Fatal("the disk does not get full")
 		}

@@ -34,8 +34,8 @@ func (s *service) listen(ctx context.Context) error {
 	return s.ListenAdmins(ctx, "dc_admin", s.opts.admin, s.cannotAdmin)
 }
 
-// checkPlace looks at what may be wrong with the data directory and the peer address before anything is made: what a
-// mistake leaves would be in the way of the start that mends it.
+// checkPlace checks the data directory and the peer address before any file is made. Files left by a failed start
+// would be in the way of the next start with corrected flags.
 func (o *options) checkPlace(ctx context.Context) error {
 	var known []os.FileInfo
 	for _, path := range append(o.daemon.Files(), "/dev/stdout", "/dev/stderr") {
@@ -51,7 +51,7 @@ func (o *options) checkPlace(ctx context.Context) error {
 	}
 	host, _, err := net.SplitHostPort(o.peer)
 	if err != nil || host == "" {
-		return nil // Open knows better
+		return nil // raftstore.Open reports what is wrong with the address
 	}
 	if _, err := net.DefaultResolver.LookupHost(ctx, host); err != nil {
 		return fmt.Errorf("-peer %s: %w", o.peer, err)
@@ -59,8 +59,9 @@ func (o *options) checkPlace(ctx context.Context) error {
 	return nil
 }
 
-// cannotAdmin is config.CannotListen for an admin address. The socket in the data directory belongs to another process
-// when it is in use, and with it the directory; a user who may not make it may not use the directory.
+// cannotAdmin is config.CannotListen for an admin address. If the socket in the data directory is in use, so is the
+// directory; if this user may not make the socket, the user may not use the directory either. So these errors speak
+// of the directory.
 func (s *service) cannotAdmin(at wire.Address, err error) error {
 	if !s.opts.memory && at.Path() != "" && filepath.Dir(filepath.Clean(at.Path())) == filepath.Clean(s.opts.data) {
 		switch {
@@ -73,8 +74,8 @@ func (s *service) cannotAdmin(at wire.Address, err error) error {
 	return config.CannotListen("-admin", at, err)
 }
 
-// turnAway closes the connections that come before the store is open, until stop is called: their clients go on
-// without, or ask another node, rather than wait.
+// turnAway closes all connections that arrive until stop is called. It is for the time before the store is open:
+// clients then go on without a session, or ask another node, and don't wait.
 func turnAway(l net.Listener) (stop func()) {
 	d, ok := l.(interface{ SetDeadline(time.Time) error })
 	if !ok {

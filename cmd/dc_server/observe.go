@@ -16,18 +16,19 @@ import (
 )
 
 const (
-	// aliveProbe and readyProbe are how long a read may take that is made for that: the former need not be answered.
+	// aliveProbe and readyProbe bound the reads with which alive and ready probe the store. A read for alive need not
+	// be answered in this time.
 	aliveProbe = 100 * time.Millisecond
 	readyProbe = time.Second
-	// caughtUp is how many committed log entries a node that is ready may still have to apply: what comes in while
-	// entries are under way.
+	// caughtUp is how many committed log entries a ready node may still have to apply. Under load a healthy node
+	// always has some.
 	caughtUp = 1000
 )
 
-// probeID is no client's session: it is asked for to see whether there is an answer.
+// probeID is the id of no client's session. Health checks read it to see whether reads are answered.
 var probeID = []byte("distcache health probe")
 
-// observe registers the metrics and adds what the admin listener answers besides dc_admin.
+// observe registers the metrics, and adds /metrics, /healthz and /readyz to the admin listener.
 func (s *service) observe(reg *prometheus.Registry) {
 	metrics.AddServer(reg, s.server.Stats)
 	s.back.register(reg)
@@ -35,7 +36,7 @@ func (s *service) observe(reg *prometheus.Registry) {
 	health.Handle(s.admin, s.alive, s.ready)
 }
 
-// alive is nil when nothing hangs. That there is no leader is no fault of this process's own.
+// alive is nil when nothing hangs. A node without a leader is alive: a restart would not help.
 func (s *service) alive(ctx context.Context) error {
 	s.back.node.Status()
 	ctx, cancel := context.WithTimeout(ctx, aliveProbe)
@@ -44,8 +45,8 @@ func (s *service) alive(ctx context.Context) error {
 	return nil
 }
 
-// ready is nil when this node can answer clients: it belongs to a cluster that has a leader, has caught up with it, and
-// a read comes back.
+// ready is nil when this node can answer clients: its cluster has a leader, the node has applied almost all committed
+// entries, and a read is answered.
 func (s *service) ready(ctx context.Context) error {
 	if s.Stopping() {
 		return errors.New("stopping")

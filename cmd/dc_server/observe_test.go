@@ -23,7 +23,8 @@ import (
 
 func TestNodeIsObservedOverTCPAndBesideTheLocalSocket(t *testing.T) {
 	dir := t.TempDir()
-	p := start(t, "-listen", "IP:127.0.0.1:0", "-data", dir, "-node", "n1", "-timeout", long, "-admin", "UNIX:"+dir+"/a", "-admin", "IP:127.0.0.1:0")
+	p := start(t, "-listen", "IP:127.0.0.1:0", "-data", dir, "-node", "n1", "-timeout", long, "-admin", "UNIX:"+dir+"/a",
+		"-admin", "IP:127.0.0.1:0")
 	if _, err := adminOf(t, p.admins[0]).Status(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -38,7 +39,8 @@ func TestNodeIsObservedOverTCPAndBesideTheLocalSocket(t *testing.T) {
 		t.Errorf("health: %d %q", code, body)
 	}
 	code, body := testutil.Page(t, "tcp", p.admins[1], "/metrics")
-	for _, want := range []string{`distcache_requests_total{operation="add",status="ok"} 1`, "distcache_sessions 1", `distcache_raft_role{role="leader"} 1`} {
+	for _, want := range []string{`distcache_requests_total{operation="add",status="ok"} 1`, "distcache_sessions 1",
+		`distcache_raft_role{role="leader"} 1`} {
 		if code != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("metrics: %d, %s is missing", code, want)
 		}
@@ -116,7 +118,8 @@ func TestReady(t *testing.T) {
 		{raftstore.Status{Role: raftstore.RoleLeader}, nil, ""},
 		{raftstore.Status{Role: admin.RoleMemory}, wire.NotOK, ""},
 		{raftstore.Status{Role: raftstore.RoleFollower, Leader: "n2", Commit: 50, Applied: 40}, wire.NotOK, ""},
-		{raftstore.Status{Role: raftstore.RoleFollower, Leader: "n2", Commit: 5000, Applied: 40}, wire.NotOK, "4960 log entries to go"},
+		{raftstore.Status{Role: raftstore.RoleFollower, Leader: "n2", Commit: 5000, Applied: 40}, wire.NotOK,
+			"4960 log entries to go"},
 		{raftstore.Status{Role: raftstore.RoleFollower, Leader: "n2"}, wire.Disconnected, "a read was not answered"},
 		{raftstore.Status{Role: raftstore.RoleFollower, Leader: "n2"}, context.DeadlineExceeded, "a read was not answered"},
 		{raftstore.Status{Role: raftstore.RoleFollower}, wire.NotOK, "no leader"},
@@ -139,7 +142,8 @@ func TestReady(t *testing.T) {
 
 // Clients that come before the store is open are not kept waiting.
 func TestClientsAreTurnedAwayUntilTheStoreIsOpen(t *testing.T) {
-	opts, err := parse([]string{"-memory", "-listen", "IP:" + testcluster.FreeAddress(t), "-log-format", "json"}, io.Discard)
+	opts, err := parse([]string{"-memory", "-listen", "IP:" + testcluster.FreeAddress(t), "-log-format", "json"},
+		io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

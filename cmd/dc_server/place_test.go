@@ -25,7 +25,8 @@ func TestMistakesMakeNoDirectory(t *testing.T) {
 		"-node n1 -listen IP:127.0.0.1:0 -listen FD:77 -listen FD:77": 2,
 	} {
 		dir := filepath.Join(t.TempDir(), "data")
-		err := run(t.Context(), append(strings.Fields(args), "-listen", "IP:127.0.0.1:0", "-data", dir), io.Discard, io.Discard)
+		err := run(t.Context(), append(strings.Fields(args), "-listen", "IP:127.0.0.1:0", "-data", dir), io.Discard,
+			io.Discard)
 		if code := config.Exit(program, err, io.Discard); code != status {
 			t.Errorf("%s: exit status %d, %v", args, code, err)
 		}
@@ -45,7 +46,8 @@ func TestDirectoryOfOtherFiles(t *testing.T) {
 	if code := config.Exit(program, err, &stderr); code != 3 || !errors.Is(err, raftstore.ErrForeign) {
 		t.Errorf("exit status %d, %v", code, err)
 	}
-	if want := "it has thesis.txt, and no node.json\n-data takes a directory for this node alone"; !strings.Contains(stderr.String(), want) {
+	if want := "it has thesis.txt, and no node.json\n-data takes a directory for this node " +
+		"alone"; !strings.Contains(stderr.String(), want) {
 		t.Errorf("got %s", &stderr)
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
@@ -60,7 +62,8 @@ func TestDirectoryWithItsOwnLog(t *testing.T) {
 	if err := os.WriteFile(settings, []byte("listen IP:127.0.0.1:0\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	opts, err := parse([]string{"-config", settings, "-data", dir, "-log-file", filepath.Join(dir, "log"), "-pidfile", filepath.Join(dir, "pid")}, io.Discard)
+	opts, err := parse([]string{"-config", settings, "-data", dir, "-log-file", filepath.Join(dir, "log"), "-pidfile",
+		filepath.Join(dir, "pid")}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/distcache/distcache/wire/server"
 )
 
-// progressTimeout is how long standard output may take with the last progress line.
+// progressTimeout is how long stop waits for the last progress line to be written.
 const progressTimeout = time.Second
 
-// A reporter writes progress lines until stop. A nil one writes none.
+// A reporter writes progress lines until stop. A nil reporter writes none.
 type reporter struct {
 	log   *slog.Logger
 	end   context.CancelFunc
@@ -31,7 +31,7 @@ func report(s *server.Server, stdout io.Writer, every uint64, log *slog.Logger) 
 	return r
 }
 
-// stop ends the lines. An output that is stuck, such as that to a pager, is left alone.
+// stop ends the progress lines. It does not wait for ever: the output may be stuck, as a pager's is.
 func (r *reporter) stop() {
 	if r == nil {
 		return
@@ -40,6 +40,6 @@ func (r *reporter) stop() {
 	select {
 	case <-r.ended:
 	case <-time.After(progressTimeout):
-		r.log.Warn("the last progress line was not taken")
+		r.log.Warn("standard output is stuck: the last progress line was not written")
 	}
 }

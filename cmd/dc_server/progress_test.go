@@ -21,7 +21,8 @@ func TestStopsWhileOutputIsStuck(t *testing.T) {
 	out := stuck{make(chan struct{}, 1), make(chan struct{})}
 	t.Cleanup(func() { close(out.free) })
 	p := started(t, func(ctx context.Context, _, stderr io.Writer) error {
-		return run(ctx, []string{"-memory", "-listen", "IP:127.0.0.1:0", "-progress", "1", "-log-format", "json"}, out, stderr)
+		return run(ctx, []string{"-memory", "-listen", "IP:127.0.0.1:0", "-progress", "1", "-log-format", "json"}, out,
+			stderr)
 	})
 	wantAnswer(t, p.dial(), wire.OpHave, []byte("id"), "\x01")
 	<-out.asked

@@ -16,18 +16,17 @@ import (
 	"github.com/distcache/distcache/wire/server"
 )
 
-// The bounds on each step of stopping. Together they stay well below the time after which service managers kill.
+// The bounds on each step of stopping. Together they stay well below the time after which service managers kill a
+// process.
 const (
 	stepdownTimeout = 4 * time.Second
 	drainTimeout    = 4 * time.Second
 	adminTimeout    = 2 * time.Second
-	// hungTimeout is for all of it when the disk has failed.
+	// hungTimeout is for all steps together, when the disk has failed.
 	hungTimeout = 3 * time.Second
 )
 
-// run is dc_server from its arguments to its end, which comes when ctx is done or the store can't go on.
-//
-// The open file limit needs no raising to the hard limit: Go's runtime does that to every program.
+// run runs dc_server until ctx is done or the store can't go on. Go's runtime has raised the open file limit already.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, err := parse(args, stdout)
 	if err != nil {
@@ -40,8 +39,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return forGood(err)
 }
 
-// statusForGood is the exit status of a node that starting again would not help before somebody has seen to its data
-// directory. Service managers are told not to try: docs/systemd.
+// statusForGood is the exit status of a node whose data directory needs an operator: a restart would not help. The
+// units in docs/systemd tell systemd not to try.
 const statusForGood = 3
 
 func forGood(err error) error {
@@ -82,8 +81,8 @@ type service struct {
 	progress *reporter // nil without -progress
 }
 
-// start opens the sockets, which may take root, gives up privileges, opens the store, whose files are the user's, and
-// lets clients in.
+// start opens the sockets, which may need root, gives up privileges, opens the store, whose files must belong to the
+// user, and lets clients in.
 func (s *service) start(ctx context.Context, open opener, stdout io.Writer) error {
 	if err := s.listen(ctx); err != nil {
 		return err
@@ -111,7 +110,7 @@ func (s *service) start(ctx context.Context, open opener, stdout io.Writer) erro
 	return nil
 }
 
-// open opens the store and makes what serves it.
+// open opens the store and makes its servers.
 func (s *service) open(open opener) (err error) {
 	if s.back, err = open(s.opts, s.log); err != nil {
 		return err
@@ -135,7 +134,7 @@ func (s *service) open(open opener) (err error) {
 	return nil
 }
 
-// serve sets going all that runs until stop.
+// serve starts everything that runs until stop.
 func (s *service) serve(stdout io.Writer) {
 	s.serving = true
 	s.Watch(func(ctx context.Context) { watchEvictions(ctx, s.back.dropped, s.opts.sessions, s.log) })
@@ -146,7 +145,7 @@ func (s *service) serve(stdout io.Writer) {
 	}
 }
 
-// wait returns when there is a reason to stop: nil for one that was asked for, or is no failure.
+// wait returns when there is a reason to stop. The error is nil for a signal and for a node that has left its cluster.
 func (s *service) wait(ctx context.Context) error {
 	if err := s.Wait(ctx, s.back.done); err != nil || !s.storeEnded() {
 		return err
@@ -162,14 +161,14 @@ func (s *service) wait(ctx context.Context) error {
 
 // stop ends everything in the order that loses least:
 //
-//  1. No new connections: clients that come now go to another node at once.
-//  2. Leadership goes to another node, while the requests of the connections that are open are still answered. The
-//     other nodes so need not find out that this one is gone.
-//  3. The requests that have arrived are answered, and the connections closed.
-//  4. The admin listener closes; until here it could tell what is going on, and a "leave" gets its answer.
-//  5. The store closes, when nobody calls it any more.
+//  1. Close the clients' listeners: new clients go to another node at once.
+//  2. Hand leadership to another node, while requests on open connections are still answered. The cluster then does
+//     not have to notice that its leader is gone.
+//  3. Answer the requests that have arrived, and close the connections.
+//  4. Close the admin listener. Until here it answers, so that "leave" gets its answer.
+//  5. Close the store, which nobody calls any more.
 //
-// Each step is bounded, and one that fails does not keep the next from happening.
+// Each step is bounded. If a step fails, the next one is still taken.
 func (s *service) stop() error {
 	s.CloseClients()
 	if s.serving && !s.storeEnded() {
@@ -204,8 +203,8 @@ func (s *service) stop() error {
 	return nil
 }
 
-// abandon stops without waiting for a disk that may hang: the node has given up, and those who start it again should not
-// wait either. What is left on disk is what a crash leaves.
+// abandon stops without waiting for a disk that may hang, so that the node can be started again soon. The files are
+// left as after a crash.
 func (s *service) abandon() error {
 	s.process.Stopping()
 	stopped := make(chan error, 1)

@@ -186,7 +186,8 @@ func TestBadNodeName(t *testing.T) {
 // withBackend runs the daemon over a backend of the test's.
 func withBackend(t *testing.T, back *backend) *process {
 	t.Helper()
-	opts, err := parse([]string{"-memory", "-listen", "IP:" + testcluster.FreeAddress(t), "-admin", "UNIX:" + filepath.Join(t.TempDir(), "admin"), "-log-format", "json"}, io.Discard)
+	opts, err := parse([]string{"-memory", "-listen", "IP:" + testcluster.FreeAddress(t), "-admin",
+		"UNIX:" + filepath.Join(t.TempDir(), "admin"), "-log-format", "json"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

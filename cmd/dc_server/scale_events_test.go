@@ -162,8 +162,8 @@ func (s *scale) joined(f *farm, name string) {
 	}
 }
 
-// compacts has the leader make its files smaller while there is a load: with all that it was filled with, several times,
-// and after most of it was removed.
+// compacts has the leader make its files smaller while there is a load: with all that it was filled with, several
+// times, and after most of it was removed.
 func (s *scale) compacts() {
 	f, k := s.many, s.third(s.many, 100)
 	s.compact(f, k, "full", scaleRepeats)

@@ -32,9 +32,9 @@ const (
 	ramp         = 500 * time.Millisecond
 )
 
-// TestScale measures how a node, and a cluster of three, do with few sessions and with many, side by side: rates, memory,
-// disk, restarts, a new node, compaction. It judges no figure: it fails when an answer is wrong. Rounds with few and many
-// sessions alternate, so that whatever else goes on on the machine meets both.
+// TestScale measures how a node, and a cluster of three, do with few sessions and with many, side by side: rates,
+// memory, disk, restarts, a new node, compaction. It judges no figure: it fails when an answer is wrong. Rounds with
+// few and many sessions alternate, so that whatever else goes on on the machine meets both.
 func TestScale(t *testing.T) {
 	many, err := strconv.Atoi(os.Getenv(scaleSessions))
 	if err != nil {
@@ -60,7 +60,8 @@ type scale struct {
 
 func scaleOf(ctx context.Context, t *testing.T, nodes, many int) {
 	s := &scale{T: t, ctx: ctx, cfg: processes(t)}
-	s.found = table{title: fmt.Sprintf("nodes: %d", nodes), one: fmt.Sprintf("%d sessions", fewSessions), two: fmt.Sprintf("%d sessions", many)}
+	s.found = table{title: fmt.Sprintf("nodes: %d", nodes), one: fmt.Sprintf("%d sessions", fewSessions),
+		two: fmt.Sprintf("%d sessions", many)}
 	s.during = table{title: fmt.Sprintf("nodes: %d, sessions: %d", nodes, many), one: "before", two: "during"}
 	parts := s.parts(nodes)
 	if len(parts) == 0 {
@@ -72,7 +73,8 @@ func scaleOf(ctx context.Context, t *testing.T, nodes, many int) {
 	for _, p := range parts {
 		began, load := time.Now(), loadAverage()
 		p.do()
-		t.Logf("%s: %.0f s, load average before and after it %s and %s", p.name, time.Since(began).Seconds(), load, loadAverage())
+		t.Logf("%s: %.0f s, load average before and after it %s and %s", p.name, time.Since(began).Seconds(), load,
+			loadAverage())
 	}
 }
 

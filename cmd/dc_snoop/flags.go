@@ -21,20 +21,20 @@ const program = "dc_snoop"
 
 const intro = `usage: dc_snoop -listen ADDR -server ADDR [flags]
 
-Stands between distcache clients and their server, passes everything on as it is, and prints a line
+Stands between distcache clients and their server, passes everything on unchanged, and prints a line
 for each request and each answer.
 
-  what goes by            dc_snoop -listen UNIX:/tmp/scache -server IP:localhost:9001
+  all messages            dc_snoop -listen UNIX:/tmp/scache -server IP:localhost:9001
   only failing REMOVEs?   dc_snoop ... -op remove -format json |
                               jq 'select(.event == "answer" and .status != "OK")'
   how long it takes       dc_snoop ... -quiet -stats -interval 5
 
 ADDR is IP:HOST:PORT, UNIX:PATH or FD:N, and to listen also IP:PORT for all interfaces.`
 
-// options are what dc_snoop can be told.
+// options are dc_snoop's settings.
 type options struct {
 	listen []wire.Address
-	server []wire.Address // one
+	server []wire.Address // exactly one; parse checks that
 	snoop  snoop.Config
 	output string // a file; empty: standard output
 	daemon *daemon.Options
@@ -45,18 +45,26 @@ func (o *options) flags() *config.Set {
 	set := config.New(program, intro)
 	set.Group("Connections")
 	set.Addresses(&o.listen, "listen", "where clients connect; may be repeated; needed")
-	set.Addresses(&o.server, "server", "the server that they are passed on to; needed", "connect")
+	set.Addresses(&o.server, "server", "the server that clients are passed on to; needed", "connect")
 
 	set.Group("Output")
-	set.String(&o.output, "output", "PATH", "the path of a file", "append all that follows to this file, which is made for its owner alone; without it, it goes to standard output, and with -daemon nowhere")
-	set.Choice(&o.snoop.Format, []string{snoop.Text, snoop.JSON}, "format", "lines for people, with colours on a terminal unless $NO_COLOR is set, or an object a line")
-	set.List("op", "OP,…", "operations: add, get, remove or have", "show the messages of these operations only; may be repeated", o.addOp)
-	set.Func("id", "HEX", "the beginning of a session id, in pairs of hex digits", "", "show the messages about sessions whose ids begin so", o.setID)
-	set.Bool(&o.snoop.Quiet, "quiet", "no lines about messages and connections, unless something is malformed or the server can't be reached")
-	set.Bool(&o.snoop.Stats, "stats", "a summary for each operation at the end, and every -interval; of all that went by, whatever is shown")
+	set.String(&o.output, "output", "PATH", "the path of a file", "append the output to this file, "+
+		"which only its owner may read; without it, output goes to standard output, and with -daemon nowhere")
+	set.Choice(&o.snoop.Format, []string{snoop.Text, snoop.JSON}, "format", "text: lines for people, "+
+		"with colours on a terminal unless $NO_COLOR is set; json: one object per line")
+	set.List("op", "OP,…", "operations: add, get, remove or have",
+		"show only messages of these operations; may be repeated", o.addOp)
+	set.Func("id", "HEX", "the beginning of a session id, in pairs of hex digits", "",
+		"show only messages about sessions whose ids begin like this", o.setID)
+	set.Bool(&o.snoop.Quiet, "quiet", "print no lines about messages and connections, "+
+		"except about malformed traffic and a server that can't be reached")
+	set.Bool(&o.snoop.Stats, "stats", "print a summary for each operation at the end, and every -interval; "+
+		"it counts all traffic, also what -op and -id hide")
 	set.Func("interval", "SECONDS", "a number of seconds, or a duration such as 1m30s; 0 is only at the end", "10",
-		"with -stats, how often there is a summary; 0 is only at the end", o.setInterval)
-	set.Bool(&o.snoop.Data, "data", "add a dump of every payload. DANGER: session data are secrets, whoever has them can decrypt or take over those TLS sessions. Without this only the first bytes of session ids are shown, and sizes")
+		"with -stats, the time between two summaries; 0 is only at the end", o.setInterval)
+	set.Bool(&o.snoop.Data, "data", "add a dump of every payload. DANGER: session data are secrets; "+
+		"whoever has them can decrypt or take over those TLS sessions. "+
+		"Without this flag only sizes and the first bytes of session ids are shown")
 
 	set.Group("Operation")
 	set.File()
@@ -76,7 +84,7 @@ func (o *options) addOp(word string) error {
 	return fmt.Errorf("there is no operation %q", word)
 }
 
-// setID takes an id as it is shown, with or without the dots at its end.
+// setID takes an id as the output shows it, with or without the dots at its end.
 func (o *options) setID(text string) (err error) {
 	digits := strings.TrimRight(text, ".")
 	id, err := hex.DecodeString(digits)
@@ -107,7 +115,7 @@ func (o *options) setInterval(text string) error {
 	return nil
 }
 
-// parse takes the options from args, the environment and a file, and makes sure that they go together.
+// parse reads the settings from args, the environment and a file, and checks that they go together.
 func parse(args []string, stdout io.Writer) (*options, error) {
 	opts := new(options)
 	set := opts.flags()
@@ -118,9 +126,10 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	case len(opts.listen) == 0:
 		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen UNIX:/tmp/scache")
 	case len(opts.server) == 0:
-		return nil, config.Usagef("-server is needed: where they are passed on to, such as -server IP:localhost:9001")
+		return nil, config.Usagef("-server is needed: where clients are passed on to, such as -server IP:localhost:9001")
 	case len(opts.server) > 1:
-		return nil, config.Usagef("-server is given %d times: all connections are passed on to one server; dc_client knows several", len(opts.server))
+		return nil, config.Usagef("-server is given %d times: dc_snoop passes all connections on to one server; "+
+			"dc_client takes several", len(opts.server))
 	case set.OnCommandLine("interval") && !opts.snoop.Stats:
 		return nil, config.Usagef("-interval needs -stats")
 	}

@@ -23,7 +23,8 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.listen) != 1 || got.listen[0].String() != "UNIX:/tmp/scache" || got.server[0].String() != "IP:localhost:9001" {
+	if len(got.listen) != 1 || got.listen[0].String() != "UNIX:/tmp/scache" ||
+		got.server[0].String() != "IP:localhost:9001" {
 		t.Errorf("got %v and %v", got.listen, got.server)
 	}
 	if want := (snoop.Config{Format: snoop.Text, Interval: 10 * time.Second}); !reflect.DeepEqual(got.snoop, want) {
@@ -69,7 +70,8 @@ func TestServerFromAllSources(t *testing.T) {
 }
 
 func TestIntervalForms(t *testing.T) {
-	for text, want := range map[string]time.Duration{"0": 0, "5": 5 * time.Second, "1m30s": 90 * time.Second, "250ms": time.Second / 4} {
+	for text, want := range map[string]time.Duration{"0": 0, "5": 5 * time.Second, "1m30s": 90 * time.Second,
+		"250ms": time.Second / 4} {
 		got, err := parse(strings.Fields(needed+"-stats -interval "+text), io.Discard)
 		if err != nil || got.snoop.Interval != want {
 			t.Errorf("%s: got %+v, %v", text, got, err)
@@ -90,24 +92,34 @@ func TestIntervalFromEnvironment(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	const id = "-id takes the beginning of a session id, in pairs of hex digits: "
 	for args, want := range map[string]string{
-		"":                                               "-listen is needed: where clients connect, such as -listen UNIX:/tmp/scache",
-		"-listen IP:9001":                                "-server is needed: where they are passed on to, such as -server IP:localhost:9001",
-		"-listen UNIX:/a -server IP:9001":                `-server: address "IP:9001": it names no host to connect to; it is for listening`,
-		"-listen IP:9001 -server 1":                      `-server takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address "1": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
-		needed + "-server IP:other:9001":                 "-server is given 2 times: all connections are passed on to one server; dc_client knows several",
-		needed + "-connect IP:other:9001":                "-server is given 2 times: all connections are passed on to one server; dc_client knows several",
-		"-listen UNIX:/a -server UNIX:/a":                "-server UNIX:/a is what -listen says, UNIX:/a: it would ask itself",
-		needed + "word":                                  `unexpected argument "word": settings are given as -flag value`,
-		needed + "-op PUT":                               `-op takes operations: add, get, remove or have: there is no operation "PUT"`,
-		needed + "-id 303":                               id + `"303" has an odd number of digits`,
-		needed + "-id xy":                                id + `"xy" is not hex`,
-		needed + "-id ..":                                id + "there are no digits",
-		needed + "-id " + strings.Repeat("00", 65):       id + "65 bytes are longer than any id, which has at most 64",
-		needed + "-interval 5":                           "-interval needs -stats",
-		needed + "-stats -interval -1s":                  `-interval takes a number of seconds, or a duration such as 1m30s; 0 is only at the end: not "-1s"`,
-		needed + "-stats -interval 18446744073709551615": `-interval takes a number of seconds, or a duration such as 1m30s; 0 is only at the end: not "18446744073709551615"`,
-		needed + "-format xml":                           `-format takes text or json, not "xml"`,
-		strings.Replace(needed, "UNIX:/tmp/scache", "UNIX:", 1) + " ": "-listen takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address \"UNIX:\": the path is missing: UNIX:/path",
+		"": "-listen is needed: where clients connect, such as -listen " +
+			"UNIX:/tmp/scache",
+		"-listen IP:9001": "-server is needed: where clients are passed on to, such as " +
+			"-server IP:localhost:9001",
+		"-listen UNIX:/a -server IP:9001": `-server: address "IP:9001": it names no host to connect to; it is for listening`,
+		"-listen IP:9001 -server 1": `-server takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: ` +
+			`address "1": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
+		needed + "-server IP:other:9001": "-server is given 2 times: dc_snoop passes all connections on to " +
+			"one server; dc_client takes several",
+		needed + "-connect IP:other:9001": "-server is given 2 times: dc_snoop passes all connections on to " +
+			"one server; dc_client takes several",
+		"-listen UNIX:/a -server UNIX:/a": "-server UNIX:/a is what -listen says, UNIX:/a: it would ask " +
+			"itself",
+		needed + "word": `unexpected argument "word": settings are given as -flag value`,
+		needed + "-op PUT": `-op takes operations: add, get, remove or have: there is no ` +
+			`operation "PUT"`,
+		needed + "-id 303":                         id + `"303" has an odd number of digits`,
+		needed + "-id xy":                          id + `"xy" is not hex`,
+		needed + "-id ..":                          id + "there are no digits",
+		needed + "-id " + strings.Repeat("00", 65): id + "65 bytes are longer than any id, which has at most 64",
+		needed + "-interval 5":                     "-interval needs -stats",
+		needed + "-stats -interval -1s": `-interval takes a number of seconds, or a duration such as ` +
+			`1m30s; 0 is only at the end: not "-1s"`,
+		needed + "-stats -interval 18446744073709551615": `-interval takes a number of seconds, or a duration such as ` +
+			`1m30s; 0 is only at the end: not "18446744073709551615"`,
+		needed + "-format xml": `-format takes text or json, not "xml"`,
+		strings.Replace(needed, "UNIX:/tmp/scache", "UNIX:", 1) + " ": "-listen takes an address such as " +
+			"IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address \"UNIX:\": the path is missing: UNIX:/path",
 	} {
 		_, err := parse(strings.Fields(args), io.Discard)
 		if err == nil || err.Error() != want || config.Exit(program, err, io.Discard) != 2 {

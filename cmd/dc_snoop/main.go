@@ -1,5 +1,5 @@
-// Command dc_snoop stands between distcache clients and a server, and tells what they say to each other. It is package
-// snoop with flags: flags.go is what it can be told, run.go how it starts and stops.
+// Command dc_snoop stands between distcache clients and a server, and prints their messages. It is package snoop with
+// flags: flags.go has the settings, run.go the order of start and stop.
 package main
 
 import (
@@ -8,6 +8,6 @@ import (
 	"github.com/distcache/distcache/internal/daemon"
 )
 
-// A reader that quits (a pager, head) must not take the clients' connections with it: the daemon's signals see to that,
-// the lines end, and the traffic goes on.
+// When the reader of the output quits (a pager, head), the output ends and the traffic goes on: package daemon ignores
+// SIGPIPE.
 func main() { os.Exit(daemon.Main(program, run)) }

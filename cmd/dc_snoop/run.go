@@ -12,7 +12,7 @@ import (
 	"github.com/distcache/distcache/snoop"
 )
 
-// run is dc_snoop from its arguments to its end, which comes when ctx is done or a listener fails.
+// run runs dc_snoop until ctx is done or a listener fails.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, err := parse(args, stdout)
 	if err != nil {
@@ -23,12 +23,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	})
 }
 
-// pass opens the sockets and the output, which may take root, gives up privileges, and passes traffic on.
+// pass opens the output and the sockets, which may need root, gives up privileges, and passes traffic on.
 func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Writer) error {
 	cfg := opts.snoop
 	cfg.Dial, cfg.Output, cfg.Logger, cfg.Colour = opts.server[0].Dial, stdout, p.Log, colourful(stdout)
 	if opts.output != "" {
-		// What is shown may be secret.
+		// 0600, since the output may contain secrets.
 		f, err := p.Append(opts.output, 0o600)
 		if err != nil {
 			return fmt.Errorf("-output: %w", err)
@@ -36,7 +36,7 @@ func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Write
 		defer f.Close()
 		cfg.Output, cfg.Colour = f, false
 	} else if p.Detached() {
-		p.Log.Warn("traffic is passed on and not shown, as there is no standard output in the background: -output PATH shows it")
+		p.Log.Warn("traffic is passed on but not shown: a process in the background has no standard output; use -output PATH")
 	}
 	snooper, err := snoop.New(cfg)
 	if err != nil {
@@ -68,10 +68,10 @@ func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Write
 	return err
 }
 
-// alive has nothing to ask: what would hang is the clients' connections, each for itself.
+// alive is always nil: clients' connections share nothing that could hang.
 func alive(context.Context) error { return nil }
 
-// colourful tells whether colours are wanted where w goes.
+// colourful tells whether w is a terminal that should get colours.
 func colourful(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"

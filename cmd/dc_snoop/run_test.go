@@ -76,7 +76,8 @@ func TestAddressInUse(t *testing.T) {
 	err := run(t.Context(), args, io.Discard, io.Discard)
 	var said strings.Builder
 	if err == nil || config.Exit(program, err, &said) != 1 ||
-		!strings.Contains(said.String(), "address already in use\nAnother process listens there: stop it, or give another address.") ||
+		!strings.Contains(said.String(),
+			"address already in use\nAnother process listens there: stop it, or give another address.") ||
 		!strings.Contains(said.String(), l.Addr().String()) {
 		t.Errorf("got %v, said %q", err, said.String())
 	}
@@ -117,7 +118,8 @@ func TestOutputPipeWithoutAReader(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := run(t.Context(), strings.Fields("-listen IP:127.0.0.1:0 -server IP:127.0.0.1:1 -output "+path), io.Discard, io.Discard)
+	err := run(t.Context(), strings.Fields("-listen IP:127.0.0.1:0 -server IP:127.0.0.1:1 -output "+path), io.Discard,
+		io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "-output: open "+path+": it is a pipe that nobody reads from") {
 		t.Errorf("got %v", err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/distcache/distcache/loadtest"
 )
 
-// A liveLine is written over and over on a terminal. It is nil on anything else.
+// A liveLine is a line on a terminal that each report overwrites. It is nil if the output is no terminal.
 type liveLine struct {
 	out   io.Writer
 	total time.Duration
@@ -24,7 +24,7 @@ func newLiveLine(w io.Writer, total time.Duration) *liveLine {
 	return nil
 }
 
-// clearLine begins the line anew and empties it.
+// clearLine moves to the start of the line and erases it.
 const clearLine = "\r\x1b[K"
 
 func (l *liveLine) show(v loadtest.Live) {

@@ -1,5 +1,5 @@
 // Command dc_test checks servers of the distcache protocol, or with -bench measures them. It is package loadtest with
-// flags: flags.go is what it can be told.
+// flags: flags.go has the settings.
 package main
 
 import (

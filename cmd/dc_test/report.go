@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// A reportFile is written beside the file that it replaces in the end, so that nobody sees half of it. That it can be
-// written is known before the load runs, which may take an hour.
+// A reportFile is written beside the file that it replaces in the end, so that nobody sees half a report. It is opened
+// before the load runs: a load may take an hour, and must not end with a report that can't be written.
 type reportFile struct {
 	path string
 	f    *os.File
@@ -20,11 +20,11 @@ type reportFile struct {
 
 func newReportFile(path string) (*reportFile, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real // a link stays one
+		path = real // a symbolic link stays a link
 	}
 	switch info, err := os.Stat(path); {
 	case err == nil && !info.Mode().IsRegular():
-		return nil, fmt.Errorf("-report: %s is there and no regular file", path)
+		return nil, fmt.Errorf("-report: %s is not a regular file", path)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("-report: %w", err)
 	}
@@ -38,7 +38,7 @@ func newReportFile(path string) (*reportFile, error) {
 	return &reportFile{path, f}, nil
 }
 
-// write puts what the function writes in the file's place.
+// write replaces the file with what the function writes.
 func (r *reportFile) write(write func(io.Writer) error) error {
 	w := bufio.NewWriter(r.f)
 	err := write(w)
@@ -57,8 +57,8 @@ func (r *reportFile) write(write func(io.Writer) error) error {
 	return nil
 }
 
-// close removes what has not become the report.
+// close removes the temporary file, if it did not become the report.
 func (r *reportFile) close() {
 	_ = r.f.Close()
-	_ = os.Remove(r.f.Name()) // gone already, if it was renamed
+	_ = os.Remove(r.f.Name()) // fails if it was renamed
 }

@@ -18,7 +18,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	for _, name := range set.UnknownVariables() {
-		fmt.Fprintf(stderr, "%s: %s in the environment is named like a flag, and there is none of that name\n", program, name)
+		fmt.Fprintf(stderr, "%s: environment variable %s is ignored: there is no flag of that name\n", program, name)
 	}
 	if err := opts.finish(set); err != nil {
 		return err
@@ -51,7 +51,7 @@ func check(ctx context.Context, o *options, stdout io.Writer) error {
 	case ctx.Err() != nil:
 		return config.ErrInterrupted
 	case errors.As(err, &wrong) && wrong.Outlived:
-		return config.Hint(err, "If it was told to raise short timeouts (-mintimeout), tell dc_test the same.")
+		return config.Hint(err, "If the server raises short timeouts (-mintimeout), give dc_test the same -mintimeout.")
 	case err != nil:
 		return err
 	}
@@ -113,7 +113,7 @@ func bench(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	case ctx.Err() != nil:
 		return config.ErrInterrupted
 	case result.Total.Good == 0:
-		return errors.New("not one request was answered well")
+		return errors.New("no request succeeded")
 	}
 	return nil
 }

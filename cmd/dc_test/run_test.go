@@ -85,7 +85,8 @@ func TestBench(t *testing.T) {
 	}
 	status, out, _ = call(t.Context(), "-bench", "-connect", address, "-duration", "150ms", "-mix", "add=1", "-json")
 	var r loadtest.Result
-	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Total.Good == 0 || len(r.Series) == 0 || r.Persistent {
+	if err := json.Unmarshal([]byte(out), &r); err != nil || status != 0 || r.Total.Good == 0 || len(r.Series) == 0 ||
+		r.Persistent {
 		t.Errorf("status %d, %v\n%s", status, err, out)
 	}
 }
@@ -131,7 +132,8 @@ func TestBenchTimeout(t *testing.T) {
 }
 
 func TestBenchWithoutServer(t *testing.T) {
-	status, out, errs := call(t.Context(), "-bench", "-connect", "UNIX:/nobody/listens", "-duration", "50ms", "-mix", "add=1")
+	status, out, errs := call(t.Context(), "-bench", "-connect", "UNIX:/nobody/listens", "-duration", "50ms", "-mix",
+		"add=1")
 	if status != 1 || !strings.Contains(errs, "connect to UNIX:/nobody/listens") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
@@ -148,7 +150,8 @@ func TestReport(t *testing.T) {
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
 	}
-	status, out, errs := call(t.Context(), "-bench", "-connect", address, "-duration", "150ms", "-mix", "add=1", "-report", link)
+	status, out, errs := call(t.Context(), "-bench", "-connect", address, "-duration", "150ms", "-mix", "add=1", "-report",
+		link)
 	if status != 0 || !strings.Contains(out, "no errors") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
@@ -179,12 +182,13 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 	address, dir := serve(t, m), t.TempDir()
 	for path, says := range map[string]string{
 		"/nobody/is/here.html":         "a file can't be made in /nobody/is: no such file or directory",
-		dir:                            "no regular file",
-		"/dev/null":                    "no regular file",
+		dir:                            "not a regular file",
+		"/dev/null":                    "not a regular file",
 		filepath.Join("/dev/null/x"):   "not a directory",
 		filepath.Join(dir, "\x00.htm"): "invalid argument",
 	} {
-		status, out, errs := call(t.Context(), "-bench", "-connect", address, "-duration", "1h", "-mix", "add=1", "-report", path)
+		status, out, errs := call(t.Context(), "-bench", "-connect", address, "-duration", "1h", "-mix", "add=1", "-report",
+			path)
 		if status != 1 || out != "" || !strings.HasPrefix(errs, "dc_test: -report: ") || !strings.Contains(errs, says) {
 			t.Errorf("%q: status %d, want %q\n%s%s", path, status, says, out, errs)
 		}
@@ -202,7 +206,8 @@ func TestInterruptedBench(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report.html")
 	address := serve(t, interrupting{m, cancel})
 	status, out, errs := call(ctx, "-bench", "-connect", address, "-duration", "1h", "-mix", "add=1", "-report", path)
-	if _, err := os.Stat(path); err != nil || status != 130 || !strings.Contains(out, "no errors") || errs != "dc_test: interrupted\n" {
+	if _, err := os.Stat(path); err != nil || status != 130 || !strings.Contains(out, "no errors") ||
+		errs != "dc_test: interrupted\n" {
 		t.Errorf("status %d, %v\n%s%s", status, err, out, errs)
 	}
 }
@@ -223,11 +228,13 @@ func (i interrupting) Add(ctx context.Context, id, data []byte, timeout time.Dur
 // A server that keeps sessions longer than it was asked to is told about with what may be the reason.
 func TestRaisedTimeouts(t *testing.T) {
 	address := serve(t, keeping{memory(t)})
-	status, _, errs := call(t.Context(), "-connect", address, "-timeout", "0", "-timevar", "0", "-sessions", "3000", "-ops", "10000000", "-persistent")
+	status, _, errs := call(t.Context(), "-connect", address, "-timeout", "0", "-timevar", "0", "-sessions", "3000",
+		"-ops", "10000000", "-persistent")
 	if status != 1 || !strings.Contains(errs, "-mintimeout") {
 		t.Errorf("status %d\n%s", status, errs)
 	}
-	status, out, errs := call(t.Context(), "-connect", address, "-timeout", "0", "-timevar", "0", "-ops", "1000", "-mintimeout", "3600000")
+	status, out, errs := call(t.Context(), "-connect", address, "-timeout", "0", "-timevar", "0", "-ops", "1000",
+		"-mintimeout", "3600000")
 	if status != 0 {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
@@ -272,7 +279,7 @@ func TestMistakes(t *testing.T) {
 		"-datamax 32729":                       "-datamax takes a whole number from 1 to 32728",
 		"-timeout 604801":                      "-timeout takes a number of seconds from 0 to 604800",
 		"-timeout 1s":                          "-timeout takes a number of seconds",
-		"-timeout 604800":                      "-timeout and -timevar take together at most 604800 seconds",
+		"-timeout 604800":                      "-timeout and -timevar together take at most 604800 seconds",
 		"-mix add=1":                           "-mix goes with -bench only",
 		"-report x":                            "-report goes with -bench only",
 		"-mintimeout -1":                       "-mintimeout takes a number of milliseconds",

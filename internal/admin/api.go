@@ -1,5 +1,5 @@
-// Package admin is how a node is looked after while it runs: HTTP and JSON on a listener of its own, away from the
-// clients' port. [Server] is dc_server's side, [Client] is dc_admin's.
+// Package admin lets an operator manage a running node: HTTP and JSON on a listener of its own, not on the clients'
+// port. [Server] is dc_server's side, [Client] is dc_admin's.
 //
 //	GET  /v1/status                              raftstore.Status
 //	GET  /v1/members                             list of raftstore.Member
@@ -9,7 +9,7 @@
 //	POST /v1/transfer  {"name"}                  {}
 //	POST /v1/compact   {}                        raftstore.Compacted
 //
-// What goes wrong is answered with a fitting HTTP status and {"error", "hint"}.
+// A call that fails is answered with an HTTP status of 400 or more and {"error", "hint"}.
 //
 // Whoever can connect to a unix socket may make all of these calls: its file's mode, 0600, is the authentication. There
 // is none on a TCP address, so only the reading calls are served there.
@@ -21,16 +21,16 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// A Node is what the calls are about. Any number of goroutines may call it at once; each call ends when its context
-// does. An error's text is shown to the operator, so it must not contain session data; if the error has a method
-// Hint() string, that says what to do about it.
+// A Node is the node that a Server manages. Any number of goroutines may call it at once; each call ends when its
+// context ends. The operator sees an error's text, so it must not contain session data. If the error has a method
+// Hint() string, the hint is shown below the text.
 type Node interface {
 	Status() raftstore.Status
 	Members(ctx context.Context) ([]raftstore.Member, error)
-	// Join makes this node, which stands alone, a member of the cluster that the peers belong to. It refuses to give
-	// up sessions of its own unless discard is set.
+	// Join makes this node, which must not have a cluster yet, a member of the peers' cluster. Unless discard is set,
+	// a node with sessions of its own refuses.
 	Join(ctx context.Context, peers []string, discard bool) error
-	// Leave takes this node out of its cluster; then it stops.
+	// Leave takes this node out of its cluster. The node then stops.
 	Leave(ctx context.Context) error
 	// RemoveNode takes another node out of the cluster.
 	RemoveNode(ctx context.Context, name string) error

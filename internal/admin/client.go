@@ -22,7 +22,7 @@ const maxAnswer = 4 << 20
 var (
 	// ErrUnreachable matches the error of a call when no connection could be made.
 	ErrUnreachable = errors.New("cannot connect")
-	// ErrNotAdmin matches the error of a call when something was there but did not answer like an admin listener.
+	// ErrNotAdmin matches the error of a call when whatever listens there did not answer like an admin listener.
 	ErrNotAdmin = errors.New("not answered by an admin listener")
 
 	errOther = fmt.Errorf("%w of dc_server", ErrNotAdmin)
@@ -31,8 +31,8 @@ var (
 
 const statusPath = "/v1/status"
 
-// A Client makes calls to one node's admin listener, each bounded by its context. What the node says against a call
-// is an [Error].
+// A Client makes calls to one node's admin listener, each bounded by its context. A call that the node refuses or
+// fails returns an [Error].
 type Client struct{ http *http.Client }
 
 // NewClient returns a client that connects by dial.
@@ -57,7 +57,7 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 func (c *Client) Status(ctx context.Context) (raftstore.Status, error) {
 	var answer struct {
 		raftstore.Status
-		Servers json.RawMessage `json:"servers"` // dc_client has a status too, with these
+		Servers json.RawMessage `json:"servers"` // only dc_client's status has this field
 	}
 	err := c.call(ctx, http.MethodGet, statusPath, nil, &answer)
 	switch {
@@ -86,23 +86,24 @@ func (c *Client) Leave(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/v1/leave", leaveRequest{}, nil)
 }
 
-// RemoveNode has another node taken out of the cluster, with force also one that answers.
+// RemoveNode takes another node out of the cluster. Without force, a node that answers is not removed.
 func (c *Client) RemoveNode(ctx context.Context, name string, force bool) error {
 	return c.call(ctx, http.MethodPost, "/v1/remove", removeRequest{name, force}, nil)
 }
 
-// Transfer has leadership handed to the named node, or to any if name is empty.
+// Transfer hands leadership to the named node, or to any if name is empty.
 func (c *Client) Transfer(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodPost, "/v1/transfer", transferRequest{name}, nil)
 }
 
-// Compact makes the node's files as small as what is in them. It may take minutes, and goes on without its client.
+// Compact returns the free space in the node's files to the file system. It may take minutes. The node goes on if the
+// client goes away.
 func (c *Client) Compact(ctx context.Context) (done raftstore.Compacted, err error) {
 	err = c.call(ctx, http.MethodPost, "/v1/compact", compactRequest{}, &done)
 	return done, err
 }
 
-// Ready asks whether the node serves its clients, and why not: empty when it does.
+// Ready tells why the node can't serve its clients: empty when it can.
 func (c *Client) Ready(ctx context.Context) (why string, err error) {
 	resp, answer, err := c.do(ctx, http.MethodGet, "/readyz", nil)
 	switch {
@@ -168,7 +169,7 @@ func (c *Client) call(ctx context.Context, method, path string, request, respons
 	return nil
 }
 
-// transportError drops the part of an HTTP client's error that names the URL, which is none the operator knows.
+// transportError drops the URL from an HTTP client's error: the operator gave an address, and never saw this URL.
 func transportError(ctx context.Context, err error) error {
 	var outer *url.Error
 	if errors.As(err, &outer) {

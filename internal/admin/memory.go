@@ -20,13 +20,13 @@ type Memory struct {
 	Started  time.Time
 }
 
-// Status has the name and the sessions.
+// Status returns the fields that a server without a cluster has.
 func (m Memory) Status() raftstore.Status {
 	return raftstore.Status{Node: m.Name, Role: RoleMemory, Sessions: m.Sessions(), Limit: m.Limit,
 		Process: raftstore.Process{Version: m.Version, Uptime: int64(time.Since(m.Started).Seconds())}}
 }
 
-// Members is refused, as is all that follows.
+// Members is refused: there is no cluster.
 func (m Memory) Members(context.Context) ([]raftstore.Member, error) { return nil, errMemory }
 
 // Join is refused.

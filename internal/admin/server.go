@@ -31,9 +31,9 @@ type Server struct {
 	log    *slog.Logger
 	mux    *http.ServeMux
 	http   *httpd.Server
-	life   context.Context // of the calls that change the cluster
+	life   context.Context // ends the calls that change the cluster
 	end    context.CancelFunc
-	serves context.Context // of the calls that need not come to an end
+	serves context.Context // ends the other calls; Shutdown cancels it first
 	stop   context.CancelFunc
 	change sync.Mutex // held during a change of the cluster
 }
@@ -54,23 +54,23 @@ func NewServer(node Node, log *slog.Logger) *Server {
 	return s
 }
 
-// Handle adds a route that this package does not know, such as "GET /metrics". It is for before Serve.
+// Handle adds a route such as "GET /metrics". It must not be called after Serve.
 func (s *Server) Handle(pattern string, handler http.Handler) { s.mux.Handle(pattern, handler) }
 
-// Serve answers calls on l until Shutdown or Close, then it returns nil. Any other error is the listener's.
+// Serve answers calls on l until Shutdown, and then returns nil. Any other error is the listener's.
 func (s *Server) Serve(l net.Listener) error {
 	return s.http.Serve(l)
 }
 
-// Shutdown closes the listeners, ends what can be asked for again, waits for the other calls under way until ctx is
-// done, and then cuts them off. No call may come after it.
+// Shutdown closes the listeners and cancels the calls that can be repeated. It waits for the other calls until ctx is
+// done, and then cuts them off. The Server can't be used afterwards.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
 	defer s.end()
 	return s.http.Shutdown(ctx)
 }
 
-// ServeHTTP keeps changes to the unix sockets, whose files say who may connect.
+// ServeHTTP refuses changes over TCP. Over a unix socket the file's mode is the authentication.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !reading && (local == nil || local.Network() != "unix") {
@@ -121,9 +121,10 @@ func (s *Server) remove(ctx context.Context, req removeRequest) error {
 	return s.leaderless(ctx, s.node.RemoveNode(ctx, req.Name))
 }
 
-// isGone refuses to remove a node that answers: it could leave, and removed it would go on until it finds out.
+// isGone refuses to remove a node that answers. A running node should leave: if it is removed, it goes on until it
+// notices.
 func (s *Server) isGone(ctx context.Context, name string) error {
-	members, _ := s.node.Members(ctx) // without which the change itself will tell what is wrong
+	members, _ := s.node.Members(ctx) // on an error the removal fails too, and reports it
 	for _, m := range members {
 		if m.Name == name && m.Error == "" && m.Role != raftstore.RoleUnreachable {
 			return &Error{
@@ -155,7 +156,7 @@ func change[T any](s *Server, call func(context.Context, T) error) http.HandlerF
 	})
 }
 
-// leaderless adds to the error of a change that found no leader of this node's cluster why there may be none.
+// leaderless adds to the error of a change why the cluster has no leader, if that is the error's cause.
 func (s *Server) leaderless(ctx context.Context, err error) error {
 	if !errors.Is(err, raftstore.ErrNoLeader) {
 		return err
@@ -177,8 +178,8 @@ func (s *Server) compact(ctx context.Context, _ compactRequest) (any, error) {
 	return s.node.Compact(ctx)
 }
 
-// work makes a handler of a call that does something. It goes on when its client goes away, so that the operator's
-// impatience leaves nothing half done, and ends with life, or when it has taken too long.
+// work makes a handler of a call that does something. The call goes on when its client goes away, so that nothing is
+// left half done. It ends with life, or after limit.
 func work[T any](s *Server, life context.Context, limit time.Duration, call func(context.Context, T) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var req T
@@ -186,7 +187,8 @@ func work[T any](s *Server, life context.Context, limit time.Duration, call func
 			fail(w, err)
 			return
 		}
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + answerTimeout)) // else that of other calls
+		// The server's own deadline is for calls that are answered at once.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limit + answerTimeout))
 		ctx, cancel := context.WithTimeout(life, limit)
 		defer cancel()
 		log := s.log.With("call", r.URL.Path, "request", fmt.Sprintf("%+v", req))
@@ -222,8 +224,8 @@ func badRequest(message string) error { return &Error{Code: http.StatusBadReques
 
 func answer(w http.ResponseWriter, v any) { httpd.Answer(w, http.StatusOK, v) }
 
-// fail answers with an error, under the HTTP status that its kind has: an [Error]'s own, 504 for a deadline, and 409
-// for what the node's state did not allow.
+// fail answers with an error. The HTTP status is an [Error]'s own, 504 for a deadline, and 409 for any other error:
+// the node's state did not allow the call.
 func fail(w http.ResponseWriter, err error) {
 	e := &Error{Code: http.StatusConflict, Message: err.Error()}
 	var hinted interface{ Hint() string }

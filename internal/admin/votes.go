@@ -7,7 +7,7 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// Votes tells in a sentence whether the members can have a leader: how many voters answer, and how many it takes.
+// Votes tells in a sentence whether the members can have a leader: how many voters answer, and how many are needed.
 func Votes(members []raftstore.Member) string {
 	var up, down []string
 	for _, m := range members {

@@ -1,9 +1,9 @@
-// Package config is how the tools take their settings: flags on the command line, else the environment, else a file,
-// the first of the three that names a setting deciding it. All tools so have the same manners: -h, -help and -?
-// print usage and succeed, a wrong setting is one sentence that names the flag and what it takes, with exit status 2.
+// Package config reads the tools' settings: from flags on the command line, from the environment, and from a file, in
+// this order of precedence. All tools behave alike: -h, -help and -? print usage and succeed; a wrong setting is
+// reported in one sentence that names the flag and what it takes, with exit status 2.
 //
-// A tool makes a [Set], adds its flags to it with the defaults already in the variables, parses, and hands what comes
-// of it to [Exit]:
+// A tool makes a [Set], adds its flags to it with the defaults already in the variables, parses, and hands the error
+// to [Exit]:
 //
 //	opts := options{timeout: 2 * time.Second}
 //	set := config.New("dc_server", "usage: dc_server -listen ADDR [flags]")
@@ -29,8 +29,8 @@ import (
 	"syscall"
 )
 
-// ErrDone is returned by [Set.Parse] when it has printed what was asked for (usage, the version) and the tool has
-// nothing left to do. [Exit] takes it for success.
+// ErrDone is returned by [Set.Parse] when it has printed usage or the version, and the tool has nothing left to do.
+// [Exit] takes it for success.
 var ErrDone = errors.New("nothing more to do")
 
 // A UsageError is a mistake in how a tool was called, told in one sentence: exit status 2.
@@ -42,7 +42,7 @@ func (e *UsageError) Unwrap() error { return e.Err }
 // Usagef returns a [UsageError].
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
 
-// A HintError is an error and what to do about it, in sentences that [Exit] prints on lines of their own.
+// A HintError is an error with advice, in sentences that [Exit] prints on lines of their own.
 type HintError struct {
 	Err  error
 	Hint string
@@ -65,22 +65,22 @@ type StatusError struct {
 func (e *StatusError) Error() string { return e.Err.Error() }
 func (e *StatusError) Unwrap() error { return e.Err }
 
-// ErrInterrupted is what comes of a signal; what was found until then has been told.
+// ErrInterrupted is the error of a tool that a signal ended. The tool has printed what it had found.
 var ErrInterrupted = errors.New("interrupted")
 
-// ErrSaid is a failure of which all was told: exit status 1, and nothing more is said.
+// ErrSaid is a failure that was reported already: [Exit] prints nothing and returns 1.
 var ErrSaid = errors.New("said before")
 
 // Main is the main function of a tool that is no daemon: it calls run with a context that ends at SIGINT or SIGTERM,
 // and returns what [Exit] makes of its error. A second signal ends the process at once.
 func Main(program string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal finds nobody listening
+	context.AfterFunc(ctx, stop) // then the second signal has its default effect
 	return Exit(program, run(ctx, os.Args[1:], os.Stdout, os.Stderr), os.Stderr)
 }
 
-// Exit tells what err has to say on stderr, and returns the exit status: 0 for nil and [ErrDone], 2 for a [UsageError],
-// its own for a [StatusError], 130 for [ErrInterrupted], as a shell has it after ^C, and 1 for any other.
+// Exit prints err on stderr and returns the exit status: 0 for nil and [ErrDone], 2 for a [UsageError], its own for a
+// [StatusError], 130 for [ErrInterrupted] (as in a shell after ^C), and 1 for any other error.
 func Exit(program string, err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, ErrDone) {
 		return 0
@@ -108,10 +108,10 @@ func Exit(program string, err error, stderr io.Writer) int {
 	return 1
 }
 
-// A Set is the flags of one tool. The methods that add a flag take its default from the variable; a flag's usage text
+// A Set is the flags of one tool. The methods that add a flag take its default from the variable. A flag's usage text
 // is a phrase without a capital or a full stop.
 type Set struct {
-	// Help prints usage, given the operands that stood beside -h. By default that is [Set.Usage].
+	// Help prints usage, given the operands beside -h. The default is [Set.Usage].
 	Help func(w io.Writer, operands []string)
 
 	program string
@@ -119,10 +119,10 @@ type Set struct {
 	groups  []*group
 	flags   map[string]*value
 	file    string
-	source  source // of what is being read
+	source  source // which is being read
 }
 
-// A source is where settings come from. The first that has a setting decides it.
+// A source is where settings come from, in the order of precedence.
 type source int
 
 const (
@@ -137,7 +137,7 @@ type group struct {
 	flags []*value
 }
 
-// New returns a Set for a program. The intro stands above the flags in its usage.
+// New returns a Set for a program. Usage prints the intro above the flags.
 func New(program, intro string) *Set {
 	s := &Set{program: program, intro: intro, flags: make(map[string]*value)}
 	s.Help = func(w io.Writer, _ []string) { s.Usage(w) }
@@ -153,11 +153,12 @@ func (s *Set) File() {
 		`the dash, white space or "=", its value; a line that begins with "#" is a comment`)
 }
 
-// Given tells whether a flag was set, from anywhere. It is for after Parse.
+// Given tells whether a flag was set, by any source. It is to be called after Parse.
 func (s *Set) Given(name string) bool { return s.flags[name] != nil && s.flags[name].from != nowhere }
 
-// OnCommandLine tells whether a flag was set there. It is for after Parse, and for tools of several commands: what is
-// in the environment or a file for one of them is no mistake when another is called.
+// OnCommandLine tells whether a flag was set on the command line. It is to be called after Parse. A tool with several
+// commands uses it to refuse flags of another command: on the command line such a flag is a mistake, in the
+// environment or a file it is not.
 func (s *Set) OnCommandLine(name string) bool {
 	return s.flags[name] != nil && s.flags[name].from == commandLine
 }
@@ -184,12 +185,12 @@ func (s *Set) Parse(args []string, stdout io.Writer) (operands []string, err err
 	return operands, nil
 }
 
-// PrintHelp prints what is printed for -h, given the operands beside it. The error is [ErrDone], or that of w.
+// PrintHelp prints the same as -h with these operands. The error is [ErrDone], or w's.
 func (s *Set) PrintHelp(w io.Writer, operands []string) error {
 	return printed(w, func(w io.Writer) { s.Help(w, operands) })
 }
 
-// printed writes to w what print prints.
+// printed writes the output of print to w.
 func printed(w io.Writer, print func(io.Writer)) error {
 	var b bytes.Buffer
 	print(&b)
@@ -199,11 +200,11 @@ func printed(w io.Writer, print func(io.Writer)) error {
 	return ErrDone
 }
 
-// ConfigFile is the file that -config named, empty if there was none. It is for after Parse.
+// ConfigFile is the file that -config names, or empty. It is to be called after Parse.
 func (s *Set) ConfigFile() string { return s.file }
 
-// UnknownVariables are those in the environment that are named like this tool's settings, and set none: most likely
-// they are spelled wrong. What sets variables by itself may name some so by chance, so that they are no mistake.
+// UnknownVariables are the environment variables that are named like this tool's settings and match no flag. Most
+// likely they are misspelled. They are not an error: Kubernetes, for one, sets variables by names of its own.
 func (s *Set) UnknownVariables() (names []string) {
 	known := map[string]bool{}
 	for name := range s.flags {
@@ -228,7 +229,7 @@ func (s *Set) ParseFlags(args []string, stdout io.Writer) error {
 	return err
 }
 
-// arguments reads the command line. A question for usage or the version beats any mistake beside it.
+// arguments reads the command line. A flag that asks for usage or the version hides errors of the other flags.
 func (s *Set) arguments(args []string) (operands []string, ask string, first error) {
 	s.source = commandLine
 	for len(args) > 0 {
@@ -266,7 +267,7 @@ func (s *Set) arguments(args []string) (operands []string, ask string, first err
 	return operands, ask, first
 }
 
-// variables sets from the environment what the command line has not set. An empty variable is none.
+// variables sets from the environment what the command line has not set. An empty variable counts as not set.
 func (s *Set) variables() error {
 	s.source = environment
 	for _, g := range s.groups {

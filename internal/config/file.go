@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// readFile sets from the file what neither the command line nor the environment has set. The file has a setting a line:
-// a flag's name, white space or "=" or both, its value to the end of the line. Empty lines and those that start with
+// readFile sets from the file what neither the command line nor the environment has set. Each line is one setting: a
+// flag's name, white space or "=" or both, and its value to the end of the line. Empty lines and lines that start with
 // "#" are skipped. A name alone is a flag without a value.
 func (s *Set) readFile() error {
 	f, err := os.Open(s.file)

@@ -8,7 +8,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// NotItself refuses servers that are where the tool itself listens: each request would come back to it as another one.
+// NotItself refuses servers at addresses on which the tool itself listens: it would send each request to itself,
+// without end.
 func NotItself(listen, servers []wire.Address) error {
 	for _, s := range servers {
 		for _, l := range listen {
@@ -20,7 +21,7 @@ func NotItself(listen, servers []wire.Address) error {
 	return nil
 }
 
-// reaches tells whether who connects to an address gets to whoever listens on another, as far as the two show that.
+// reaches tells whether a connection to server arrives at listen, as far as the two addresses show that.
 func reaches(server, listen wire.Address) bool {
 	switch {
 	case server.Network() != listen.Network():

@@ -11,12 +11,12 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// CannotListen is the error of a flag whose address can't be listened on, with what to do about it.
+// CannotListen is the error of a flag whose address can't be listened on, with advice.
 func CannotListen(flag string, at wire.Address, err error) error {
 	return ExplainListen(fmt.Errorf("%s %v: %w", flag, at, err), at.Path())
 }
 
-// ExplainListen adds to an error of listening what to do about it. path is that of a unix socket, empty for others.
+// ExplainListen adds advice to an error of listening. path is the path of a unix socket, empty for other addresses.
 func ExplainListen(err error, path string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && path != "" && !isSocket(path):

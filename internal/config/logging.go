@@ -22,7 +22,7 @@ func (s *Set) Logging() *Logging {
 // Logger returns a logger that writes to w as the flags say.
 func (l *Logging) Logger(w io.Writer) *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(l.level)) // the flag takes no other words
+	_ = level.UnmarshalText([]byte(l.level)) // can't fail: the flag takes valid levels only
 	opts := &slog.HandlerOptions{Level: level}
 	if l.format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))

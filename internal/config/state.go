@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// DataDir is the data directory of a node that is told none: the one that systemd gives it in $STATE_DIRECTORY (the
-// first, if there are several), else ./distcache-data.
+// DataDir is the default data directory: the first one in $STATE_DIRECTORY, which systemd sets, else ./distcache-data.
 func DataDir() string {
 	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" {
 		return dir
@@ -15,7 +14,7 @@ func DataDir() string {
 	return "./distcache-data"
 }
 
-// AdminAddress is where the admin listener of a node with that data directory is, unless it is told otherwise.
+// AdminAddress is the default address of the admin listener of a node with that data directory.
 func AdminAddress(dataDir string) string {
 	path := filepath.Join(dataDir, "admin.sock")
 	if !filepath.IsAbs(path) {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// The width of usage, and where its second column begins at most: a flag longer than that has a line to itself.
+// The width of usage, and the rightmost start of its second column: a flag that is too long gets a line of its own.
 const (
 	usageWidth = 100
 	flagWidth  = 30
@@ -26,7 +26,7 @@ func (s *Set) Usage(w io.Writer) {
 	fmt.Fprintln(w, ".")
 }
 
-// Flags prints the flags that are named, or all, group by group.
+// Flags prints the named flags, or without names all flags, group by group.
 func (s *Set) Flags(w io.Writer, names ...string) {
 	wanted := func(f *value) bool { return len(names) == 0 || slices.Contains(names, f.name) }
 	left := len("-h, -help, -?")

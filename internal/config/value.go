@@ -21,14 +21,14 @@ type value struct {
 	set   func(string) error // its error is ErrTakes, or says more than takes does
 	flag  bool               // needs no value
 	many  bool               // may be repeated
-	from  source             // that set it; of several the first
-	line  int                // of the file, that set it last
+	from  source             // the source that set it
+	line  int                // the line of the file that set it last
 }
 
-// ErrTakes is a set function's error when there is no more to say than what the flag takes.
+// ErrTakes is a set function's error when the error message need only say what the flag takes.
 var ErrTakes = errors.New("not that")
 
-// wrong makes a sentence of a set function's error, if there is one.
+// wrong turns a set function's error into a sentence about the flag.
 func (v *value) wrong(text string, err error) error {
 	switch err {
 	case nil:
@@ -49,12 +49,13 @@ func (s *Set) add(name, usage, deflt string, v *value) {
 	g.flags = append(g.flags, v)
 }
 
-// Func adds a flag whose text goes to a function. Its error, which need not repeat what the flag takes, is shown.
+// Func adds a flag whose text goes to the function set. The user sees set's error together with takes, so the error
+// need not repeat that.
 func (s *Set) Func(name, arg, takes, deflt, usage string, set func(text string) error) {
 	s.add(name, usage, deflt, &value{arg: arg, takes: takes, set: set})
 }
 
-// into makes a set function of one that parses and says whether the text is what the flag takes.
+// into makes a set function of a parse function, which tells whether the text is valid.
 func into[T any](p *T, parse func(text string) (T, bool)) func(string) error {
 	return func(text string) error {
 		v, ok := parse(text)
@@ -79,12 +80,13 @@ func (s *Set) Bool(p *bool, name, usage string) {
 	})})
 }
 
-// String adds a flag that takes any text but none, described for errors ("the path of a directory").
+// String adds a flag that takes any text that is not empty. takes describes the text for errors: "the path of a
+// directory".
 func (s *Set) String(p *string, name, arg, takes, usage string) {
 	s.Func(name, arg, takes, *p, usage, into(p, func(text string) (string, bool) { return text, text != "" }))
 }
 
-// Uint64 adds a flag that takes a whole number up to a greatest one.
+// Uint64 adds a flag that takes a whole number from 0 to most.
 func (s *Set) Uint64(p *uint64, most uint64, name, usage string) {
 	takes := "a whole number, 0 or more"
 	if most < 1<<62 {
@@ -93,7 +95,7 @@ func (s *Set) Uint64(p *uint64, most uint64, name, usage string) {
 	s.number(p, 0, most, name, takes, usage)
 }
 
-// Count adds a flag that takes a whole number from 1 up to a greatest one.
+// Count adds a flag that takes a whole number from 1 to most.
 func (s *Set) Count(p *uint64, most uint64, name, usage string) {
 	s.number(p, 1, most, name, fmt.Sprintf("a whole number from 1 to %d", most), usage)
 }
@@ -105,7 +107,7 @@ func (s *Set) number(p *uint64, least, most uint64, name, takes, usage string) {
 	}))
 }
 
-// Duration adds a flag that takes a length of time above 0. A default of 0 is for the usage text to explain.
+// Duration adds a flag that takes a length of time above 0. If the default is 0, the usage text has to explain it.
 func (s *Set) Duration(p *time.Duration, name, usage string) {
 	deflt := ""
 	if *p != 0 {
@@ -157,8 +159,8 @@ func (s *Set) HostPorts(p *[]string, name, usage string) {
 	})
 }
 
-// List adds a flag that takes several words with commas or white space between them, and may be repeated: one is
-// called with each.
+// List adds a flag that takes several words with commas or white space between them, and may be repeated. It calls the
+// function one with each word.
 func (s *Set) List(name, arg, takes, usage string, one func(word string) error) {
 	s.add(name, usage, "", &value{arg: arg, takes: takes, many: true, set: func(text string) error {
 		words := Words(text)

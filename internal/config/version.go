@@ -8,8 +8,8 @@ import (
 // release is set by the linker: see VERSION in the Makefile.
 var release string
 
-// Release is the version of the running program: what it was built as, else the tag or commit that Go took it from, as
-// with "go install", else devel.
+// Release is the version of the running program: the linker's, else the tag or commit that Go recorded (as "go install"
+// does), else devel.
 func Release() string {
 	if release != "" {
 		return release
@@ -20,7 +20,7 @@ func Release() string {
 	return "devel"
 }
 
-// Version is the release, and what built it.
+// Version is the release and the Go version that built it.
 func Version() string {
 	return Release() + " (" + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")"
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// advise warns of settings that do not do what somebody who gives them wants, most likely. It is for when the sockets are
-// open.
+// advise warns of settings that most likely don't have the effect that the operator wants. It is called when the
+// sockets are open.
 func (p *Process) advise() {
 	flags := p.options.socketFlags()
 	switch {
@@ -18,7 +18,7 @@ func (p *Process) advise() {
 	default:
 		info, err := os.Lstat(p.shared)
 		if err != nil {
-			return // whoever took it away knows
+			return // somebody removed the socket
 		}
 		for _, who := range p.options.shutOut(info.Mode()) {
 			p.Log.Warn(who+" can't connect: that takes the right to write to the socket, as -sockperms 660 gives it",
@@ -27,7 +27,7 @@ func (p *Process) advise() {
 	}
 }
 
-// socketFlags are those about clients' sockets that are given.
+// socketFlags returns the flags about clients' sockets that were given.
 func (o *Options) socketFlags() (flags []string) {
 	for _, name := range []string{"sockowner", "sockgroup", "sockperms"} {
 		if o.set.Given(name) {
@@ -37,7 +37,7 @@ func (o *Options) socketFlags() (flags []string) {
 	return flags
 }
 
-// shutOut are those whom a flag gives a part in the sockets, and who can't connect to them.
+// shutOut returns whom the sockets' mode keeps out although a flag names them: the owner, the group or both.
 func (o *Options) shutOut(mode fs.FileMode) (list []string) {
 	for _, who := range []struct {
 		name string

@@ -13,14 +13,14 @@ import (
 
 var errNoReader = errors.New("it is a pipe that nobody reads from")
 
-// Append opens a file to append to, as root before the process becomes another user. A pipe needs a reader, and a symbolic
-// link that the user could have made is not followed.
+// Append opens a file to append to, with root's rights if the process still has them. A pipe must have a reader. A
+// symbolic link that the process's user could have made is not followed.
 func (p *Process) Append(path string, perms fs.FileMode) (*os.File, error) {
 	return openToAppend(path, perms, p.account == nil || os.Geteuid() != 0)
 }
 
-// openToAppend opens a file, which is made if it is not there, and does not wait for the reader of a pipe. Unless links is
-// true, a symbolic link is only followed when nobody but root can have made it.
+// openToAppend opens a file, and makes it if there is none. It does not wait for the reader of a pipe. Unless links is
+// true, a symbolic link is followed only if nobody but root can have made it.
 func openToAppend(path string, perms fs.FileMode, links bool) (*os.File, error) {
 	fail := func(err error) (*os.File, error) { return nil, &fs.PathError{Op: "open", Path: path, Err: err} }
 	flags := unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NONBLOCK
@@ -46,7 +46,7 @@ func openToAppend(path string, perms fs.FileMode, links bool) (*os.File, error) 
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// rootsLink tells whether path is a link of root's in a directory that only root writes to.
+// rootsLink tells whether path is root's symbolic link in a directory that only root can write to.
 func rootsLink(path string) bool {
 	link, err := os.Lstat(path)
 	dir, err2 := os.Stat(filepath.Dir(path))

@@ -8,18 +8,19 @@ import (
 )
 
 const (
-	// logPatience is how long who logs waits for the line to be written.
+	// logPatience is how long a goroutine that logs waits for its line to be written.
 	logPatience = 100 * time.Millisecond
 	// maxBacklog is how many bytes of lines may wait for an output that is stuck.
 	maxBacklog = 1 << 20
 )
 
-// A backlog takes lines to where the log goes, in order. Who writes a line waits until it is there, so that it is not lost
-// in a crash; but only for a moment, and not at all once the output is stuck, as a pipe is whose reader has stopped: the
-// log must not hold up those who serve clients. What comes meanwhile waits here, as far as there is room.
+// A backlog writes lines to the log's output, in order. A goroutine that logs waits until its line is written, so that
+// the line is not lost in a crash. It waits for logPatience only, and not at all once the output is stuck (a pipe whose
+// reader has stopped): the log must not hold up requests. Further lines wait in the backlog, and are dropped when it is
+// full.
 type backlog struct {
-	missed func(lines uint64) // tells the output how many it did not get
-	lost   uint64             // run's: lines that the output has refused since it last took one
+	missed func(lines uint64) // logs how many lines were dropped
+	lost   uint64             // lines that the output has refused since it last took one; run's only
 
 	mu      sync.Mutex
 	lines   []logLine
@@ -34,7 +35,7 @@ type logLine struct {
 	text []byte
 }
 
-// to returns a writer of whole lines that go to w.
+// to returns a writer that takes whole lines and writes them to w.
 func (q *backlog) to(w io.Writer) io.Writer { return backlogWriter{q, w} }
 
 type backlogWriter struct {
@@ -67,7 +68,7 @@ func (q *backlog) put(line logLine) {
 	}
 }
 
-// wait waits until all has been written, or for as long as that may take.
+// wait waits until all lines are written, for logPatience at most.
 func (q *backlog) wait() {
 	q.mu.Lock()
 	written := q.written
@@ -109,7 +110,8 @@ func (q *backlog) run() {
 	}
 }
 
-// write takes a line to its output. There is nobody to tell that it was refused, as on a full disk, until one is taken.
+// write writes a line to its output. Lines that the output refuses, as on a full disk, are counted; the count is
+// logged once the output takes a line again.
 func (q *backlog) write(line logLine) {
 	if _, err := line.to.Write(line.text); err != nil {
 		q.lost++

@@ -12,17 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callersVariable tells the detached process at which descriptor its caller's pipe is. It has a number of its own,
-// above all others, so that descriptors that were inherited keep theirs.
+// callersVariable tells the detached process the descriptor of its caller's pipe. The number is above all others, so
+// that inherited descriptors keep theirs.
 const callersVariable = "DISTCACHE_STARTED_BY_FD"
 
-// An exitStatus ends the process without a word: what there was to say has been said.
+// An exitStatus ends the process with that status and prints nothing: the error was reported already.
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// startDetached starts this program again in the background and waits until it is up. The error is nil then, else the
-// status that the other process ended with.
+// startDetached starts this program again in the background and waits until it is up. If that process ends before, the
+// error is its exit status.
 func startDetached(ctx context.Context) error {
 	path, err := os.Executable()
 	if err != nil {
@@ -59,13 +59,13 @@ func startDetached(ctx context.Context) error {
 	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		return fmt.Errorf("-daemon: the process in the background was ended by a signal: %v", ws.Signal())
 	}
-	if state.Success() { // it was told to stop before it was up
+	if state.Success() { // a signal stopped it before it was up
 		return exitStatus(1)
 	}
 	return exitStatus(state.ExitCode())
 }
 
-// callersPipe is where the process that started this one waits, nil if this one was not started by -daemon.
+// callersPipe is the pipe on which the process that started this one waits. It is nil unless -daemon started this one.
 func callersPipe() (*os.File, error) {
 	text, ok := os.LookupEnv(callersVariable)
 	if !ok {
@@ -84,7 +84,7 @@ func callersPipe() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "caller"), nil
 }
 
-// detach closes the standard descriptors, and lets the caller go.
+// detach closes the standard descriptors, and tells the caller that this process is up.
 func (p *Process) detach() error {
 	if p.caller == nil {
 		return nil
@@ -106,7 +106,7 @@ func (p *Process) detach() error {
 	err = errors.Join(err, p.caller.Close())
 	p.caller = nil
 	if errors.Is(err, syscall.EPIPE) {
-		return nil // the caller did not want to wait
+		return nil // the caller has gone
 	}
 	return err
 }

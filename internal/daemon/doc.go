@@ -1,6 +1,6 @@
-// Package daemon is what the long-running tools have in common besides their work: they detach (-daemon), leave a
-// process id (-pidfile), give up privileges (-user), set who may connect to their unix sockets, stop on signals, tell
-// systemd how they are, and log where a daemon does.
+// Package daemon has what the long-running tools have in common: they detach (-daemon), write a process id
+// (-pidfile), give up privileges (-user), set who may connect to their unix sockets, stop on signals, report to systemd,
+// and log to standard error, a file or syslog.
 //
 // A tool's main is
 //
@@ -13,16 +13,16 @@
 //		...
 //		if err := p.DropPrivileges(); err != nil { ... }
 //		...                              // everything that must belong to the user: files
-//		p.Ready(alive)                   // it serves: whoever waits may go on
-//		<-ctx.Done()                     // asked to stop
+//		p.Ready(alive)                   // it serves: tell systemd and the caller
+//		<-ctx.Done()                     // a signal says stop
 //		p.Stopping()
 //		...
 //	})
 //
 // # Detaching
 //
-// A Go program can't fork, so with -daemon the program starts itself again, in a session of its own, with the same
-// arguments, directory and descriptors, and waits for it on a pipe. [Process.Ready] writes to the pipe, and the caller's
-// process ends with status 0; a second process that ends before that has told why on the standard error it was given,
-// and the first ends with the same status. The directory is not changed, so relative paths go on meaning what they meant.
+// A Go program can't fork. So with -daemon the program starts itself again, in a session of its own, with the same
+// arguments, directory and descriptors, and waits on a pipe for the second process. [Process.Ready] writes to the pipe,
+// and the first process exits with status 0. If the second process ends before that, it has reported why on standard
+// error, and the first process exits with the same status. The directory is not changed, so relative paths stay valid.
 package daemon

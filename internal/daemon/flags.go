@@ -22,10 +22,10 @@ type Options struct {
 	logging *config.Logging
 	logFile string
 
-	set *config.Set // that these are flags of
+	set *config.Set // the tool's flags, these among them
 }
 
-// Files are those that the flags name, the one with the settings among them.
+// Files are the files that the flags name, including that of the settings.
 func (o *Options) Files() (paths []string) {
 	for _, path := range []string{o.pidFile, o.logFile, o.set.ConfigFile()} {
 		if path != "" {
@@ -35,7 +35,7 @@ func (o *Options) Files() (paths []string) {
 	return paths
 }
 
-// Flags adds the flags that daemons share to a tool's own, those of its log among them.
+// Flags adds the flags that daemons share to a tool's own.
 func Flags(set *config.Set) *Options {
 	o := &Options{set: set}
 	set.Group("Daemon")

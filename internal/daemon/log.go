@@ -17,12 +17,12 @@ import (
 // An output is where a daemon's log goes.
 type output interface {
 	logger() *slog.Logger
-	reopen() error  // the file, if it is one
-	crashes() error // it is where Go tells of a crash from now on, if it can be
+	reopen() error  // opens the file anew, if the output is a file
+	crashes() error // makes Go's runtime report a crash here, if the output can take that
 	Close() error
 }
 
-// openLog opens the log that the flags say.
+// openLog opens the log that the flags choose.
 func (o *Options) openLog(program string, stderr io.Writer, owner *account) (output, error) {
 	switch {
 	case o.logFile != "":
@@ -39,14 +39,14 @@ func (o *Options) openLog(program string, stderr io.Writer, owner *account) (out
 	return syslogOutput{newSyslogger(w, o.logging), w}, nil
 }
 
-// newBacklog makes a backlog that says in a log, which is to be written without it, what it has left out.
+// newBacklog makes a backlog that reports dropped lines to log. log must not write through the same backlog.
 func newBacklog(log *slog.Logger) *backlog {
 	return &backlog{missed: func(lines uint64) {
 		log.Warn("log lines were left out: what takes the log was stuck or full", "lines", lines)
 	}}
 }
 
-// A stream is a log that was there already.
+// A stream is a log on an open descriptor, such as standard error.
 type stream struct {
 	log     *slog.Logger
 	backlog *backlog
@@ -57,10 +57,10 @@ func (s stream) reopen() error        { return nil }
 func (s stream) crashes() error       { return nil }
 func (s stream) Close() error         { s.backlog.wait(); return nil }
 
-// A logFile is appended to until it is opened anew.
+// A logFile is a log in a file, which SIGHUP opens anew.
 type logFile struct {
 	path    string
-	owner   *account // who will open it anew; nil: this process's user
+	owner   *account // the user that will open it anew; nil: this process's user
 	logging *config.Logging
 	backlog *backlog
 
@@ -81,7 +81,7 @@ func openLogFile(path string, logging *config.Logging, owner *account) (*logFile
 	return l, nil
 }
 
-// give makes a file that is new, or nothing's yet, that of the user who will have to open it anew.
+// give gives a new or empty file to the user that will open it anew.
 func (l *logFile) give() error {
 	if l.owner == nil || os.Geteuid() != 0 {
 		return nil
@@ -94,7 +94,7 @@ func (l *logFile) give() error {
 }
 
 func (l *logFile) reopen() error {
-	// As root, which is about to become the owner: the owner may have put a link there.
+	// While this process is root and the owner is not: don't follow a link that the owner may have put there.
 	f, err := openToAppend(l.path, 0o640, l.owner == nil || os.Geteuid() != 0)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (l *logFile) Write(b []byte) (int, error) {
 
 func (l *logFile) logger() *slog.Logger { return l.logging.Logger(l.backlog.to(l)) }
 
-// Close gives a stuck write a moment. The process ends then, with or without what it holds.
+// Close waits a moment for a write that is stuck. The process then ends, even if lines are lost.
 func (l *logFile) Close() error {
 	l.backlog.wait()
 	if !l.mu.TryLock() {
@@ -126,7 +126,7 @@ func (l *logFile) Close() error {
 	return l.f.Close()
 }
 
-// crashes has Go tell of a crash in the file.
+// crashes makes Go's runtime report a crash in the file.
 func (l *logFile) crashes() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,7 +143,7 @@ func (s syslogOutput) reopen() error        { return nil }
 func (s syslogOutput) crashes() error       { return nil }
 func (s syslogOutput) Close() error         { return s.w.Close() }
 
-// severities are the functions of a syslog connection for one level each, the lowest first.
+// severities are handlers for one level each, the lowest first.
 type severities [4]slog.Handler
 
 // A syslogger is the part of *syslog.Writer that the log needs.
@@ -154,7 +154,7 @@ type syslogger interface {
 	Err(string) error
 }
 
-// newSyslogger logs to syslog, which knows the time and the level by itself.
+// newSyslogger logs to syslog. Lines have neither time nor level: syslog adds them.
 func newSyslogger(w syslogger, logging *config.Logging) *slog.Logger {
 	var h severities
 	q := newBacklog(logging.Logger(severity(w.Warning)))

@@ -10,8 +10,8 @@ import (
 	"github.com/distcache/distcache/internal/health"
 )
 
-// Ready tells whoever waits that the service is up: systemd, and the process that started this one with -daemon. From
-// here on systemd's watchdog, if there is one, hears that the service is well as long as alive says so.
+// Ready tells systemd, and the process that started this one with -daemon, that the service is up. From then on it
+// feeds systemd's watchdog, if there is one, while alive returns nil.
 func (p *Process) Ready(alive health.Check) error {
 	p.advise()
 	p.notify(sd.SdNotifyReady)
@@ -31,7 +31,7 @@ func (p *Process) notify(state string) {
 	}
 }
 
-// A watchdog tells systemd that the service is alive, as long as it is.
+// A watchdog feeds systemd's watchdog while the service is alive.
 type watchdog struct {
 	stop context.CancelFunc
 	done chan struct{}

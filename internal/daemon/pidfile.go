@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A pidFile names this process in a file, as long as it is held. It is locked meanwhile: two processes that start at
-// the same time can't both have it. Only a descriptor for reading is kept, so that a process that has given up root's
-// rights can't change what root's scripts will read.
+// A pidFile is the file that names this process. It is locked while the process runs: two processes that start at the
+// same time can't both take it. The process keeps a descriptor for reading only: without root's rights it must not be
+// able to change what root's scripts read.
 type pidFile struct {
 	path string // absolute
 	f    *os.File
 }
 
-// maxPIDFile bounds what is read of a file that may be anything.
+// maxPIDFile bounds what is read of an existing file, which may be anything.
 const maxPIDFile = 64
 
-// takePIDFile writes the process id to a file, in the place of one that names no running process.
+// takePIDFile writes the process id to a file. It replaces a file that names no running process.
 func takePIDFile(path string) (*pidFile, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -42,7 +42,7 @@ func takePIDFile(path string) (*pidFile, error) {
 	}
 }
 
-// errRaced means that another process had its hand on the file at the same time.
+// errRaced means that another process changed the file at the same time.
 var errRaced = errors.New("the file has changed meanwhile")
 
 func tryPIDFile(path string) (*pidFile, error) {
@@ -64,7 +64,7 @@ func tryPIDFile(path string) (*pidFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(next.Name()) // gone already when all went well
+	defer os.Remove(next.Name()) // fails after the rename
 	if old == nil {
 		err = os.Link(next.Name(), path)
 	} else {
@@ -80,7 +80,7 @@ func tryPIDFile(path string) (*pidFile, error) {
 	return &pidFile{path, next}, nil
 }
 
-// checkStale takes the lock of a file that is there, and makes sure that the process it names has ended.
+// checkStale locks an existing file and makes sure that the process it names has ended.
 func checkStale(old *os.File, path string) error {
 	info, err := old.Stat()
 	if err != nil {
@@ -114,7 +114,7 @@ func running(pid int) bool {
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
-// command is what a process calls itself, in brackets.
+// command is the name of a process, in brackets.
 func command(pid int) string {
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	if err != nil {
@@ -123,7 +123,7 @@ func command(pid int) string {
 	return " (" + string(bytes.TrimSpace(name)) + ")"
 }
 
-// writePIDFile writes a locked file beside the one that it is to become.
+// writePIDFile writes a locked file beside path, to be renamed to path.
 func writePIDFile(path string) (*os.File, error) {
 	w, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {

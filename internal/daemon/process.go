@@ -18,12 +18,12 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// sameSignal is how soon after another one a signal is no second one. Nobody decides on that so quickly.
+// sameSignal is the time within which a repeated signal counts as the same one: a person does not ask twice so quickly.
 const sameSignal = 100 * time.Millisecond
 
-// Main is a daemon's main function: it calls run with a context that ends at SIGINT or SIGTERM, tells on standard error
-// what went wrong, and returns the exit status. A second of these signals ends the process at once, unless it is the same
-// one sent again, as timeout(1) does: to the process, and to its group.
+// Main is a daemon's main function. It calls run with a context that ends at SIGINT or SIGTERM, prints the error on
+// standard error, and returns the exit status. A second signal ends the process at once, unless it comes within
+// sameSignal: timeout(1) sends its signal twice, to the process and to its group.
 func Main(program string, run func(ctx context.Context, args []string, stdout, stderr io.Writer) error) int {
 	if isRemover() {
 		return runRemover()
@@ -36,32 +36,32 @@ func Main(program string, run func(ctx context.Context, args []string, stdout, s
 	if errors.As(err, &told) {
 		return int(told)
 	}
-	return config.Exit(program, err, new(backlog).to(os.Stderr)) // which may be stuck
+	return config.Exit(program, err, new(backlog).to(os.Stderr)) // standard error may be stuck
 }
 
-// A Process is this one, while it is a daemon. Its methods are called in the order Listen, DropPrivileges, Ready,
-// Stopping, by one goroutine.
+// A Process is the running daemon. Its methods are called in the order Listen, DropPrivileges, Ready, Stopping, by one
+// goroutine.
 type Process struct {
 	Log *slog.Logger
 
 	options  *Options
-	account  *account // nil: it stays who it is
+	account  *account // the user to become; nil: none
 	access   access   // of clients' sockets
 	output   output   // where the log goes
-	apart    bool     // that is not where Main tells of errors
-	caller   *os.File // who started this process waits here; nil if it is not detached
+	apart    bool     // the log does not go to standard error, where Main prints errors
+	caller   *os.File // the pipe on which the caller waits; nil unless detached
 	detached bool
 	pid      *pidFile
-	sockets  []string // that this process made
-	shared   string   // one of them that is for clients
+	sockets  []string // paths of the sockets that this process made
+	shared   string   // one of sockets that is for clients
 	remover  *remover
 	watchdog *watchdog
 	stopping bool
 }
 
-// Run does a daemon's chores around service: it detaches if it was told to, opens the log, writes the process id, and
-// ends service's context at signals beside those of ctx. In the process that only starts another one in the background,
-// service is not called. The error is service's, or says which flag could not be followed.
+// Run runs service as a daemon: with -daemon it detaches first; it opens the log, writes the process id, and ends
+// service's context at the signals below. In a process that only starts another one in the background, service is not
+// called. The error is service's, or names the flag that failed.
 //
 //	SIGTERM, SIGINT    stop (Main sees to these)
 //	SIGUSR1, SIGUSR2   stop with -killable, else nothing
@@ -102,10 +102,10 @@ func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, ser
 	return err
 }
 
-// Detached tells whether this process is in the background, and will have no standard output once it is ready.
+// Detached tells whether this process is in the background: it has no standard output after Ready.
 func (p *Process) Detached() bool { return p.detached }
 
-// Listen listens for clients. Unix sockets get the owner and the permissions that the flags say.
+// Listen listens for clients. The flags say who owns a unix socket, and its permissions.
 func (p *Process) Listen(ctx context.Context, at wire.Address) (net.Listener, error) {
 	l, err := p.listen(ctx, at, p.access)
 	if err == nil && at.Path() != "" {
@@ -114,7 +114,7 @@ func (p *Process) Listen(ctx context.Context, at wire.Address) (net.Listener, er
 	return l, err
 }
 
-// ListenPrivate listens for nobody but root and the user of this process, if at is a unix socket.
+// ListenPrivate listens; if at is a unix socket, only root and the user of this process can connect.
 func (p *Process) ListenPrivate(ctx context.Context, at wire.Address) (net.Listener, error) {
 	own := fs.FileMode(0o600)
 	a := access{uid: -1, gid: -1, perms: &own}
@@ -132,7 +132,8 @@ func (p *Process) listen(ctx context.Context, at wire.Address, a access) (net.Li
 	return l, err
 }
 
-// OwnDirectory makes a directory with mode 0700 for the user that this process is or will become, unless it is there.
+// OwnDirectory makes a directory with mode 0700 for the user that this process runs as after DropPrivileges. It leaves
+// an existing directory as it is.
 func (p *Process) OwnDirectory(path string) error {
 	if p.account == nil || os.Geteuid() != 0 {
 		return os.MkdirAll(path, 0o700)
@@ -149,8 +150,8 @@ func (p *Process) OwnDirectory(path string) error {
 	return os.Lchown(path, p.account.uid, p.account.gid)
 }
 
-// DropPrivileges becomes the user that -user names. Files that only root can remove are left to a small process of
-// root's own, which does nothing but that.
+// DropPrivileges becomes the user that -user names. A small process that stays root, the remover, will remove the files
+// that only root can remove.
 func (p *Process) DropPrivileges() error {
 	if p.account == nil || os.Geteuid() != 0 {
 		return nil
@@ -169,7 +170,7 @@ func (p *Process) DropPrivileges() error {
 	return nil
 }
 
-// leftToRoot are the files that the user will not be able to remove.
+// leftToRoot returns the files that the user can't remove.
 func (p *Process) leftToRoot() []string {
 	if p.account.uid == 0 {
 		return nil
@@ -188,14 +189,14 @@ func (p *Process) leftToRoot() []string {
 	return left
 }
 
-// owns tells whether a directory is the user's, who so can remove what is in it.
+// owns tells whether a directory is the user's: then the user can remove the files in it.
 func owns(uid int, dir fs.FileInfo) bool {
 	st, ok := dir.Sys().(*syscall.Stat_t)
 	return ok && int(st.Uid) == uid && dir.Mode().Perm()&0o300 == 0o300
 }
 
-// Stopping tells systemd that the service ends, and removes the sockets that the user can't remove: while they are
-// still listened to, so that they can't be another process's. It is for before the listeners are closed.
+// Stopping tells systemd that the service ends, and has the remover remove the sockets that the user can't remove. It
+// must be called before the listeners are closed: until then the sockets can't be another process's.
 func (p *Process) Stopping() {
 	if p.stopping {
 		return
@@ -213,7 +214,7 @@ func (p *Process) finish(err error) {
 	switch {
 	case err == nil:
 		p.Log.Info("stopped")
-	case p.apart: // nobody may be reading standard error
+	case p.apart: // perhaps nobody reads standard error
 		p.Log.Error("stopped", "error", err)
 	}
 	p.watchdog.close()

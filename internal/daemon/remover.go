@@ -16,18 +16,18 @@ import (
 // removerVariable tells a process that it is a remover.
 const removerVariable = "DISTCACHE_REMOVER"
 
-// A remover is a process that keeps root's rights for one purpose: to remove files, out of a few that were there when
-// it began, when the daemon that has given up its rights says so. It ends with the daemon. A nil remover removes
-// nothing.
+// A remover is a process that keeps root's rights for one purpose: it removes files for a daemon that has given up its
+// rights. It removes only files on a list that was fixed when it started. It ends with the daemon. A nil remover
+// removes nothing.
 type remover struct {
 	paths []string
-	ask   *os.File // the number of a path, on a line
+	ask   *os.File // takes the number of a path, on a line
 	heard *bufio.Reader
-	pipe  *os.File // which heard reads
+	pipe  *os.File // the answers, which heard reads
 	proc  *os.Process
 }
 
-// startRemover starts one and waits until it knows the files.
+// startRemover starts a remover and waits until it has read the list of files.
 func startRemover(paths []string) (*remover, error) {
 	for i, path := range paths {
 		abs, err := filepath.Abs(path)
@@ -54,7 +54,7 @@ func startRemover(paths []string) (*remover, error) {
 		return nil, err
 	}
 	defer null.Close()
-	// By this path the kernel calls the process something other than the daemon, whom a killall is meant for.
+	// Started by this path the process has another name than the daemon, so that a killall does not reach it.
 	proc, err := os.StartProcess("/proc/self/exe", append([]string{filepath.Base(os.Args[0]) + ": removes at the end"}, paths...), &os.ProcAttr{
 		Dir:   "/",
 		Env:   append(os.Environ(), removerVariable+"=1", "GOMAXPROCS=1"),
@@ -75,7 +75,8 @@ func startRemover(paths []string) (*remover, error) {
 	return r, nil
 }
 
-// remove has a file removed, and tells whether that is up to the remover and has been seen to.
+// remove asks the remover to remove a file, and tells whether the remover has tried. It is false for a file that is not
+// on the remover's list.
 func (r *remover) remove(path string) bool {
 	if r == nil {
 		return false

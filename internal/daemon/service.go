@@ -12,14 +12,13 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Service is a daemon's listeners, those of its clients and those of whoever looks after it. Its methods are called
-// in the order Listen, Serve, Wait, CloseClients, CloseAll, by one goroutine; the last two also when one before them
-// has failed.
+// A Service is a daemon's listeners: those for clients and those for admins. Its methods are called in the order Listen,
+// Serve, Wait, CloseClients, CloseAll, by one goroutine. The last two are called also after a failure.
 type Service struct {
 	process  *Process
 	clients  []net.Listener
 	admins   []net.Listener
-	failed   chan error // of a listener's; nil when no more clients can come
+	failed   chan error // a listener's error; nil when no more clients can come
 	stopping atomic.Bool
 	watch    context.Context // ends with CloseAll
 	endWatch context.CancelFunc
@@ -46,8 +45,8 @@ func (s *Service) ListenClients(ctx context.Context, addresses []wire.Address) e
 	return nil
 }
 
-// ListenAdmins opens the sockets that -admin names: whoever can connect to those may look, or change something. An
-// error is what cannot makes of it.
+// ListenAdmins opens the sockets that -admin names. who says in the log whom they are for. cannot adds advice to an
+// error.
 func (s *Service) ListenAdmins(ctx context.Context, who string, addresses []wire.Address,
 	cannot func(wire.Address, error) error) error {
 	for _, at := range addresses {
@@ -66,8 +65,8 @@ func (s *Service) Listeners() []net.Listener {
 	return append(s.clients[:len(s.clients):len(s.clients)], s.admins...)
 }
 
-// ServeClients has serve carry on with each listener of clients. A listener that ends without an error has no more
-// clients, as an inherited connection: with the last of them the service ends, unless others need it.
+// ServeClients runs serve on each listener for clients. A listener that ends without an error can't have more clients:
+// it was an inherited connection. When the last one has ended the service ends, unless it is needed by others.
 func (s *Service) ServeClients(serve func(net.Listener) error, needed bool) {
 	var left atomic.Int32
 	left.Store(int32(len(s.clients)))
@@ -83,17 +82,17 @@ func (s *Service) ServeClients(serve func(net.Listener) error, needed bool) {
 	}
 }
 
-// ServeAdmins has serve carry on with each other listener.
+// ServeAdmins runs serve on each listener for admins.
 func (s *Service) ServeAdmins(who string, serve func(net.Listener) error) {
 	for _, l := range s.admins {
 		s.wg.Go(func() { s.ended(who, l, serve(l)) })
 	}
 }
 
-// Watch has f carry on until CloseAll, when its context ends.
+// Watch runs f. CloseAll ends its context and waits for it.
 func (s *Service) Watch(f func(ctx context.Context)) { s.wg.Go(func() { f(s.watch) }) }
 
-// SayReady logs that the service is ready, once it is.
+// SayReady logs "ready" when the service is ready for the first time. It does not wait for that.
 func (s *Service) SayReady(ready func(context.Context) error) {
 	s.Watch(func(ctx context.Context) {
 		if health.Await(ctx, ready) == nil {
@@ -108,7 +107,7 @@ func (s *Service) ended(who string, l net.Listener, err error) {
 	}
 }
 
-// end gives Wait a reason. The first one counts.
+// end makes Wait return err. Only the first call counts.
 func (s *Service) end(err error) {
 	select {
 	case s.failed <- err:
@@ -116,7 +115,7 @@ func (s *Service) end(err error) {
 	}
 }
 
-// Wait returns when there is a reason to stop, or done is closed: nil for one that was asked for, or is no failure.
+// Wait returns when there is a reason to stop, or done is closed. The error is nil unless a listener failed.
 func (s *Service) Wait(ctx context.Context, done <-chan struct{}) error {
 	select {
 	case <-ctx.Done():
@@ -140,7 +139,7 @@ func (s *Service) CloseClients() {
 // Stopping tells whether CloseClients was called.
 func (s *Service) Stopping() bool { return s.stopping.Load() }
 
-// CloseAll closes all listeners and waits until nobody serves them.
+// CloseAll closes all listeners and waits until everything that serves them has ended.
 func (s *Service) CloseAll() {
 	for _, l := range s.Listeners() {
 		l.Close()

@@ -11,13 +11,13 @@ import (
 // reopenPatience is how long the end of the process waits for a log file that is being opened, on a disk that hangs.
 const reopenPatience = time.Second
 
-// signals takes care of the signals that Main does not. The context ends with ctx or at a signal that stops the daemon;
-// done ends the watch.
+// signals handles the signals that Main does not handle. The context stopped ends with ctx, or at a signal that stops
+// the daemon. done ends the handling.
 func (o *Options) signals(ctx context.Context, p *Process) (stopped context.Context, done func()) {
 	stopped, stop := context.WithCancel(ctx)
 	watched := []os.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE}
 	reopens := p.detached || o.logFile != ""
-	if reopens || !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
+	if reopens || !signal.Ignored(syscall.SIGHUP) { // under nohup SIGHUP is ignored
 		watched = append(watched, syscall.SIGHUP)
 	}
 	ch := make(chan os.Signal, 8)

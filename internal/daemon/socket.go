@@ -14,11 +14,11 @@ import (
 
 // access is who may connect to a unix socket.
 type access struct {
-	uid, gid int          // -1: whoever made it
+	uid, gid int          // -1: unchanged
 	perms    *fs.FileMode // nil: as the umask has it
 }
 
-// clientAccess is what the flags say about clients' sockets.
+// clientAccess returns the access to clients' sockets that the flags choose.
 func (o *Options) clientAccess() (access, error) {
 	a := access{uid: -1, gid: -1, perms: o.sockPerms}
 	var err error
@@ -35,11 +35,11 @@ func (o *Options) clientAccess() (access, error) {
 	return a, nil
 }
 
-// umask is the process's; it is held while a socket is made.
+// umask is held while a socket is made, since the umask is the whole process's.
 var umask sync.Mutex
 
-// listen listens on an address. Nobody can connect to a unix socket before it is as access says: it is made without
-// any rights, if its owner has to be changed, or with the final ones.
+// listen listens on an address. At no moment can anybody connect to a unix socket whom access does not allow: the socket
+// is made with its final permissions, or, if its owner has to be changed, first without any.
 func (a access) listen(ctx context.Context, at wire.Address) (net.Listener, error) {
 	if at.Path() == "" || a == (access{uid: -1, gid: -1}) {
 		return at.Listen(ctx)

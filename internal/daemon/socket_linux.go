@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hand gives a socket to its owner. It works on the file that is there now, and on nothing that a link put in its place
-// might lead to.
+// hand gives a socket to its owner. It does not follow a link that somebody may have put in the socket's place.
 func (a access) hand(path string, perms fs.FileMode) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/distcache/distcache/internal/config"
 )
 
-// An account is whom a daemon becomes.
+// An account is the user that a daemon becomes.
 type account struct {
 	name   string // as it was given
 	uid    int
@@ -81,7 +81,7 @@ func findUser(s string) (*user.User, error) {
 	return u, err
 }
 
-// findUID is a user's number; it need not have a name.
+// findUID finds a user's number, also one without an entry in the password file.
 func findUID(s string) (int, error) {
 	u, err := findUser(s)
 	if err != nil {
@@ -93,7 +93,7 @@ func findUID(s string) (int, error) {
 	return strconv.Atoi(u.Uid)
 }
 
-// findGroup is a group's number; it need not have a name.
+// findGroup finds a group's number, also one without an entry in the group file.
 func findGroup(s string) (int, error) {
 	g, err := user.LookupGroup(s)
 	if err == nil {
@@ -127,7 +127,7 @@ func (o *Options) resolveUser() (*account, error) {
 // become gives up root's rights for good, on all threads.
 func (a *account) become() error {
 	if os.Geteuid() != 0 {
-		return nil // it is that user already
+		return nil // the process is that user already
 	}
 	if err := syscall.Setgroups(a.groups); err != nil {
 		return fmt.Errorf("-user %s: set the groups: %w", a.name, err)

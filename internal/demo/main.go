@@ -1,6 +1,6 @@
-// Demo shows on one machine what distcache promises: three nodes, a session stored through one and read through another,
-// the leader killed under load, then all of them, and every acknowledged session found again. It uses the programs that
-// lie beside it, loopback ports and a temporary directory, and cleans up after itself.
+// Demo shows on one machine what distcache promises. It runs three nodes, stores a session through one node and reads it
+// through another, kills the leader under load, then all nodes, and finds every acknowledged session again. It uses the
+// programs in its own directory, loopback ports and a temporary directory, which it removes in the end.
 package main
 
 import (
@@ -186,7 +186,7 @@ func (d *demo) failover(leader *procs.Server) (*loadtest.Ledger, error) {
 	return ledger, nil
 }
 
-// progress waits until so many sessions have been acknowledged.
+// progress waits until that many sessions have been acknowledged.
 func (d *demo) progress(ledger *loadtest.Ledger, added uint64) error {
 	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()

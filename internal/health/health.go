@@ -1,5 +1,5 @@
-// Package health answers whether a service is well, for those that ask from outside: a load balancer, a scraper,
-// systemd's watchdog.
+// Package health has the health checks of a service: /healthz and /readyz for load balancers and monitoring, and the
+// check behind systemd's watchdog.
 package health
 
 import (
@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// A Check is nil when all is well, and otherwise says why it is not. It should end with its context.
+// A Check returns nil when all is well, or else what is wrong. It should end with its context.
 type Check func(context.Context) error
 
 // awaitPause is how long Await waits before it asks again.
 const awaitPause = 100 * time.Millisecond
 
-// ErrStuck is why a check failed that has not come back in time.
+// ErrStuck is the error of a check that did not return in time.
 var ErrStuck = errors.New("no answer in time")
 
-// Shared makes a check that takes no longer than bound, even if the one it is made from hangs, and that does not pile
-// up: whoever asks while it is under way shares its answer.
+// Shared makes a check that takes no longer than bound, even if the given check hangs. Callers that ask while a check is
+// under way share its answer, so that hanging checks don't pile up.
 func Shared(check Check, bound time.Duration) Check {
 	var asked singleflight.Group
 	return func(ctx context.Context) error {
@@ -54,7 +54,7 @@ func Handle(mux interface{ Handle(string, http.Handler) }, alive, ready Check) {
 	mux.Handle("GET /readyz", Handler(Shared(ready, bound)))
 }
 
-// Await returns when the check is nil, or ctx's error when that is done before.
+// Await waits until the check returns nil, or returns ctx's error when ctx ends before.
 func Await(ctx context.Context, check Check) error {
 	t := time.NewTicker(awaitPause)
 	defer t.Stop()
@@ -68,7 +68,7 @@ func Await(ctx context.Context, check Check) error {
 	return ctx.Err()
 }
 
-// Handler answers 200 when the check is nil, else 503 and why.
+// Handler answers 200 when the check returns nil, else 503 with the error.
 func Handler(check Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

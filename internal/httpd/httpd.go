@@ -1,5 +1,5 @@
-// Package httpd is the HTTP server that daemons have for whoever looks after them: dc_admin, a scraper, a load
-// balancer. What its clients can take up is bounded.
+// Package httpd is the HTTP server that daemons have for dc_admin, Prometheus and load balancers. It bounds the
+// connections, time and memory that its clients can take up.
 package httpd
 
 import (
@@ -26,7 +26,7 @@ const (
 // A Server answers on any number of listeners.
 type Server struct{ http http.Server }
 
-// New makes a Server. From the end of a request's headers an answer may take so long.
+// New makes a Server. The time answer bounds each request, counted from the end of its headers.
 func New(handler http.Handler, log *slog.Logger, answer time.Duration) *Server {
 	return &Server{http.Server{
 		Handler:           handler,
@@ -39,7 +39,7 @@ func New(handler http.Handler, log *slog.Logger, answer time.Duration) *Server {
 	}}
 }
 
-// Serve answers on l until Shutdown, then it returns nil. Any other error is the listener's.
+// Serve answers on l until Shutdown, and then returns nil. Any other error is the listener's.
 func (s *Server) Serve(l net.Listener) error {
 	if err := s.http.Serve(limit(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -65,5 +65,5 @@ func Answer(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(b, '\n')) // a client that is gone wants no answer
+	_, _ = w.Write(append(b, '\n')) // fails only if the client has gone
 }

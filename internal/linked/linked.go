@@ -1,8 +1,8 @@
-// Package linked has lists whose elements hold their own links: to put one in takes no memory, and any of them leaves in the
-// same time, however many there are. A list is not for several goroutines at once.
+// Package linked has intrusive lists: elements hold their own links. Adding an element allocates nothing, and any element
+// can be removed in constant time. Only one goroutine may use a list at a time.
 package linked
 
-// Links make what embeds them an element of a List, of one at a time.
+// Links make the type that embeds them an element of a List. An element can be in one list at a time.
 type Links[T any] struct{ prev, next *T }
 
 // InList gives a List its element's links.
@@ -17,13 +17,13 @@ type Element[T any] interface {
 // A List holds elements in the order in which they were pushed. The zero value is empty.
 type List[T any, E Element[T]] struct{ first, last *T }
 
-// First is the element that has been there longest, nil when there is none.
+// First is the oldest element, nil when the list is empty.
 func (l *List[T, E]) First() *T { return l.first }
 
-// Next is the element pushed after one that is in the list, nil when that is the last.
+// Next is the element that follows e, nil when e is the last. e must be in the list.
 func (l *List[T, E]) Next(e *T) *T { return E(e).InList().next }
 
-// Push puts an element that is in no list at the end.
+// Push adds an element, which must not be in a list, at the end.
 func (l *List[T, E]) Push(e *T) {
 	*E(e).InList() = Links[T]{prev: l.last}
 	if l.last == nil {
@@ -34,7 +34,7 @@ func (l *List[T, E]) Push(e *T) {
 	l.last = e
 }
 
-// Remove takes out an element that is in the list.
+// Remove removes an element, which must be in the list.
 func (l *List[T, E]) Remove(e *T) {
 	at := E(e).InList()
 	if at.prev == nil {

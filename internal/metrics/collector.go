@@ -10,17 +10,17 @@ func Desc(name, help string, labels ...string) *prometheus.Desc {
 // An Out takes the values of one scrape.
 type Out chan<- prometheus.Metric
 
-// Counter gives a value that only grows.
+// Counter adds a value that only grows.
 func (out Out) Counter(d *prometheus.Desc, v float64, labels ...string) {
 	out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 }
 
-// Gauge gives a value that goes up and down.
+// Gauge adds a value that goes up and down.
 func (out Out) Gauge(d *prometheus.Desc, v float64, labels ...string) {
 	out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
-// Truth gives 1 or 0.
+// Truth adds a gauge of 1 for true and 0 for false.
 func (out Out) Truth(d *prometheus.Desc, v bool, labels ...string) {
 	if v {
 		out.Gauge(d, 1, labels...)
@@ -29,8 +29,8 @@ func (out Out) Truth(d *prometheus.Desc, v bool, labels ...string) {
 	}
 }
 
-// Histogram gives counts of values: buckets[i] are those above bounds[i-1] and not above bounds[i], and the last, one
-// more than there are bounds, has the rest.
+// Histogram adds a histogram. buckets[i] counts the values above bounds[i-1] and not above bounds[i]; one more bucket
+// than there are bounds counts the rest.
 func (out Out) Histogram(d *prometheus.Desc, bounds []float64, buckets []uint64, sum float64) {
 	upTo := make(map[float64]uint64, len(bounds))
 	var n uint64
@@ -43,8 +43,8 @@ func (out Out) Histogram(d *prometheus.Desc, bounds []float64, buckets []uint64,
 	out <- prometheus.MustNewConstHistogram(d, n, sum, upTo)
 }
 
-// Collector makes a collector of a function that gives the values of the described metrics, at each scrape, from any
-// goroutine.
+// Collector makes a collector of a function that adds the values of the described metrics. Each scrape calls it, from
+// any goroutine.
 func Collector(descs []*prometheus.Desc, collect func(Out)) prometheus.Collector {
 	return &collector{descs, collect}
 }

@@ -1,8 +1,8 @@
-// Package metrics tells Prometheus how the daemons are. This package has what all that serve clients have in common;
-// node has what a replicated store does, and upstream what the proxy's servers do.
+// Package metrics exports the daemons' metrics to Prometheus. This package has the metrics of every daemon that serves
+// clients; package node has those of a replicated store, package upstream those of the servers behind the proxy.
 //
-// All names begin with distcache_. Label values come from small fixed sets, or are addresses that the operator gave:
-// never from a client. Alert rules and a dashboard that use the names are in docs.
+// All names begin with distcache_. Label values come from small fixed sets, or are addresses that the operator gave,
+// but never from a client. Alert rules and a dashboard that use the names are in docs.
 package metrics
 
 import (
@@ -25,7 +25,7 @@ const (
 	scrapeTimeout = 10 * time.Second
 )
 
-// New makes a registry that has the process's own figures.
+// New makes a registry with the metrics of the process and of Go's runtime.
 func New() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
@@ -46,12 +46,12 @@ func Handler(reg *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout})
 }
 
-// A Latency is how long requests take. Observe is for the Observe of server.Config.
+// A Latency is the histogram of how long requests take. Its method Observe goes into server.Config.
 type Latency struct {
 	byOp [wire.UserOps]prometheus.Observer
 }
 
-// NewLatency registers one.
+// NewLatency registers a Latency.
 func NewLatency(reg prometheus.Registerer) *Latency {
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "distcache_request_duration_seconds",
@@ -68,7 +68,7 @@ func NewLatency(reg prometheus.Registerer) *Latency {
 	return l
 }
 
-// Observe takes note of one answer.
+// Observe records one answer.
 func (l *Latency) Observe(op wire.Op, _ wire.Status, took time.Duration) {
 	if int(op) < len(l.byOp) {
 		l.byOp[op].Observe(took.Seconds())
@@ -100,13 +100,13 @@ func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 	}))
 }
 
-// A Sessions is a store that tells how many sessions it has, and how many of them it has dropped without being told to.
+// A Sessions is a store that tells how many sessions it has, and how many have expired or were evicted.
 type Sessions interface {
 	Len() int
 	Dropped() (expired, evicted uint64)
 }
 
-// AddSessions registers a store's sessions, and how many there may be, 0 for no limit.
+// AddSessions registers a store's session counts and its limit of sessions, 0 for none.
 func AddSessions(reg prometheus.Registerer, store Sessions, limit uint64) {
 	reg.MustRegister(
 		Collector([]*prometheus.Desc{sessionsExpired, sessionsEvicted}, func(out Out) {
@@ -158,7 +158,7 @@ var serverDescs = serverDesc{
 	untaken:     Desc("untaken_answer_bytes", "Bytes of answers that wait for their clients to take them."),
 }
 
-// Operation is an operation's label.
+// Operation is the label of an operation.
 func Operation(op wire.Op) string {
 	switch op {
 	case wire.OpAdd:
@@ -173,7 +173,7 @@ func Operation(op wire.Op) string {
 	return "other"
 }
 
-// status is the label of the i-th status of server.Stats.
+// status is the label of index i of the statuses in server.Stats.
 func status(i int) string {
 	all := server.Statuses()
 	if i >= len(all) {

@@ -2,6 +2,6 @@ package procs
 
 import "syscall"
 
-// dieWithParent has the kernel kill the process when this one is gone. The kernel goes by the thread that started it; the
-// Go runtime's threads live as long as the process.
+// dieWithParent makes the kernel kill the process when this process ends. The kernel in fact watches the thread that
+// started the process; the Go runtime's threads live as long as this process.
 func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -4,5 +4,5 @@ package procs
 
 import "syscall"
 
-// dieWithParent is for Linux: elsewhere, servers outlive this process if it is killed.
+// dieWithParent has no effect here: other systems than Linux leave the servers running when this process is killed.
 func dieWithParent() *syscall.SysProcAttr { return nil }

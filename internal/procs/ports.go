@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// FreeAddresses finds loopback addresses that nothing listens on, each of them once. They lie below the range from which
-// the kernel takes the ports of outgoing connections, so that none of those can be in the way later. Nor is another
-// process given them while this one runs.
+// FreeAddresses finds loopback addresses that nothing listens on. It returns each address once, and never one that
+// another process got from this function and still runs. The ports are below the range from which the kernel takes
+// ports for outgoing connections, so that no connection can take them later.
 func FreeAddresses(n int) ([]string, error) {
 	ports.Lock()
 	defer ports.Unlock()
@@ -28,15 +28,15 @@ func FreeAddresses(n int) ([]string, error) {
 	return nil, errors.New("no free ports on the loopback")
 }
 
-// ports are those given away. The UDP port of the same number is kept open for each: it belongs to one process at a time
-// and is free again when that has ended, however it ended.
+// ports are the ports that FreeAddresses has returned. For each, this process keeps the UDP port of the same number
+// open, as a lock against other processes: it is released when the process ends, however it ends.
 var ports = struct {
 	sync.Mutex
 	next   int
 	claims []net.PacketConn
 }{next: 20000 + os.Getpid()*16%12000}
 
-// claim tells whether an address is nobody's, and makes it this process's. Called with ports held.
+// claim takes an address for this process, and tells whether it was free. The caller holds ports.
 func claim(address string) bool {
 	mark, err := net.ListenPacket("udp", address)
 	if err != nil {

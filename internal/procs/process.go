@@ -1,6 +1,6 @@
-// Package procs runs server processes from outside, as an operator would: started from their flags and files, killed,
-// stopped and started again. A [Process] is any program, a [Server] is a dc_server. The demo, the crash tests and the
-// benchmarks use it.
+// Package procs runs server processes as an operator would: it starts them with flags and files, stops, kills and
+// restarts them. A [Process] is any program, a [Server] is a dc_server. The demo, the crash tests and the benchmarks
+// use it.
 package procs
 
 import (
@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	keepLog     = 64 << 10 // how much of what a process writes is kept for reports
+	keepLog     = 64 << 10 // how many bytes of a process's output are kept for reports
 	stopTimeout = 30 * time.Second
 )
 
-// A Process is a program, running or not, that ends when this one does.
+// A Process is a program, running or not. On Linux it ends when this process ends.
 type Process struct {
 	Name    string
 	Command []string
-	Env     []string // besides this process's, of which it has all but what sets servers' flags
+	Env     []string // besides this process's environment without the variables that set servers' flags
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -80,8 +80,8 @@ func (p *Process) Kill() {
 	}
 }
 
-// Stop asks the process to stop, as a service manager does, and waits until it has; after a while it is killed, and
-// that is an error.
+// Stop asks the process to stop, as a service manager does, and waits for its end. A process that takes too long is
+// killed, and that is an error.
 func (p *Process) Stop() error {
 	if !p.Running() {
 		return nil
@@ -114,7 +114,7 @@ func (p *Process) Wait(ctx context.Context) (int, error) {
 	}
 }
 
-// Died is an error when the process has ended, with the end of what it wrote.
+// Died returns an error when the process has ended: it quotes the end of the process's output.
 func (p *Process) Died() error {
 	if p.Running() {
 		return nil
@@ -122,10 +122,10 @@ func (p *Process) Died() error {
 	return fmt.Errorf("%s has ended: %v\n%s", p.Name, p.cmd.ProcessState, p.Log())
 }
 
-// Pid is the process's.
+// Pid is the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Log is the end of what the process has written since it was started last.
+// Log is the end of the process's output since its last start.
 func (p *Process) Log() string {
 	if p.log == nil {
 		return ""

@@ -21,17 +21,17 @@ type Server struct {
 	Peer   string // HOST:PORT
 	Dir    string // data directory
 
-	program []string // how to start it, before the flags
+	program []string // the command line before the flags
 }
 
 // A Config says how to start servers.
 type Config struct {
 	Program []string // dc_server, with arguments that come before the flags
 	Env     []string // besides this process's
-	Dir     string   // under which the data directories are made
+	Dir     string   // the parent of the data directories
 }
 
-// NewServer makes a server on free loopback ports without starting it.
+// NewServer makes a server on free loopback ports. It does not start it.
 func NewServer(cfg Config, name string) (*Server, error) {
 	ports, err := FreeAddresses(2)
 	if err != nil {
@@ -70,7 +70,7 @@ func NewCluster(cfg Config, n int, flags ...string) ([]*Server, error) {
 	return list, nil
 }
 
-// Flags sets what the server is started with, besides its name, data directory and client address.
+// Flags sets the flags of the server besides those for its name, data directory and client address.
 func (s *Server) Flags(flags ...string) {
 	own := []string{"-node", s.Name, "-data", s.Dir, "-listen", s.Listen.String()}
 	s.Command = slices.Concat(s.program, own, flags)

@@ -13,15 +13,15 @@ import (
 // procTick is the unit of processor times in /proc: USER_HZ, which is 100 wherever Go runs.
 const procTick = 10 * time.Millisecond
 
-// A Usage is what Linux has on record of a process.
+// A Usage is what a process has used, by Linux's accounts.
 type Usage struct {
-	CPU        time.Duration // user and system, its ended children's included
-	Anon, File int64         // resident memory in bytes: its own, and of files that it has mapped
-	Written    int64         // bytes that it caused to be written to the disk, whole pieces of the page cache
-	Faults     int64         // pages of mapped files that it waited for the disk to read
+	CPU        time.Duration // user and system, with that of children that have ended
+	Anon, File int64         // resident memory in bytes: anonymous, and of mapped files
+	Written    int64         // bytes that it caused to be written to the disk, in whole pieces of the page cache
+	Faults     int64         // major page faults: pages of mapped files read from the disk
 }
 
-// Usage reads what the process, which runs, has used. The error is [errors.ErrUnsupported] where that is not known.
+// Usage reads what the running process has used. The error is [errors.ErrUnsupported] on systems that don't tell.
 func (p *Process) Usage() (Usage, error) {
 	if runtime.GOOS != "linux" {
 		return Usage{}, fmt.Errorf("what a process uses is known on Linux only: %w", errors.ErrUnsupported)
@@ -64,7 +64,7 @@ func parseUsage(stat, status, io string) (u Usage, err error) {
 	return u, err
 }
 
-// number finds "name: 12" or "name: 12 kB" in a text of such lines.
+// number finds the value of a line "name: 12" or "name: 12 kB".
 func number(text, name string) (int64, error) {
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(line, ":")

@@ -1,4 +1,4 @@
-// Package ratelog limits what others can make a daemon write to its log.
+// Package ratelog limits how many log lines peers can cause.
 package ratelog
 
 import (
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Logger is for what peers can cause: a burst of lines, then one a second, each of which says how many were left out
-// before it. Any number of goroutines may use it.
+// A Logger logs a burst of lines, then one line a second. Each line says how many lines before it were left out. Any
+// number of goroutines may use it.
 type Logger struct {
 	log        *slog.Logger
 	limit      *rate.Limiter
@@ -34,7 +34,7 @@ func (l *Logger) Warn(msg string, args ...any) {
 	l.log.Warn(msg, args...)
 }
 
-// Close reports what was left out and not yet told.
+// Close logs how many lines were left out since the last line.
 func (l *Logger) Close(msg string) {
 	if n := l.suppressed.Swap(0); n > 0 {
 		l.log.Warn(msg, "suppressed", n)

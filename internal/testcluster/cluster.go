@@ -1,5 +1,5 @@
-// Package testcluster runs the nodes of a raftstore cluster inside a test: started together or grown, stopped, started
-// again from their files, cut off from each other, and compared.
+// Package testcluster runs a raftstore cluster inside a test. A test starts the nodes together or adds them one by one,
+// stops and restarts them, cuts them off from each other, and compares their states.
 package testcluster
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// A Cluster is some nodes on one network.
+// A Cluster is a set of nodes on one network.
 type Cluster struct {
 	t      testing.TB
 	dir    string
@@ -67,20 +67,21 @@ func Start(t testing.TB, n int, change ...func(*raftstore.Config)) *Cluster {
 		names = append(names, m.Name)
 	}
 	c.Leader()
-	for _, n := range c.Running() { // each by its own log
+	for _, n := range c.Running() { // each node must know all voters
 		n.Voters(names...)
 	}
 	return c
 }
 
-// Add makes a node without starting it. Its settings are those of a lone node without a peer port; change alters them.
+// Add makes a node and does not start it. Its settings are those of a single node without a peer port; change alters
+// them.
 func (c *Cluster) Add(name string, change func(*raftstore.Config)) *Node {
 	cfg := raftstore.Config{
 		Dir:     filepath.Join(c.dir, name),
 		Name:    name,
 		Network: Network{c.fabric, name},
 		Logger:  c.logger(name),
-		// Several nodes share a machine that may be busy, with the race detector on.
+		// Long, since several nodes share a machine that may be busy, with the race detector on.
 		Heartbeat: time.Second,
 	}
 	change(&cfg)
@@ -172,10 +173,11 @@ func (c *Cluster) Leader() *Node {
 	return leader
 }
 
-// Followers are the running nodes but the leader. On a busy machine another may lead a moment later: see Others.
+// Followers are the running nodes other than the leader. On a busy machine another node may lead a moment later: see
+// Others.
 func (c *Cluster) Followers() []*Node { return c.Others(c.Leader()) }
 
-// Others are the running nodes but one, whoever leads now.
+// Others are the running nodes other than but, whoever leads now.
 func (c *Cluster) Others(but *Node) []*Node {
 	return slices.DeleteFunc(c.Running(), func(n *Node) bool { return n == but })
 }
@@ -202,7 +204,7 @@ func (n *Node) Voters(names ...string) {
 	})
 }
 
-// Agree waits until all running nodes have applied as much, and holds their session counts against each other.
+// Agree waits until all running nodes have the same applied index, and then compares their session counts.
 func (c *Cluster) Agree() {
 	c.t.Helper()
 	Eventually(c.t, func() error {

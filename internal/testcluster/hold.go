@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Hold keeps back what is sent to a node: a snapshot in the middle, say. It concerns the connections that are opened to
-// the node after it was made, each of which takes so many bytes, and no more until Release, or until one of its ends is
-// closed.
+// A Hold stops the traffic to a node after a number of bytes, for instance in the middle of a snapshot. It holds the
+// connections that are opened to the node after the Hold was made. Each takes that number of bytes, and no more until
+// Release, or until one of its ends is closed.
 type Hold struct {
 	bytes    int
 	fabric   *fabric
@@ -20,7 +20,7 @@ type Hold struct {
 	once     [2]sync.Once
 }
 
-// Hold begins to keep back what is sent to the node, in the place of the Hold before.
+// Hold begins to hold what is sent to the node. It replaces the node's Hold, if there was one.
 func (n *Node) Hold(bytes int) *Hold {
 	h := &Hold{bytes: bytes, fabric: n.c.fabric, to: n.Config.Name, reached: make(chan struct{}), released: make(chan struct{})}
 	h.fabric.mu.Lock()
@@ -30,7 +30,7 @@ func (n *Node) Hold(bytes int) *Hold {
 	return h
 }
 
-// Reached is closed when a connection has taken its bytes, and more were to come.
+// Reached is closed when a connection is held: it has taken its bytes, and more are waiting.
 func (h *Hold) Reached() <-chan struct{} { return h.reached }
 
 // Release lets everything through.
@@ -64,7 +64,7 @@ func (h *Hold) write(c *conn, p []byte) (int, error) {
 	return n + rest, err
 }
 
-// wait waits until the connection may go on, or can't any more.
+// wait waits until the connection may go on, or is closed.
 func (h *Hold) wait(c *conn) {
 	t := time.NewTicker(10 * time.Millisecond)
 	defer t.Stop()

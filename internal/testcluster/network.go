@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// A Network is TCP on the loopback between named nodes, any of which can be cut off from the others. It implements
-// raftstore.Network for one node.
+// A Network is one node's network: TCP on the loopback, from which the node can be cut off. It implements
+// raftstore.Network.
 type Network struct {
 	fabric *fabric
 	name   string
@@ -20,7 +20,7 @@ type fabric struct {
 	owner map[string]string // address to node
 	cut   map[string]bool   // nodes that reach nobody
 	conns map[*conn]struct{}
-	holds map[string]*Hold // by the node that is sent to
+	holds map[string]*Hold // by receiving node
 }
 
 func newFabric() *fabric {
@@ -59,7 +59,7 @@ func (n Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 	c := &conn{Conn: nc, fabric: f, from: n.name, to: to, closed: make(chan struct{})}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.apart(n.name, to) { // since a moment ago
+	if f.apart(n.name, to) { // cut off while Dial connected
 		nc.Close()
 		return nil, errCut
 	}
@@ -68,10 +68,10 @@ func (n Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 	return c, nil
 }
 
-// apart tells whether two nodes can't reach each other. Called with mu held.
+// apart tells whether two nodes can't reach each other. The caller holds mu.
 func (f *fabric) apart(from, to string) bool { return from != to && (f.cut[from] || f.cut[to]) }
 
-// isolate cuts a node off, or heals that, and breaks the connections that cross.
+// isolate cuts a node off, or connects it again. Cutting off breaks the node's connections.
 func (f *fabric) isolate(name string, cut bool) {
 	f.mu.Lock()
 	f.cut[name] = cut
@@ -93,7 +93,7 @@ type conn struct {
 	from, to string
 
 	hold   *Hold // nil: none
-	sent   int   // while held; only for Write, of which there is one at a time
+	sent   int   // bytes sent under hold; only Write uses it, and one Write runs at a time
 	closed chan struct{}
 	once   sync.Once
 }

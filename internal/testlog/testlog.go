@@ -1,4 +1,4 @@
-// Package testlog has what tests read logs with.
+// Package testlog has a buffer from which tests read logs.
 package testlog
 
 import "github.com/distcache/distcache/internal/testutil"

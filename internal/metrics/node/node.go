@@ -1,4 +1,4 @@
-// Package node gives the metrics of a replicated store.
+// Package node has the metrics of a replicated store.
 package node
 
 import (
@@ -8,13 +8,13 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// A Source is the store that the metrics are read from.
+// A Source is a store whose metrics are exported.
 type Source interface {
 	Status() raftstore.Status
 	Metrics() raftstore.Metrics
 }
 
-// roles are those that a node can say of itself.
+// roles are the roles that a node can report of itself.
 var roles = []raftstore.Role{
 	raftstore.RoleLeader, raftstore.RoleFollower, raftstore.RoleCandidate,
 	raftstore.RoleJoining, raftstore.RoleRemoved, raftstore.RoleStopped,
@@ -75,7 +75,8 @@ func status(out metrics.Out, s raftstore.Status) {
 	out.Gauge(commit, float64(s.Commit))
 	out.Gauge(applied, float64(s.Applied))
 	out.Gauge(flushed, float64(s.Flushed))
-	out.Gauge(lag, float64(max(s.Commit, s.Applied)-s.Applied)) // they are read one after the other
+	// Applied may be above Commit here, since it was read later.
+	out.Gauge(lag, float64(max(s.Commit, s.Applied)-s.Applied))
 	out.Gauge(logSize, float64(s.LogSize))
 	out.Gauge(stateSize, float64(s.StateSize))
 }

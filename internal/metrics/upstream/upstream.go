@@ -1,4 +1,4 @@
-// Package upstream gives the metrics of the servers that a proxy asks.
+// Package upstream has the metrics of the servers that a proxy asks.
 package upstream
 
 import (
@@ -27,7 +27,7 @@ func Add(reg prometheus.Registerer, status func() proxy.Status) {
 		s := status()
 		told := map[string]bool{}
 		for _, one := range s.Servers {
-			if told[one.Name] { // the same address given twice
+			if told[one.Name] { // the same address was given twice
 				continue
 			}
 			told[one.Name] = true
