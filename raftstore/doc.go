@@ -1,5 +1,4 @@
 // Package raftstore keeps sessions on disk and on several machines. A [Store] is a [store.Store] whose ADDs and REMOVEs
-
 // are entries of a Raft log, synced by a majority of the nodes before they are answered, and whose sessions live in a
 // bbolt file that every node derives from that log.
 //
