@@ -26,8 +26,8 @@ func TestOtherKindOfLog(t *testing.T) {
 	if code := config.Exit(program, err, &said); code != 3 {
 		t.Errorf("exit status %d", code)
 	}
-	want := "dc_server: data directory does not fit: the raft log in " + dir + " is of kind wal, not bolt: use it as " +
-		"that, with -raft-log wal, or convert it, with dc_admin convert-log -data " + dir + " -to bolt\n"
+	want := "dc_server: data directory does not fit: the raft log in " + dir + " is of kind wal, not bolt: start " +
+		"with -raft-log wal, or convert the log with dc_admin convert-log -data " + dir + " -to bolt\n"
 	if said.String() != want {
 		t.Errorf("got  %s\nwant %s", &said, want)
 	}

@@ -174,7 +174,7 @@ func (o *options) finish(set *config.Set) error {
 	case o.dataMax < o.dataMin:
 		return config.Usagef("-datamax takes a number not below -datamin, which is %d, not %d", o.dataMin, o.dataMax)
 	case o.timeout+o.timeoutVar > wire.MaxTimeout:
-		return config.Usagef("-timeout and -timevar take together at most %d seconds, the protocol's longest timeout", maxSeconds)
+		return config.Usagef("-timeout and -timevar together take at most %d seconds, the protocol's longest timeout", maxSeconds)
 	}
 	if o.ops == 0 {
 		o.ops = 10 * o.sessions * o.sessions

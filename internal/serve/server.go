@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -14,7 +13,14 @@ import (
 )
 
 // ErrClosed is what Serve and ServeConn return when the server has been shut down before they were called.
-var ErrClosed = errors.New("server: closed")
+var ErrClosed error = closed{}
+
+type closed struct{}
+
+func (closed) Error() string { return "server: closed" }
+
+// Is has a caller that knows only of sockets understand.
+func (closed) Is(target error) bool { return target == net.ErrClosed }
 
 // lastReads is how long connections are still read once Shutdown has begun: requests that have arrived by then are
 // taken and answered.
