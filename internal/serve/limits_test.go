@@ -41,6 +41,7 @@ func TestOverloadInOrder(t *testing.T) {
 		p := i.dial(t)
 		p.send("do a", "do b", "do c", "say d")
 		jobs := i.next(2)
+		eventually(t, "a third is refused", func() bool { return i.Stats().Overloaded == 1 })
 		jobs["b"].end("b")
 		jobs["a"].end("a")
 		p.want("a", "b", "failed", "d")
