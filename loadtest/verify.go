@@ -49,8 +49,8 @@ const (
 )
 
 // Verify asks one server about every session of the ledger. It is for after Run. What has become of sessions that it
-// should not have is a *Violations; while the server does not answer it asks again, until ctx is done, which is an error
-// of its own kind.
+// should not have is a *Violations; while the server does not answer it asks again, until ctx is done, which is an
+// error of its own kind.
 func (l *Ledger) Verify(ctx context.Context, address wire.Address) error {
 	c, err := client.New(address.String(), client.WithTimeout(l.cfg.RequestTimeout))
 	if err != nil {

@@ -185,8 +185,8 @@ func (p *Proxy) sendAll(flights []*flight) {
 // choose settles which server is used, and returns the requests that are to be sent to it, having been taken from one
 // that can't answer. The caller holds mu.
 //
-// One that has only just become able to answer is not preferred to the one in use, which is waiting: the end of an election
-// shows on all of them, and on some a little sooner.
+// One that has only just become able to answer is not preferred to the one in use, which is waiting: the end of an
+// election shows on all of them, and on some a little sooner.
 func (p *Proxy) choose() (moved []*flight) {
 	if p.closed {
 		return nil

@@ -24,15 +24,15 @@
 // # Leaving a server
 //
 // A lost connection is left at once. One on which answers are owed and none comes is pinged, there and on a second
-// connection: with no answer on either the server is taken for silent, and left; with one on the second only, that takes
-// the first one's place. A server that is waiting is left only for one that has answered a question since the trouble
-// began. So when a whole cluster waits for an election the proxy stays where it is and waits too.
+// connection: with no answer on either the server is taken for silent, and left; with one on the second only, that
+// takes the first one's place. A server that is waiting is left only for one that has answered a question since the
+// trouble began. So when a whole cluster waits for an election the proxy stays where it is and waits too.
 //
 // What is under way on a server that is left: reads are asked again on the next; a write that had not begun to go out
 // is sent there; the fate of any other write is unknown, and [github.com/distcache/distcache/wire.Disconnected] is the
 // answer, unless the connection is still there and the true answer comes in time. Without any server the answer to
 // everything is Disconnected, at once.
 //
-// A server preferred to the one in use is taken up again when it is ready; requests under way on the other one end there.
-// One that has to be left again soon after that is taken up ever later.
+// A server preferred to the one in use is taken up again when it is ready; requests under way on the other one end
+// there. One that has to be left again soon after that is taken up ever later.
 package proxy

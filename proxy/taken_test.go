@@ -8,8 +8,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// The choice of another server may fall when a third one is lost, or comes back. The reads that are taken from the server
-// that can't answer are asked again then too.
+// The choice of another server may fall when a third one is lost, or comes back. The reads that are taken from the
+// server that can't answer are asked again then too.
 func TestChoiceWhenThirdServerIsLost(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, w *world) {
 		w.servers[2].set(func(wire.Op, []byte) verdict { return drop })

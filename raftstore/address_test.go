@@ -38,8 +38,8 @@ func at(t *testing.T, c *testcluster.Cluster) {
 	})
 }
 
-// A node at an address where it knows another voter to be does not take itself for that one: it would elect itself with two
-// votes of three, and have entries in its log that no other has in the same term.
+// A node at an address where it knows another voter to be does not take itself for that one: it would elect itself with
+// two votes of three, and have entries in its log that no other has in the same term.
 func TestAloneAtAnothersAddress(t *testing.T) {
 	t.Parallel()
 	said := make(map[string]*testlog.Buffer)
@@ -154,8 +154,8 @@ func TestAddressIsGivenBack(t *testing.T) {
 	c.Agree()
 }
 
-// A node that says that it is where another member is, and is not, is not believed. When it leads, nobody finds it there: it
-// hands over.
+// A node that says that it is where another member is, and is not, is not believed. When it leads, nobody finds it
+// there: it hands over.
 func TestAddressOfSomebodyElse(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, 3)
@@ -188,8 +188,8 @@ func TestAddressOfSomebodyElse(t *testing.T) {
 	}
 }
 
-// A node was down while another one was at its address, and all others have moved since. It comes back where it was: the
-// others look for it nowhere, and it knows none of their addresses to be theirs.
+// A node was down while another one was at its address, and all others have moved since. It comes back where it was:
+// the others look for it nowhere, and it knows none of their addresses to be theirs.
 func TestBackWhereNobodyLooks(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, 3)

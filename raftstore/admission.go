@@ -173,8 +173,8 @@ func (s *peerService) hello() hello {
 	return hello{ID: id.ID(), Phase: id.Phase, Founder: id.Founder, Founding: s.cfg.founding(), Leader: leader, Status: s.status()}
 }
 
-// admit takes a new server into the cluster as a nonvoter; the leader makes it a voter when it has caught up. A node that
-// lost its files is a new server under its old name: the old one, which can't come back, is removed first.
+// admit takes a new server into the cluster as a nonvoter; the leader makes it a voter when it has caught up. A node
+// that lost its files is a new server under its old name: the old one, which can't come back, is removed first.
 func (s *admission) admit(ctx context.Context, n *node, req memberRequest) error {
 	if !req.ID.Valid() {
 		return refuse("%q is not a node's ID", req.ID)
@@ -300,8 +300,8 @@ func asRetry(err error) error {
 	return err
 }
 
-// transfer hands leadership to the named voter, or to whichever answers and has most of the log. It asks before it hands
-// over: while Raft waits for a node that does not answer, or that is being sent a snapshot, it takes no writes.
+// transfer hands leadership to the named voter, or to whichever answers and has most of the log. It asks before it
+// hands over: while Raft waits for a node that does not answer, or that is being sent a snapshot, it takes no writes.
 func (s *admission) transfer(ctx context.Context, n *node, name string) error {
 	if name == n.cfg.Name {
 		return nil
@@ -364,8 +364,8 @@ func (s *admission) caughtUp(ctx context.Context, n *node, m raftnode.Member, in
 	}
 }
 
-// move notes a member's new address. Where it was another member's, that one is not there any more, and tells its own when
-// it is up: addresses may go round among nodes.
+// move notes a member's new address. Where it was another member's, that one is not there any more, and tells its own
+// when it is up: addresses may go round among nodes.
 func (s *admission) move(ctx context.Context, n *node, req memberRequest) error {
 	m, ok := n.raft.Member(req.ID)
 	if !ok {
@@ -437,5 +437,6 @@ type agreement struct {
 	when time.Time
 }
 
-// agreementLife is how long a node keeps to having said that it would take another one in: that one asks for it at once.
+// agreementLife is how long a node keeps to having said that it would take another one in: that one asks for it at
+// once.
 const agreementLife = 2 * dryPatience

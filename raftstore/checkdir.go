@@ -12,9 +12,9 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
-// CheckDir refuses, with ErrForeign, a data directory that is no node's and is not empty either: it was most likely given
-// by mistake. Besides what a node makes, names that begin with a dot, lost+found, sockets and the files known to the caller
-// may be there. It is for before Open, and makes nothing; a directory that is not there is no error.
+// CheckDir refuses, with ErrForeign, a data directory that is no node's and is not empty either: it was most likely
+// given by mistake. Besides what a node makes, names that begin with a dot, lost+found, sockets and the files known to
+// the caller may be there. It is for before Open, and makes nothing; a directory that is not there is no error.
 func CheckDir(dir string, known ...os.FileInfo) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {

@@ -63,8 +63,9 @@ type clientSessions struct {
 	attempt chan struct{} // closed when the attempt to open one has ended; nil: none is under way
 }
 
-// get gives the open session, or has one opened: callers that ask meanwhile wait for that attempt. Each attempt is for a
-// new session, which is in the log once at most: a forgotten session can't be opened again, late, with all its requests.
+// get gives the open session, or has one opened: callers that ask meanwhile wait for that attempt. Each attempt is for
+// a new session, which is in the log once at most: a forgotten session can't be opened again, late, with all its
+// requests.
 func (p *clientSessions) get(ctx context.Context, open func(*clientSession) error) (*clientSession, error) {
 	if o := p.open.Load(); o != nil {
 		return o, nil

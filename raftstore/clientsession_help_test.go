@@ -22,8 +22,8 @@ func PassTime(t testing.TB, s *Store, d time.Duration) {
 	}
 }
 
-// Suspend keeps this node from asking anything, as a machine does that is suspended, and loses the answers to what it has
-// asked. Resume ends that.
+// Suspend keeps this node from asking anything, as a machine does that is suspended, and loses the answers to what it
+// has asked. Resume ends that.
 func (s *Store) Suspend() {
 	s.frozen.Store(true)
 	if leader, ok := s.node.Load().raft.Leader(); ok {

@@ -41,8 +41,8 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// What an identity says is always right: nobody waits for less than Low, which never falls, and no number is given twice.
-// What is kept does not grow with the requests that have ended.
+// What an identity says is always right: nobody waits for less than Low, which never falls, and no number is given
+// twice. What is kept does not grow with the requests that have ended.
 func TestOriginAtRandom(t *testing.T) {
 	const seed = 3
 	r := rand.New(rand.NewPCG(seed, seed))

@@ -27,9 +27,9 @@ const slewing = 1000
 // A logClock is the time by which sessions expire, in ms since 1970, as this node goes on with it: from a stamp in the
 // log, as fast as its monotonic clock. So the log's time never stands still, and never goes back.
 //
-// The voters' wall clocks have their say in the stamps of new entries only, see next. A leader reads by stamps that have
-// been committed, and a new leader has those in its log: reads never go by a time that the next leader does not know.
-// The zero value is ready for use.
+// The voters' wall clocks have their say in the stamps of new entries only, see next. A leader reads by stamps that
+// have been committed, and a new leader has those in its log: reads never go by a time that the next leader does not
+// know. The zero value is ready for use.
 type logClock struct {
 	base atomic.Pointer[moment] // what reads go by; nil: no stamp has been seen; stored with mu held
 
@@ -107,8 +107,8 @@ func (c *logClock) wall(now time.Time) uint64 {
 	return c.agreed.on(now)
 }
 
-// next is the stamp of the next entry, when that of the last one applied is known. It is the time of the voters' clocks,
-// unless the log's time is ahead of that.
+// next is the stamp of the next entry, when that of the last one applied is known. It is the time of the voters'
+// clocks, unless the log's time is ahead of that.
 func (c *logClock) next(last uint64) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

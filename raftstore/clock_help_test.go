@@ -32,7 +32,8 @@ func (w *WallClock) Of(cfg *Config) {
 // LogTime is the log's time as a node goes on with it.
 func (s *Store) LogTime() time.Time { return time.UnixMilli(int64(s.node.Load().clock.read())) }
 
-// KnowsTheTime tells whether a node that does not lead has seen the log's last stamp, so that it could go on from there.
+// KnowsTheTime tells whether a node that does not lead has seen the log's last stamp, so that it could go on from
+// there.
 func KnowsTheTime(s *Store) bool {
 	n := s.node.Load()
 	stamp, _ := n.state.Clock()

@@ -92,8 +92,8 @@ func TestClockOfAnotherLeader(t *testing.T) {
 	})
 }
 
-// However the clocks jump and whatever comes from elsewhere, what is read never falls, and never rises by less than time
-// passes, also when it is asked more often than every millisecond; no stamp is below that.
+// However the clocks jump and whatever comes from elsewhere, what is read never falls, and never rises by less than
+// time passes, also when it is asked more often than every millisecond; no stamp is below that.
 func TestClockAtRandom(t *testing.T) {
 	const seed = 5
 	synctest.Test(t, func(t *testing.T) {

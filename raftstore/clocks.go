@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// clockTick is how often a node asks the others what time it is, and how long their answers may take. An answer may be
-	// behind by that.
+	// clockTick is how often a node asks the others what time it is, and how long their answers may take. An answer may
+	// be behind by that.
 	clockTick = time.Second
 	// clockSlack is how far the log's time may be behind the voters' clocks, or a node's clock differ from them, before
 	// something is done or said about it: more than an answer may be wrong.
@@ -57,9 +57,9 @@ func (v *voterClocks) heard(id serverid.ID, m moment) {
 	v.said[id] = m
 }
 
-// agree gives the median of the voters' clocks, of an even number the lower of the two in the middle; so one wrong clock
-// of three takes the time nowhere, and of two the lesser counts. It needs a majority of the voters, lest a leader with a
-// wrong clock that reaches nobody goes by that alone.
+// agree gives the median of the voters' clocks, of an even number the lower of the two in the middle; so one wrong
+// clock of three takes the time nowhere, and of two the lesser counts. It needs a majority of the voters, lest a leader
+// with a wrong clock that reaches nobody goes by that alone.
 func (v *voterClocks) agree(servers []raftnode.Member, now time.Time) (median uint64, offsets []ClockOffset, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -176,8 +176,8 @@ func (n *node) agree() {
 	}
 }
 
-// knowsTime tells whether a leader, since then, may give stamps. It asks the voters' clocks first. If they don't answer it
-// goes on from the last stamp; but sessions that are added before the first stamp of all would expire at the second.
+// knowsTime tells whether a leader, since then, may give stamps. It asks the voters' clocks first. If they don't answer
+// it goes on from the last stamp; but sessions that are added before the first stamp of all would expire at the second.
 func (n *node) knowsTime(since time.Time) bool {
 	if n.clock.agrees() {
 		return true
@@ -216,8 +216,8 @@ func (n *node) warnOfClocks() {
 	}
 }
 
-// A clockAnswer is what a node says when it is asked for the time: u64 its wall clock and u64 the log's time as it goes on
-// with it, both in ms since 1970.
+// A clockAnswer is what a node says when it is asked for the time: u64 its wall clock and u64 the log's time as it goes
+// on with it, both in ms since 1970.
 type clockAnswer struct{ wall, log moment }
 
 // appendClocks gives this node's own answer.

@@ -234,7 +234,8 @@ func (c Config) validateNumbers(bad func(string, string, ...any) error) error {
 	return nil
 }
 
-// joins are the addresses of Join: this node's own, which is left out as all nodes may be given the same list, and others.
+// joins are the addresses of Join: this node's own, which is left out as all nodes may be given the same list, and
+// others.
 func (c Config) joins() (own, others []string) {
 	for _, a := range c.Join {
 		if sameAddress(a, c.Advertise) || sameAddress(a, c.Peer) {

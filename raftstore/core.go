@@ -192,8 +192,8 @@ func (s *core) greetMember(ctx context.Context, n *node, m raftnode.Member) (h h
 	return h, err == nil
 }
 
-// askThrough has the leader of a cluster do something, found through one of its members: the one with an ID, or whichever is
-// at an address.
+// askThrough has the leader of a cluster do something, found through one of its members: the one with an ID, or
+// whichever is at an address.
 func (s *core) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	h, err := s.greet(ctx, to)
 	if to.ID == "" && (errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout)) { // it is no node's peer port, perhaps
@@ -218,8 +218,8 @@ func (s *core) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req 
 	return out, err
 }
 
-// askMembers has the leader do something, found through any other member. Each is looked for where the configuration has
-// it, or where it was seen, and answers nobody who means another.
+// askMembers has the leader do something, found through any other member. Each is looked for where the configuration
+// has it, or where it was seen, and answers nobody who means another.
 func (s *core) askMembers(ctx context.Context, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	err = ErrNoLeader
 	n := s.node.Load()

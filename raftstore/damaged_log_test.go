@@ -12,8 +12,8 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// An entry of which the disk has changed so much that it can't be decoded is an error that names the file and what to do,
-// whichever of the entries it is.
+// An entry of which the disk has changed so much that it can't be decoded is an error that names the file and what to
+// do, whichever of the entries it is.
 func TestOpenRefusesAnEntryThatIsNone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

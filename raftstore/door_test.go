@@ -31,8 +31,8 @@ func (stranger) Dial(target raft.ServerAddress, timeout time.Duration) (net.Conn
 	return c, nil
 }
 
-// appendTo has the leader of another cluster, in a later term, write the beginning of its log to a node, for a server that
-// it knows there.
+// appendTo has the leader of another cluster, in a later term, write the beginning of its log to a node, for a server
+// that it knows there.
 func appendTo(t *testing.T, n *testcluster.Node, id raft.ServerID) error {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -10,7 +10,8 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/state"
 )
 
-// A leader proposes an entry when sessions are to be dropped, and is told when that will be if it is before it looks again.
+// A leader proposes an entry when sessions are to be dropped, and is told when that will be if it is before it looks
+// again.
 func TestDropDue(t *testing.T) {
 	for name, c := range map[string]struct {
 		in       time.Duration // until the session expires; 0: there is none

@@ -29,8 +29,8 @@ func (f *follower) candidate(name string, last uint64) (before, vote bool) {
 	return pre.Granted, resp.Granted
 }
 
-// A voter that has not heard yet that a node was made a voter, or taken in at all, votes for it: the two may be all that are
-// left of three, and the other has the longer log. One that has not heard of its own vote gives it too.
+// A voter that has not heard yet that a node was made a voter, or taken in at all, votes for it: the two may be all
+// that are left of three, and the other has the longer log. One that has not heard of its own vote gives it too.
 func TestVoteForOneNotKnownToVote(t *testing.T) {
 	both := configuration("n1", "n3")
 	lagging := raft.Configuration{Servers: []raft.Server{{ID: server("n1"), Address: "n1"}, {ID: server("n2"), Address: "n2"},
@@ -92,8 +92,8 @@ func TestNoVoteWhileThereIsALeader(t *testing.T) {
 	}
 }
 
-// A vote is for a server, not for the address at which it was: another one that is there asks in vain for a vote of the same
-// term, whatever its log. The same server is given it again.
+// A vote is for a server, not for the address at which it was: another one that is there asks in vain for a vote of the
+// same term, whatever its log. The same server is given it again.
 func TestVotesAreKeptByID(t *testing.T) {
 	for _, kind := range []LogKind{LogBolt, LogWAL} {
 		t.Run(kind.String(), func(t *testing.T) {

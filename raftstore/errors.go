@@ -6,13 +6,13 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/raftlog"
 )
 
-// Why a Store can't be opened, or has stopped. Statuses ([github.com/distcache/distcache/wire.Status]) are what its calls
-// as a Store return.
+// Why a Store can't be opened, or has stopped. Statuses ([github.com/distcache/distcache/wire.Status]) are what its
+// calls as a Store return.
 var (
 	// ErrInUse is returned by Open when another process has the data directory.
 	ErrInUse = errors.New("data directory is in use by another process")
-	// ErrForeign is returned by Open for a directory that does not fit: another node's, of an earlier version, or files that
-	// don't belong together.
+	// ErrForeign is returned by Open for a directory that does not fit: another node's, of an earlier version, or files
+	// that don't belong together.
 	ErrForeign = raftlog.ErrForeign
 	// ErrLeft is what Err returns after Leave, and Open for a directory whose node has left.
 	ErrLeft = errors.New("this node has left its cluster")
@@ -32,7 +32,7 @@ var (
 	ErrRefused = errors.New("refused")
 )
 
-// ErrBusy is returned by Compact, with the reason, when another time may be better: sessions change faster than they can be
-// copied, another node is still being sent the file as it was before the last Compact, or this one is taking over a
-// snapshot.
+// ErrBusy is returned by Compact, with the reason, when another time may be better: sessions change faster than they
+// can be copied, another node is still being sent the file as it was before the last Compact, or this one is taking
+// over a snapshot.
 var ErrBusy = errors.New("busy")

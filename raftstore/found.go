@@ -15,8 +15,8 @@ import (
 // How a cluster is founded
 //
 // Nodes with the same -cluster list found a cluster once. One of them, the founder, writes the first log entry: a
-// configuration whose voters are the founder and the nodes that have promised themselves to it. The others get that entry
-// as any other.
+// configuration whose voters are the founder and the nodes that have promised themselves to it. The others get that
+// entry as any other.
 //
 //   - A node promises itself to one founder at a time, and notes that in node.json before it says so. It promises nothing
 //     once it is a member of a cluster.
@@ -221,8 +221,8 @@ func (s founding) promise(req memberRequest) (out memberAnswer, err error) {
 // onlyFounded tells whether this node's log has nothing but the entry that founds a cluster of several.
 func (n *node) onlyFounded() bool { return n.raft.LastIndex() == 1 && len(n.raft.Members()) > 1 }
 
-// watchFounding has a founder whose cluster can't begin found another, or join the one that the others have founded without
-// it.
+// watchFounding has a founder whose cluster can't begin found another, or join the one that the others have founded
+// without it.
 func (s founding) watchFounding(n *node) {
 	t := time.NewTicker(s.cfg.timing.foundPatience)
 	defer t.Stop()
@@ -253,8 +253,8 @@ func (v survey) hopeless(voters []raftnode.Member) bool {
 	return left <= len(voters)/2
 }
 
-// withdraw makes this node another server, which founds its cluster, or joins it, anew. That must do nobody harm: the log
-// is empty, or as still says. It is false when that is no longer so.
+// withdraw makes this node another server, which founds its cluster, or joins it, anew. That must do nobody harm: the
+// log is empty, or as still says. It is false when that is no longer so.
 func (s founding) withdraw(n *node, still func() bool) bool {
 	if s.claim(doesJoin) != nil {
 		return false

@@ -48,8 +48,8 @@ func TestFirstStartNamesWhoIsMissing(t *testing.T) {
 	}
 }
 
-// That a node has another -cluster list is what its operator has to know: that a majority is waited for does not take its
-// place, nor alternate with it in the log.
+// That a node has another -cluster list is what its operator has to know: that a majority is waited for does not take
+// its place, nor alternate with it in the log.
 func TestAnotherClusterListIsTheReasonGiven(t *testing.T) {
 	t.Parallel()
 	c := testcluster.New(t)

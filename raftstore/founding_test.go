@@ -80,8 +80,8 @@ func TestFounderIsGone(t *testing.T) {
 	c.Agree()
 }
 
-// The founder has written the cluster's first entry and stopped before anybody had it. The others go on without it, and it
-// joins them.
+// The founder has written the cluster's first entry and stopped before anybody had it. The others go on without it, and
+// it joins them.
 func TestFounderComesTooLate(t *testing.T) {
 	t.Parallel()
 	c, nodes := listed(t, 3)
@@ -198,7 +198,8 @@ func TestJoinedWhileJoining(t *testing.T) {
 	}
 }
 
-// Members have exchanged addresses since the -cluster list was written. A node that lost its disk finds them with that list.
+// Members have exchanged addresses since the -cluster list was written. A node that lost its disk finds them with that
+// list.
 func TestWipedNodeHasAnOldList(t *testing.T) {
 	t.Parallel()
 	c, nodes := listed(t, 3)

@@ -30,7 +30,8 @@ type identity struct {
 	Phase       phase  `json:"phase"`
 	// Join are the addresses through which it joins, when it was told to while it ran.
 	Join []string `json:"join,omitempty"`
-	// Founder is the ID of the node, perhaps this one, that may found the cluster with this one among its voters. See found.go.
+	// Founder is the ID of the node, perhaps this one, that may found the cluster with this one among its voters. See
+	// found.go.
 	Founder serverid.ID `json:"founder,omitempty"`
 	// Discard is set while the node gives up what it has, so that an interruption is made good at the next start.
 	Discard bool `json:"discard,omitempty"`

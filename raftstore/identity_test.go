@@ -27,8 +27,8 @@ func TestEarlierIdentityIsRefused(t *testing.T) {
 	}
 }
 
-// An ID is one life of a disk: a node that has promised nobody anything has another one each time it starts, and keeps it
-// as soon as it has.
+// An ID is one life of a disk: a node that has promised nobody anything has another one each time it starts, and keeps
+// it as soon as it has.
 func TestIDIsOneLife(t *testing.T) {
 	dir := t.TempDir()
 	ids := map[string]int{}

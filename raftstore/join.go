@@ -165,8 +165,8 @@ func (s *membership) joinDry(ctx context.Context, addresses []string) error {
 	return errors.Join(errs...)
 }
 
-// settle waits until everything that was accepted before has been applied, so that no acknowledged session is overlooked.
-// A node that has just started leads nothing yet, not even itself.
+// settle waits until everything that was accepted before has been applied, so that no acknowledged session is
+// overlooked. A node that has just started leads nothing yet, not even itself.
 func (s *membership) settle(ctx context.Context, n *node) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timing.dry)
 	defer cancel()

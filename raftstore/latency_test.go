@@ -11,8 +11,8 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// BenchmarkAddLatency has 64 callers add sessions to three nodes, and tells the p99 of the calls that began while a node
-// was flushing its state file or trimming its log from that of the others.
+// BenchmarkAddLatency has 64 callers add sessions to three nodes, and tells the p99 of the calls that began while a
+// node was flushing its state file or trimming its log from that of the others.
 func BenchmarkAddLatency(b *testing.B) {
 	for _, kind := range []raftstore.LogKind{raftstore.LogBolt, raftstore.LogWAL} {
 		b.Run("log="+kind.String(), func(b *testing.B) { addLatency(b, kind) })

@@ -8,8 +8,8 @@ import (
 )
 
 // lead follows this node's leadership: a new leader proposes an entry of its own term and serves once it is applied;
-// then it sees to it that sessions expire, and those beyond the limit go, when nothing else happens. While another leads
-// it watches the log's time, which it will have to go on with.
+// then it sees to it that sessions expire, and those beyond the limit go, when nothing else happens. While another
+// leads it watches the log's time, which it will have to go on with.
 func (n *node) lead() {
 	var due <-chan time.Time
 	var since time.Time
@@ -114,8 +114,8 @@ func (n *node) leads() bool {
 	return term != 0 && n.raft.Role() == raftnode.Leader && n.raft.Term() == term
 }
 
-// hasJoined tells whether this node has become a voter of its cluster, by a configuration that it has applied: so it has
-// what the leader had committed when this node asked to be taken in.
+// hasJoined tells whether this node has become a voter of its cluster, by a configuration that it has applied: so it
+// has what the leader had committed when this node asked to be taken in.
 func (n *node) hasJoined() bool {
 	if n.joined.Load() {
 		return true

@@ -23,8 +23,8 @@ func wipe(t *testing.T, n, through *testcluster.Node) {
 	n.Config.Cluster, n.Config.Join = nil, []string{through.Config.Peer}
 }
 
-// A node that was wiped is taken in again, and has nothing of the log yet. It is another server than the voter of its name,
-// and has no vote to give to one that was removed.
+// A node that was wiped is taken in again, and has nothing of the log yet. It is another server than the voter of its
+// name, and has no vote to give to one that was removed.
 func TestWipedNodeHasNoVoteOfTheOldOne(t *testing.T) {
 	t.Parallel()
 	l := newLinks()
@@ -130,8 +130,8 @@ func TestWipedNodeIsJoiningUntilItVotes(t *testing.T) {
 	})
 }
 
-// A directory that was restored from an older copy has forgotten entries that its server acknowledged, and perhaps votes. It
-// counts as lost.
+// A directory that was restored from an older copy has forgotten entries that its server acknowledged, and perhaps
+// votes. It counts as lost.
 func TestRestoredFromAnOlderCopy(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []raftstore.LogKind{raftstore.LogBolt, raftstore.LogWAL} {
@@ -178,7 +178,8 @@ func TestRestoredFromAnOlderCopy(t *testing.T) {
 	}
 }
 
-// A node that was taken in again has its cluster's log, and is no voter yet: it is joining, not a follower, and not ready.
+// A node that was taken in again has its cluster's log, and is no voter yet: it is joining, not a follower, and not
+// ready.
 func TestNonvoterIsJoining(t *testing.T) {
 	t.Parallel()
 	l := newLinks()

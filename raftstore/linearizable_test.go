@@ -198,8 +198,8 @@ func (h *history) acked() (sum int64) {
 	return sum
 }
 
-// A read sees every write that was acknowledged before it began, on whichever node, while a cluster grows from one node and
-// shrinks to one again, and while others come to lead and those that led don't know.
+// A read sees every write that was acknowledged before it began, on whichever node, while a cluster grows from one node
+// and shrinks to one again, and while others come to lead and those that led don't know.
 func TestReadsAreLinearizable(t *testing.T) {
 	t.Parallel()
 	c, l, h := testcluster.New(t), newLinks(), newHistory(t)
@@ -277,7 +277,8 @@ func lead(t testing.TB, n *testcluster.Node) {
 	})
 }
 
-// leave has a node leave its cluster, which refuses that while it takes another voter, that is slow to answer, for dead.
+// leave has a node leave its cluster, which refuses that while it takes another voter, that is slow to answer, for
+// dead.
 func leave(t testing.TB, n *testcluster.Node) {
 	t.Helper()
 	testcluster.Eventually(t, func() error { return n.Leave(ctxFor(t, patience)) })

@@ -109,8 +109,8 @@ func (c *link) Close() error {
 	return c.Conn.Close()
 }
 
-// depose has another node than the leader elected, of which the leader does not hear: no word of Raft reaches it or comes
-// from it, and the others take it for dead. What it asks itself is answered as before.
+// depose has another node than the leader elected, of which the leader does not hear: no word of Raft reaches it or
+// comes from it, and the others take it for dead. What it asks itself is answered as before.
 func (l *links) depose(leader string) {
 	l.sever(func(from, to string, kind byte) bool {
 		return kind == linkRaft && (from == leader || to == leader) ||

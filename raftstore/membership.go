@@ -23,9 +23,9 @@ type membership struct {
 	refusal   string // why the leader does not take this node's address; tellAddress' own
 }
 
-// watchMembership sees to what follows from this node's place in its cluster: the leader makes nonvoters voters, and keeps
-// to one server of a name; every node notes that it has become a member, tells the leader a new address, and finds out when
-// it has been removed.
+// watchMembership sees to what follows from this node's place in its cluster: the leader makes nonvoters voters, and
+// keeps to one server of a name; every node notes that it has become a member, tells the leader a new address, and
+// finds out when it has been removed.
 func (s *membership) watchMembership() {
 	t := time.NewTicker(s.cfg.timing.caretaker)
 	defer t.Stop()
@@ -117,8 +117,8 @@ func (s *membership) removed(reason string) {
 	s.end(departed(why, s.cfg.Dir))
 }
 
-// tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which calls
-// it at the old one: then the other members know the leader. If no member knows one, there is none.
+// tellAddress tells the leader this node's new address. A node that has moved may not have heard of a leader, which
+// calls it at the old one: then the other members know the leader. If no member knows one, there is none.
 func (s *membership) tellAddress() {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timing.change)
 	defer cancel()
@@ -148,8 +148,8 @@ func (s *membership) tellAddress() {
 	}
 }
 
-// showUp looks for the other members, and tells those that it finds where this node is, so that they can elect a leader.
-// They may be anywhere that any of them was, or where the settings have them.
+// showUp looks for the other members, and tells those that it finds where this node is, so that they can elect a
+// leader. They may be anywhere that any of them was, or where the settings have them.
 func (s *membership) showUp(ctx context.Context, req memberRequest) {
 	n := s.node.Load()
 	if n.layer == nil {

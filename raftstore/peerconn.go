@@ -42,7 +42,8 @@ func newPeers(network Network) *peers {
 	return p
 }
 
-// close closes the connections and waits for what the peers have started. Requests under way fail, as do all later ones.
+// close closes the connections and waits for what the peers have started. Requests under way fail, as do all later
+// ones.
 func (p *peers) close() {
 	p.mu.Lock()
 	p.closed = true

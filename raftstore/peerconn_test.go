@@ -70,8 +70,8 @@ func getting(p *peers, to string, within time.Duration) <-chan got {
 	return c
 }
 
-// Those that wait for a connection share one attempt, and each waits as long as its own context allows: the one who came
-// first has no part in how the others fare.
+// Those that wait for a connection share one attempt, and each waits as long as its own context allows: the one who
+// came first has no part in how the others fare.
 func TestDialIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &slowNetwork{after: 900 * time.Millisecond}
@@ -117,7 +117,8 @@ func TestDialFails(t *testing.T) {
 	})
 }
 
-// Requests that wait for a connection to the leader are told at once when another leads, and the connection is not kept.
+// Requests that wait for a connection to the leader are told at once when another leads, and the connection is not
+// kept.
 func TestDropDuringDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &slowNetwork{after: 900 * time.Millisecond}

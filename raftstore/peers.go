@@ -29,10 +29,11 @@ import (
 //	opSession    identity, of which only the client session counts             nothing
 //	opClock      nothing                                                       u64 wall clock, u64 log time
 //
-// A connection says which node it is for (see peernet): whoever else is there now does not answer. Only opHello and opJoin,
-// from a node that knows addresses and no IDs, are sent to whichever node is there.
+// A connection says which node it is for (see peernet): whoever else is there now does not answer. Only opHello and
+// opJoin, from a node that knows addresses and no IDs, are sent to whichever node is there.
 //
-// Times are in ms since 1970. An identity is client session, counter, low: three u64. The code is a wire.Status, or one of those below.
+// Times are in ms since 1970. An identity is client session, counter, low: three u64. The code is a wire.Status, or one
+// of those below.
 const (
 	opAdd wire.Op = iota
 	opRemove
@@ -177,8 +178,8 @@ func (p *peers) readIndex(ctx context.Context, leader peernet.Peer, question []b
 	return readIndex{binary.BigEndian.Uint64(body), binary.BigEndian.Uint64(body[8:])}, nil
 }
 
-// clock asks a node what time it is. The answer is taken for that of the moment at which it arrives: its clock says no less
-// by then, so that a slow answer takes no session's time away.
+// clock asks a node what time it is. The answer is taken for that of the moment at which it arrives: its clock says no
+// less by then, so that a slow answer takes no session's time away.
 func (p *peers) clock(ctx context.Context, to peernet.Peer) (clockAnswer, error) {
 	conn, err := p.get(ctx, to)
 	if err != nil {

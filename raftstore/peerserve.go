@@ -24,9 +24,9 @@ const (
 	peerMembers = 64 // questions about membership under way on a connection; they may be as long as an ADD
 )
 
-// servePeer answers the requests of another node on one connection, which is for the node with an ID, if that is not empty.
-// Writes are answered by the batcher, what is known
-// at once by the goroutine that reads; everything else runs in one of its own.
+// servePeer answers the requests of another node on one connection, which is for the node with an ID, if that is not
+// empty. Writes are answered by the batcher, what is known at once by the goroutine that reads; everything else runs in
+// one of its own.
 //
 // It returns when its reads have ended. Changes of membership may wait for Raft: the store waits for them when it has
 // closed the node.
@@ -173,7 +173,8 @@ func (p *peerServer) write(m *wire.Message, n *node) {
 	}))
 }
 
-// read answers a question for a read index at once where the termProof that comes with it is enough. All else may take a while.
+// read answers a question for a read index at once where the termProof that comes with it is enough. All else may take
+// a while.
 func (p *peerServer) read(m *wire.Message, n *node) {
 	v, id, ok := parseTermProof(m.Payload)
 	if !ok || m.Op != opIndex && wire.CheckID(id) != nil { // whose whole payload would be held

@@ -18,13 +18,13 @@ type promotions struct {
 	kept   string    // why a server that has forgotten something is not removed, as it was logged last
 }
 
-// promotionPatience is how long the next promotion waits for a voter that does not answer to have heard of the last one.
-// The cluster must grow, or be repaired, while one is down.
+// promotionPatience is how long the next promotion waits for a voter that does not answer to have heard of the last
+// one. The cluster must grow, or be repaired, while one is down.
 const promotionPatience = 5 * time.Second
 
-// takeCare is the leader's part: it makes a voter of each nonvoter that has what the leader had applied before. One at a
-// time, the next when all voters have the last in their logs: voters that don't know each other's votes could not elect
-// one of them.
+// takeCare is the leader's part: it makes a voter of each nonvoter that has what the leader had applied before. One at
+// a time, the next when all voters have the last in their logs: voters that don't know each other's votes could not
+// elect one of them.
 func (s *admission) takeCare(n *node, care *promotions) {
 	applied, _ := n.state.Applied()
 	before := care.before
@@ -77,8 +77,8 @@ func (s *admission) promote(n *node, m raftnode.Member, care *promotions) {
 	s.log.Info("a node has caught up and votes", "node", m.ID.Name(), "id", m.ID, "address", m.Address)
 }
 
-// memberForgot takes note, on the leader, of a member whose log has become shorter than it had acknowledged: it may have
-// forgotten votes as well. It does not block.
+// memberForgot takes note, on the leader, of a member whose log has become shorter than it had acknowledged: it may
+// have forgotten votes as well. It does not block.
 func (s *admission) memberForgot(id serverid.ID, acked, last uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,8 +93,8 @@ func (s *admission) memberForgot(id serverid.ID, acked, last uint64) {
 	s.log.Error("a member has forgotten what it had acknowledged, and counts as one that lost its disk", "node", id.Name(), "id", id, "problem", s.forgot[id])
 }
 
-// forgive has a node that does not lead know nothing of what others have forgotten: the next leader has brought their logs
-// up to its own.
+// forgive has a node that does not lead know nothing of what others have forgotten: the next leader has brought their
+// logs up to its own.
 func (s *admission) forgive() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

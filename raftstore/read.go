@@ -94,8 +94,8 @@ func (s *Store) NonBlocking(op store.Op) bool {
 	return n.leads() && !s.frozen.Load() && (s.cfg.Reads == ReadLeader || n.raft.SoleVoter())
 }
 
-// mayRead returns nil when this node may answer a read of its own clients that arrived before the call, errRetry when it
-// does not lead.
+// mayRead returns nil when this node may answer a read of its own clients that arrived before the call, errRetry when
+// it does not lead.
 func (n *node) mayRead(ctx context.Context) error {
 	if n.cfg.Reads == ReadLeader {
 		if !n.leads() {

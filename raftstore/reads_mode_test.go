@@ -11,8 +11,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// What a read sees is for the node to say that was asked. One that is set to linearizable reads gives no others behind a
-// leader that is set to save the round, when both are cut off, a new leader has been elected, and the old one has not
+// What a read sees is for the node to say that was asked. One that is set to linearizable reads gives no others behind
+// a leader that is set to save the round, when both are cut off, a new leader has been elected, and the old one has not
 // noticed.
 func TestLinearizableBehindAnotherMode(t *testing.T) {
 	t.Parallel()

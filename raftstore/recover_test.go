@@ -171,8 +171,8 @@ func (d torn) clean(had, step string) {
 	}
 }
 
-// A state file that ends before the newest snapshot, with nothing there to make it good, is refused, and so is a received
-// one that is no state, or not that of the snapshot.
+// A state file that ends before the newest snapshot, with nothing there to make it good, is refused, and so is a
+// received one that is no state, or not that of the snapshot.
 func TestStateBehindSnapshotIsRefused(t *testing.T) {
 	h := aheadHistory()
 	content := stream(t, h.state(t, aheadContent))

@@ -10,8 +10,8 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// A follower's connections to the leader are refused, as by a firewall, while the leader reaches that follower and the other
-// one. That is no proof that the leader's process is gone: nobody is elected, and all writes are taken.
+// A follower's connections to the leader are refused, as by a firewall, while the leader reaches that follower and the
+// other one. That is no proof that the leader's process is gone: nobody is elected, and all writes are taken.
 func TestRefusedConnectionsAreNoDeath(t *testing.T) {
 	t.Parallel()
 	l := newLinks()

@@ -55,9 +55,9 @@ type bounds struct {
 	undead bool          // a session may be returned at any time after its end
 }
 
-// A checker looks for an order of the calls on one id in which each had its effect at one moment between its call and its
-// return (Wing and Gong's search, with the states that were found to lead nowhere remembered). A session ends at a moment
-// of its own, by its timeout, counted from the moment at which its ADD had its effect.
+// A checker looks for an order of the calls on one id in which each had its effect at one moment between its call and
+// its return (Wing and Gong's search, with the states that were found to lead nowhere remembered). A session ends at a
+// moment of its own, by its timeout, counted from the moment at which its ADD had its effect.
 type checker struct {
 	bounds
 	ops  []simOp // by call
@@ -80,8 +80,8 @@ func (p position) with(i, at int) position {
 	return p
 }
 
-// prepare sorts the calls, and leaves out those that say nothing. An ADD of unknown outcome that was seen had its effect
-// before.
+// prepare sorts the calls, and leaves out those that say nothing. An ADD of unknown outcome that was seen had its
+// effect before.
 func prepare(ops []simOp) []simOp {
 	seen := map[uint64]time.Duration{}
 	for _, o := range ops {
@@ -109,7 +109,8 @@ func prepare(ops []simOp) []simOp {
 	return kept
 }
 
-// linearizable tells whether there is an order for these calls. It gives up, and says there is, when there are too many.
+// linearizable tells whether there is an order for these calls. It gives up, and says there is, when there are too
+// many.
 func linearizable(ops []simOp, b bounds) bool {
 	if len(ops) > maxOps {
 		return true

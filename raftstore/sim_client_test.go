@@ -13,8 +13,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// What clients do: each makes a call at a time, on one of a few ids, all of which are left for new ones after a while, so
-// that the story of an id is short.
+// What clients do: each makes a call at a time, on one of a few ids, all of which are left for new ones after a while,
+// so that the story of an id is short.
 const (
 	simClients = 6
 	simIDs     = 6 // in use at a time

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A simConn is one end of a simulated connection. One goroutine may read from it, and any number write to it, at a time. A
-// write never waits.
+// A simConn is one end of a simulated connection. One goroutine may read from it, and any number write to it, at a
+// time. A write never waits.
 type simConn struct {
 	port   *port
 	shared *sharedConn

@@ -18,8 +18,8 @@ import (
 
 var errPower = errors.New("the process is gone")
 
-// A simDisk holds a node's Raft log and votes in memory: what was synced, which outlives the processes that wrote it. It
-// is hung from a file of the log's name in the node's directory. When that file is gone, so is what was on the disk.
+// A simDisk holds a node's Raft log and votes in memory: what was synced, which outlives the processes that wrote it.
+// It is hung from a file of the log's name in the node's directory. When that file is gone, so is what was on the disk.
 type simDisk struct {
 	mu      sync.Mutex
 	changed *sync.Cond

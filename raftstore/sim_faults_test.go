@@ -61,8 +61,8 @@ func simKinds(list string) (kinds []string, err error) {
 	return slices.DeleteFunc(only, func(k string) bool { return slices.Contains(but, k) }), nil
 }
 
-// plan makes the nodes, and the faults with their times. A schedule has few kinds, several times each: most bugs need no
-// more, and are found sooner.
+// plan makes the nodes, and the faults with their times. A schedule has few kinds, several times each: most bugs need
+// no more, and are found sooner.
 func (s *sim) plan(kinds []string) {
 	var chosen []string
 	for range 1 + s.rng.IntN(4) {
@@ -100,8 +100,8 @@ func (s *sim) plan(kinds []string) {
 // withMutual are the kinds of faults that go with nodes which join each other.
 var withMutual = []string{"mutual", "kill", "power", "cut", "oneway", "delay", "drop", "hang"}
 
-// withClock are the kinds of faults that go with a clock that is wrong. While all nodes are down nobody counts the time that
-// passes, and when two of three are up again, one of which is hours behind, nobody can.
+// withClock are the kinds of faults that go with a clock that is wrong. While all nodes are down nobody counts the time
+// that passes, and when two of three are up again, one of which is hours behind, nobody can.
 var withClock = []string{"clock", "cut", "oneway", "refuse", "delay", "drop", "transfer", "hasten", "lease", "hang", "suspend", "join"}
 
 // planCluster makes three or five nodes of a cluster, and two machines that may join it.
@@ -156,8 +156,8 @@ func (s *sim) pick() *simNode {
 	return up[s.rng.IntN(len(up))]
 }
 
-// clock has the wall clock of one machine jump, by up to a day. It is the same one all the time: what another's clock said
-// some seconds ago still counts.
+// clock has the wall clock of one machine jump, by up to a day. It is the same one all the time: what another's clock
+// said some seconds ago still counts.
 func (s *sim) clock() {
 	n := s.pick()
 	for _, m := range s.nodes {

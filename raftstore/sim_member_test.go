@@ -33,8 +33,8 @@ func (s *sim) fresh() *simNode {
 // isMe tells whether a server of the configuration is this node, as it is now.
 func (p *process) isMe(m raftnode.Member) bool { return m.ID == p.identity().ID() }
 
-// whole tells whether all members are up and vote, by the leader's and by their own word, so that one of them may lose what
-// it has: the others have promised nothing that they do not know.
+// whole tells whether all members are up and vote, by the leader's and by their own word, so that one of them may lose
+// what it has: the others have promised nothing that they do not know.
 func (s *sim) whole() bool {
 	l := s.leader()
 	if l == nil {
@@ -64,7 +64,8 @@ func (s *sim) whole() bool {
 	return true
 }
 
-// enter has a node with an empty directory join. Those that founded the cluster may all be gone: it is told who is there.
+// enter has a node with an empty directory join. Those that founded the cluster may all be gone: it is told who is
+// there.
 func (n *simNode) enter() {
 	n.unused, n.moved = false, true
 	n.gone.Store(false)
@@ -175,8 +176,8 @@ func (s *sim) joinOne() {
 	}
 }
 
-// located tells whether the leader knows where each member is. Then one of them may be where nobody looks for it: it can
-// tell the others.
+// located tells whether the leader knows where each member is. Then one of them may be where nobody looks for it: it
+// can tell the others.
 func (s *sim) located() bool {
 	l := s.leader()
 	if l == nil {

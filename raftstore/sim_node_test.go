@@ -192,8 +192,8 @@ func (n *simNode) stop() {
 	}
 }
 
-// wipe empties the directory of a node that is down. When nodes that founded its cluster are gone, or have moved, it is told
-// who is there.
+// wipe empties the directory of a node that is down. When nodes that founded its cluster are gone, or have moved, it is
+// told who is there.
 func (n *simNode) wipe() {
 	os.RemoveAll(n.dir())
 	for _, m := range n.s.nodes {

@@ -70,8 +70,8 @@ func (s *sim) lease() {
 	})
 }
 
-// ghost has a node that was removed, and knows nothing of it, meet one that was wiped and taken in again and has nothing yet:
-// together they were a majority.
+// ghost has a node that was removed, and knows nothing of it, meet one that was wiped and taken in again and has
+// nothing yet: together they were a majority.
 func (s *sim) ghost() {
 	l, y := s.leader(), s.fresh()
 	if l == nil || y == nil || !s.whole() {
@@ -122,8 +122,8 @@ func (s *sim) ghost() {
 	})
 }
 
-// swap has a node that was cut off take the address of a leader that others have elected meanwhile and that is gone, and
-// ask for votes in that leader's term.
+// swap has a node that was cut off take the address of a leader that others have elected meanwhile and that is gone,
+// and ask for votes in that leader's term.
 func (s *sim) swap() {
 	old := s.leader()
 	ms := s.members()

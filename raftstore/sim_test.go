@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The simulation: whole clusters in this process, with Raft's times at a tenth or less, on a network, disks and clocks that
-// fail. Each schedule takes about a second, mostly waiting; several run at the same time.
+// The simulation: whole clusters in this process, with Raft's times at a tenth or less, on a network, disks and clocks
+// that fail. Each schedule takes about a second, mostly waiting; several run at the same time.
 //
 //	make sim SIM=10m                 as many schedules as there is time for; a line for each that fails, the counts at the end
 //	SIM_SEED=7 make sim              one schedule, with what happens to the nodes and what they log
@@ -24,7 +24,8 @@ import (
 //	SIM_PARALLEL=8, SIM_COUNT=100    how many run at the same time; how many in all
 //	SIM_STORY=1                      with each that fails, all calls on the id that broke a rule, or what the nodes say
 //
-// "go test" runs a hundred, with the race detector without those in simLeftOut. "make sim-mutants" shows that a missing safety mechanism is found.
+// "go test" runs a hundred, with the race detector without those in simLeftOut. "make sim-mutants" shows that a missing
+// safety mechanism is found.
 //
 // A schedule is the faults with their times, and the calls of the clients: it follows from its seed. How goroutines are
 // interleaved does not, so that a seed may have to be replayed a few times: SIM_COUNT=20 with it.
@@ -42,10 +43,10 @@ import (
 //	sim_check_test.go                    whether a story can be true (linearizability, with sessions that expire)
 //	sim_watch_test.go                    one leader a term, equal entries at equal indexes, equal states at equal indexes
 //
-// A schedule keeps to what the store promises: only one node at a time loses what it had synced, and only when all others are
-// up and vote (sim.whole). What fails names a rule: "two leaders", "another entry", "another state", "not linearizable",
-// "session lost", "expired returned", "does not answer", "start", "ended", "goroutines", or "simulation" for an error of its
-// own.
+// A schedule keeps to what the store promises: only one node at a time loses what it had synced, and only when all
+// others are up and vote (sim.whole). What fails names a rule: "two leaders", "another entry", "another state", "not
+// linearizable", "session lost", "expired returned", "does not answer", "start", "ended", "goroutines", or "simulation"
+// for an error of its own.
 
 // simLateTest takes the place of simLate in "go test", where others' tests run beside: what is promised.
 const simLateTest = time.Second

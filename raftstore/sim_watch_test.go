@@ -10,7 +10,8 @@ import (
 )
 
 // A watch holds what the nodes of a simulation apply, and which of them lead, against each other. There is one cluster.
-// Where nodes stand alone at first there are several, and a replica counts from when there are others in its configuration.
+// Where nodes stand alone at first there are several, and a replica counts from when there are others in its
+// configuration.
 type watch struct {
 	fail func(what, format string, args ...any)
 

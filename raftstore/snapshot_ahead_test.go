@@ -20,7 +20,8 @@ const (
 )
 
 // aheadHistory has, between the announced index and what the stream holds, what must not happen twice. The processes
-// that asked for it have been forgotten by then: no result on record stands in for the rule that such entries are skipped.
+// that asked for it have been forgotten by then: no result on record stands in for the rule that such entries are
+// skipped.
 func aheadHistory() *history {
 	h := &history{stamp: 1_000_000}
 	h.members("n1", "n3")

@@ -6,8 +6,8 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// A snapshot is broken off in the middle, once because the follower is started again, and once because the leader is cut
-// off. The next leader sends its own.
+// A snapshot is broken off in the middle, once because the follower is started again, and once because the leader is
+// cut off. The next leader sends its own.
 func TestBrokenOffSnapshot(t *testing.T) {
 	t.Parallel()
 	c, leader, stays, away := withAway(t, raftstore.LogWAL)

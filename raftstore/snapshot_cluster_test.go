@@ -9,9 +9,9 @@ import (
 	"github.com/distcache/distcache/raftstore"
 )
 
-// withAway starts a cluster of a leader, a follower that stays, and one that is to be away, whose log is of the kind. The
-// others' are not: raft-wal gives entries that were deleted as long as others in their file were not, so that what is away
-// for a short while needs no snapshot.
+// withAway starts a cluster of a leader, a follower that stays, and one that is to be away, whose log is of the kind.
+// The others' are not: raft-wal gives entries that were deleted as long as others in their file were not, so that what
+// is away for a short while needs no snapshot.
 func withAway(t *testing.T, kind raftstore.LogKind) (c *testcluster.Cluster, leader, stays, away *testcluster.Node) {
 	t.Helper()
 	c = testcluster.Start(t, 3)

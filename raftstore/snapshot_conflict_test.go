@@ -76,8 +76,8 @@ func (f *follower) ends(last, term uint64) {
 }
 
 // A follower has entries that were never committed, at the index of the snapshot that it is sent, or up to there, or
-// beyond. They go with all that is before them, and the leader's next entries are taken, whether the follower is started
-// again in between or not.
+// beyond. They go with all that is before them, and the leader's next entries are taken, whether the follower is
+// started again in between or not.
 func TestSnapshotOverConflictingEntries(t *testing.T) {
 	eachLog(t, func(t *testing.T, kind LogKind) {
 		h := conflictHistory()

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A snapshot of a leader whose disk has changed a bit is not taken. It leaves nothing behind that would keep the node from
-// starting again, and the next one is taken.
+// A snapshot of a leader whose disk has changed a bit is not taken. It leaves nothing behind that would keep the node
+// from starting again, and the next one is taken.
 func TestDamagedSnapshotDoesNotKeepFromStarting(t *testing.T) {
 	eachLog(t, func(t *testing.T, kind LogKind) {
 		h := aheadHistory()

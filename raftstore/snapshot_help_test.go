@@ -42,7 +42,8 @@ func dump(t testing.TB, m *state.Machine) (lines []string) {
 		clock := binary.BigEndian.Uint64(tx.Bucket([]byte("meta")).Get([]byte("clock"))[16:]) // of the processes
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			return b.ForEach(func(k, v []byte) error {
-				// A process that was not heard of for ten minutes is forgotten, whether its record was swept away or not.
+				// A process that was not heard of for ten minutes is forgotten, whether its record was swept away or
+				// not.
 				if k[0] == 'o' && len(k) == 9 && binary.BigEndian.Uint64(v)+10*minute < clock {
 					return nil
 				}

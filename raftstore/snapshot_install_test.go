@@ -12,7 +12,8 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/raftnode"
 )
 
-// A node's own snapshot counts only when its state file holds it: the process may die the moment after, the log trimmed.
+// A node's own snapshot counts only when its state file holds it: the process may die the moment after, the log
+// trimmed.
 func TestOwnSnapshotIsOnDisk(t *testing.T) {
 	t.Parallel()
 	h := aheadHistory()

@@ -63,8 +63,8 @@ func TestRemovedWhileAway(t *testing.T) {
 	}
 }
 
-// A new node is started again while it is sent the snapshot, which does not have it among the members yet, and the leader
-// changes. It becomes a voter all the same.
+// A new node is started again while it is sent the snapshot, which does not have it among the members yet, and the
+// leader changes. It becomes a voter all the same.
 func TestJoinerIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	c, leader, stays, away := withAway(t, raftstore.LogBolt)

@@ -292,7 +292,8 @@ func (f *follower) reaches(index uint64) {
 	})
 }
 
-// compacts has the node take a snapshot and trim its log, which Raft refuses until a change of the membership is applied.
+// compacts has the node take a snapshot and trim its log, which Raft refuses until a change of the membership is
+// applied.
 func (f *follower) compacts() {
 	f.t.Helper()
 	f.comes(func() error { return compactTo(f.node, 1) })

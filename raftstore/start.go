@@ -40,7 +40,8 @@ func (s *membership) startNode() error {
 	}
 	switch {
 	case id.Founder != "" && len(s.cfg.Cluster) == 0:
-		// It was started differently before, and may be one of its cluster's voters then: not as this server, from now on.
+		// It was started differently before, and may be one of its cluster's voters then: not as this server, from now
+		// on.
 		return s.restart(n, func() error { return s.newLife(id.Join) })
 	case len(join) > 0:
 		s.wg.Go(func() { s.join(n, join) })

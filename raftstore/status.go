@@ -153,8 +153,9 @@ func (s *core) leaderAt(n *node, leader serverid.ID) string {
 	return p.Address
 }
 
-// Members asks every member for its status, all at once, and gives them by name. One that does not answer within a second
-// is unreachable; that is no error. Those are ctx's, when it ends before, and the store's own when it has ended: see Err.
+// Members asks every member for its status, all at once, and gives them by name. One that does not answer within a
+// second is unreachable; that is no error. Those are ctx's, when it ends before, and the store's own when it has ended:
+// see Err.
 func (s *Store) Members(ctx context.Context) ([]Member, error) {
 	if err := s.why(); err != nil {
 		return nil, err

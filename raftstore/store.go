@@ -95,8 +95,8 @@ func (s *Store) open() (err error) {
 		return departed(ErrRemoved, s.cfg.Dir)
 	}
 	if s.id.Discard || s.id.fresh() {
-		// A leader may have taken a fresh node in without the node's knowing. Whatever the node does now, it does as another
-		// server.
+		// A leader may have taken a fresh node in without the node's knowing. Whatever the node does now, it does as
+		// another server.
 		if err := s.newLife(s.id.Join); err != nil {
 			return err
 		}
@@ -150,8 +150,8 @@ func (s *Store) watchDisk() {
 }
 
 // Join has this node, which stands alone, join the cluster that the nodes at the peer addresses belong to. It gives up
-// its own state: a node that has sessions refuses, unless discard is true. It returns when the node is a member, or with
-// ctx's error when that takes too long; the node goes on trying then.
+// its own state: a node that has sessions refuses, unless discard is true. It returns when the node is a member, or
+// with ctx's error when that takes too long; the node goes on trying then.
 //
 // A node that others have joined, or are about to, refuses; and while one joins, nobody can join it.
 func (s *Store) Join(ctx context.Context, addresses []string, discard bool) error {
@@ -173,8 +173,8 @@ func (s *Store) Transfer(ctx context.Context, name string) error {
 	return s.membership.transfer(ctx, name)
 }
 
-// Stepdown hands leadership over if this node leads others, before it stops. It returns when another node leads, or with
-// ctx's error.
+// Stepdown hands leadership over if this node leads others, before it stops. It returns when another node leads, or
+// with ctx's error.
 func (s *Store) Stepdown(ctx context.Context) error {
 	return s.membership.stepdown(ctx)
 }

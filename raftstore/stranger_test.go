@@ -28,8 +28,8 @@ func estranged(n *testcluster.Node, change ...func(*raftstore.Config)) {
 	n.Start()
 }
 
-// A node without a leader asks the others whether it is still a member. What the leader of another cluster thinks of that
-// counts for nothing, although a member was at its address before.
+// A node without a leader asks the others whether it is still a member. What the leader of another cluster thinks of
+// that counts for nothing, although a member was at its address before.
 func TestAnotherClusterDoesNotRemoveMembers(t *testing.T) {
 	t.Parallel()
 	c := testcluster.Start(t, 3)
@@ -85,8 +85,8 @@ func TestAnotherClustersLeaderAnswersNothing(t *testing.T) {
 	}
 }
 
-// A voter that lost its files, and was started without its cluster, is another node, whatever its name and term: a leader that
-// was deposed by the vote of the old one may not take the new one's word for it that nobody was elected.
+// A voter that lost its files, and was started without its cluster, is another node, whatever its name and term: a
+// leader that was deposed by the vote of the old one may not take the new one's word for it that nobody was elected.
 func TestAnotherNodeInAVotersPlace(t *testing.T) {
 	t.Parallel()
 	c, l := testcluster.New(t), newLinks()

@@ -19,8 +19,8 @@ const (
 // node that has forwarded an operation can't take it back, and has given up by then.
 const queuePatience = 2 * time.Second
 
-// A waitQueue has the operations for which no batch has room, in the order in which they came. They wait instead of being
-// asked again and again: with ten thousands of them, nothing else would be done.
+// A waitQueue has the operations for which no batch has room, in the order in which they came. They wait instead of
+// being asked again and again: with ten thousands of them, nothing else would be done.
 type waitQueue struct {
 	list.List
 	bytes int

@@ -39,9 +39,9 @@ func New(cfg Config) (*Snooper, error) {
 	return &Snooper{cfg: cfg, print: cfg.printer(), conns: make(map[*conn]struct{})}, nil
 }
 
-// Run accepts connections from the listeners, and passes each on, until ctx is done, and then cuts them all; or until no
-// listener has any more (io.EOF) and all connections are over. Both return nil. A listener that fails ends it too, and
-// is the error, except for passing troubles such as running out of file descriptors. It closes the listeners, and
+// Run accepts connections from the listeners, and passes each on, until ctx is done, and then cuts them all; or until
+// no listener has any more (io.EOF) and all connections are over. Both return nil. A listener that fails ends it too,
+// and is the error, except for passing troubles such as running out of file descriptors. It closes the listeners, and
 // returns when nothing of it is left running, except for a write to an Output that is stuck.
 func (s *Snooper) Run(ctx context.Context, listeners ...net.Listener) error {
 	s.tally = newTally(time.Now())

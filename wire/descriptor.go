@@ -92,9 +92,9 @@ var taken struct {
 	numbers map[int]bool
 }
 
-// takeOver moves a descriptor to a number of our own that no child inherits. The old one becomes /dev/null, so that no file
-// opened later gets its number: whoever dials the address again must not get that file in its place. (As number 1 or 2 a lost
-// peer would also raise SIGPIPE.)
+// takeOver moves a descriptor to a number of our own that no child inherits. The old one becomes /dev/null, so that no
+// file opened later gets its number: whoever dials the address again must not get that file in its place. (As number 1
+// or 2 a lost peer would also raise SIGPIPE.)
 func takeOver(fd int, a Address) (*os.File, error) {
 	taken.Lock()
 	defer taken.Unlock()

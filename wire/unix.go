@@ -74,8 +74,9 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	return makeUnix(ctx, path)
 }
 
-// lockDirectory keeps others who listen in the directory from doing so at the same time, until unlock: one could take for dead
-// a socket that another has just made, and replace it. Where that is not possible, or takes long, it does without.
+// lockDirectory keeps others who listen in the directory from doing so at the same time, until unlock: one could take
+// for dead a socket that another has just made, and replace it. Where that is not possible, or takes long, it does
+// without.
 func lockDirectory(ctx context.Context, path string) (unlock func()) {
 	const patience, pause = time.Second, 5 * time.Millisecond
 	dir, err := os.Open(path)

@@ -1,5 +1,5 @@
-// Package wire is the distcache protocol, version 0x0011: frames, messages, the payloads of the four operations,
-// status codes and addresses. It holds no connections and starts no goroutines; [github.com/distcache/distcache/wire/client]
+// Package wire is the distcache protocol, version 0x0011: frames, messages, the payloads of the four operations, status
+// codes and addresses. It holds no connections and starts no goroutines; [github.com/distcache/distcache/wire/client]
 // and [github.com/distcache/distcache/wire/server] do that on top of it.
 //
 // # Frames

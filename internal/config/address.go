@@ -24,9 +24,9 @@ func (s *Set) Address(p *wire.Address, deflt, name, usage string) (err error) {
 	return nil
 }
 
-// Addresses adds a flag that takes an address and may be repeated, under one name or several. It takes several, with commas
-// between them; in the environment and in a file white space does as well. On the command line a path may contain both: a
-// comma ends an address there only where another one begins after it.
+// Addresses adds a flag that takes an address and may be repeated, under one name or several. It takes several, with
+// commas between them; in the environment and in a file white space does as well. On the command line a path may
+// contain both: a comma ends an address there only where another one begins after it.
 func (s *Set) Addresses(p *[]wire.Address, name, usage string, aliases ...string) {
 	var from source // of those in p
 	add := func(text string) error {

@@ -21,8 +21,8 @@ func Places(flag string, addresses []wire.Address) (list []Place) {
 	return list
 }
 
-// NotTwice refuses two places where only one can listen, as far as the two show that: the second would find the first in
-// its way, and it would look like another process.
+// NotTwice refuses two places where only one can listen, as far as the two show that: the second would find the first
+// in its way, and it would look like another process.
 func NotTwice(lists ...[]Place) error {
 	places := slices.Concat(lists...)
 	for i, p := range places {

@@ -1,6 +1,6 @@
-// Package daemon has what the long-running tools have in common: they detach (-daemon), write a process id
-// (-pidfile), give up privileges (-user), set who may connect to their unix sockets, stop on signals, report to systemd,
-// and log to standard error, a file or syslog.
+// Package daemon has what the long-running tools have in common: they detach (-daemon), write a process id (-pidfile),
+// give up privileges (-user), set who may connect to their unix sockets, stop on signals, report to systemd, and log to
+// standard error, a file or syslog.
 //
 // A tool's main is
 //

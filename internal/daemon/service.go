@@ -12,8 +12,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Service is a daemon's listeners: those for clients and those for admins. Its methods are called in the order Listen,
-// Serve, Wait, CloseClients, CloseAll, by one goroutine. The last two are called also after a failure.
+// A Service is a daemon's listeners: those for clients and those for admins. Its methods are called in the order
+// Listen, Serve, Wait, CloseClients, CloseAll, by one goroutine. The last two are called also after a failure.
 type Service struct {
 	process  *Process
 	clients  []net.Listener

@@ -107,8 +107,8 @@ func TestSyslogHasTheLevelsAndNoTime(t *testing.T) {
 	}
 }
 
-// A signal that comes again at once, as from timeout(1), which sends it to the process and to its group, does not end the
-// process before it has stopped.
+// A signal that comes again at once, as from timeout(1), which sends it to the process and to its group, does not end
+// the process before it has stopped.
 func TestSignalSentTwice(t *testing.T) {
 	for range 10 {
 		dir := testutil.ShortDir(t)

@@ -38,8 +38,8 @@ func (o *Options) clientAccess() (access, error) {
 // umask is held while a socket is made, since the umask is the whole process's.
 var umask sync.Mutex
 
-// listen listens on an address. At no moment can anybody connect to a unix socket whom access does not allow: the socket
-// is made with its final permissions, or, if its owner has to be changed, first without any.
+// listen listens on an address. At no moment can anybody connect to a unix socket whom access does not allow: the
+// socket is made with its final permissions, or, if its owner has to be changed, first without any.
 func (a access) listen(ctx context.Context, at wire.Address) (net.Listener, error) {
 	if at.Path() == "" || a == (access{uid: -1, gid: -1}) {
 		return at.Listen(ctx)

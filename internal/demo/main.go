@@ -1,6 +1,6 @@
-// Demo shows on one machine what distcache promises. It runs three nodes, stores a session through one node and reads it
-// through another, kills the leader under load, then all nodes, and finds every acknowledged session again. It uses the
-// programs in its own directory, loopback ports and a temporary directory, which it removes in the end.
+// Demo shows on one machine what distcache promises. It runs three nodes, stores a session through one node and reads
+// it through another, kills the leader under load, then all nodes, and finds every acknowledged session again. It uses
+// the programs in its own directory, loopback ports and a temporary directory, which it removes in the end.
 package main
 
 import (

@@ -22,8 +22,8 @@ const awaitPause = 100 * time.Millisecond
 // ErrStuck is the error of a check that did not return in time.
 var ErrStuck = errors.New("no answer in time")
 
-// Shared makes a check that takes no longer than bound, even if the given check hangs. Callers that ask while a check is
-// under way share its answer, so that hanging checks don't pile up.
+// Shared makes a check that takes no longer than bound, even if the given check hangs. Callers that ask while a check
+// is under way share its answer, so that hanging checks don't pile up.
 func Shared(check Check, bound time.Duration) Check {
 	var asked singleflight.Group
 	return func(ctx context.Context) error {

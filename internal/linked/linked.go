@@ -1,5 +1,5 @@
-// Package linked has intrusive lists: elements hold their own links. Adding an element allocates nothing, and any element
-// can be removed in constant time. Only one goroutine may use a list at a time.
+// Package linked has intrusive lists: elements hold their own links. Adding an element allocates nothing, and any
+// element can be removed in constant time. Only one goroutine may use a list at a time.
 package linked
 
 // Links make the type that embeds them an element of a List. An element can be in one list at a time.

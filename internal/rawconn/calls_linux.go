@@ -10,9 +10,9 @@ import (
 )
 
 // Nothing here waits, so that a call takes no longer than its work does, and the scheduler is not told of it
-// (syscall.RawSyscall). That does not depend on the descriptor's being non-blocking, which others may change. What it is
-// told of (syscall.Syscall) wakes its watching thread when the process was idle before, and that thread then looks in every
-// 20 us: with short connections a quarter of a proxy's work.
+// (syscall.RawSyscall). That does not depend on the descriptor's being non-blocking, which others may change. What it
+// is told of (syscall.Syscall) wakes its watching thread when the process was idle before, and that thread then looks
+// in every 20 us: with short connections a quarter of a proxy's work.
 
 func read(fd uintptr, b []byte) (int, syscall.Errno) {
 	for {

@@ -43,10 +43,10 @@ func (e brokenError) Unwrap() error { return e.error }
 // only by [Conn.Drain], or by a request that it answers at once.
 type Session interface {
 	// Next takes one request off b, what has arrived and has not been taken, and answers or begins it. It returns how
-	// many bytes that was: 0 when the request is not whole. Next should find what is wrong with a request as soon as its
-	// bytes are there, and look at no more than a little of one that is not whole: it is called again whenever more has
-	// come. An error says that the peer broke the protocol, and closes the connection when the answers that
-	// are due have been written; io.EOF does so without a word in the log. A Next that fails has begun nothing: it may be
+	// many bytes that was: 0 when the request is not whole. Next should find what is wrong with a request as soon as
+	// its bytes are there, and look at no more than a little of one that is not whole: it is called again whenever more
+	// has come. An error says that the peer broke the protocol, and closes the connection when the answers that are due
+	// have been written; io.EOF does so without a word in the log. A Next that fails has begun nothing: it may be
 	// called again. b is lent, but may be written to.
 	Next(b []byte) (taken int, err error)
 }

@@ -9,8 +9,8 @@ import (
 const (
 	// flushSize is how many bytes of answers the reader gathers, while more requests are there, before it writes.
 	flushSize = 1 << 16
-	// maxHeld is how many bytes of requests and answers a connection may hold before it isn't read any more, unless that
-	// is too many for all together.
+	// maxHeld is how many bytes of requests and answers a connection may hold before it isn't read any more, unless
+	// that is too many for all together.
 	maxHeld = 1 << 20
 )
 

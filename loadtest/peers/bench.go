@@ -92,7 +92,8 @@ func errorNote(t tally) string {
 	return fmt.Sprintf(", %d ERRORS", t.total())
 }
 
-// with runs a contestant's servers while fn does, with sessions in them if any work reads. A tracer, if not nil, watches.
+// with runs a contestant's servers while fn does, with sessions in them if any work reads. A tracer, if not nil,
+// watches.
 func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, *loadtest.Bench) error) error {
 	dir := filepath.Join(b.dir, e.name)
 	if err := os.Mkdir(dir, 0o700); err != nil {

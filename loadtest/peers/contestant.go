@@ -65,9 +65,9 @@ type command struct {
 	args []string // without the program
 }
 
-// A store is a contestant's servers, as callers see them. Callers call it at the same time. Requests go by way of a number
-// from 0 on: of nodes numbers in a row, each leads to another node, and the same number leads to the same connection. No
-// call takes much longer than requestTimeout.
+// A store is a contestant's servers, as callers see them. Callers call it at the same time. Requests go by way of a
+// number from 0 on: of nodes numbers in a row, each leads to another node, and the same number leads to the same
+// connection. No call takes much longer than requestTimeout.
 type store interface {
 	// add stores a new session; nil means that the server has said so.
 	add(ctx context.Context, way int, id, data []byte) error

@@ -29,7 +29,8 @@
 // Callers are spread evenly over the three nodes and stay where they are; fewer callers than nodes go round the nodes,
 // request by request, so that it does not matter who leads. For redis all go to the master.
 //
-// Each contestant is asked by its Go client, used in the way that gave it the best figures with many callers on two cores:
+// Each contestant is asked by its Go client, used in the way that gave it the best figures with many callers on two
+// cores:
 //
 //   - distcache: wire/client, one Client and so one connection for each node, shared by the callers
 //   - etcd: clientv3, two clients and so two connections for each node, shared by the callers
@@ -39,14 +40,14 @@
 //
 // A round takes every contestant in turn, each round beginning with another one: its servers are started, sessions to
 // read are put there, the works are done one after another, the servers are stopped and their files removed. So the
-// noise of the machine meets all alike, and a ratio is made of figures that are a minute apart: one for each round, of which
-// the report has the median and the extremes.
+// noise of the machine meets all alike, and a ratio is made of figures that are a minute apart: one for each round, of
+// which the report has the median and the extremes.
 //
 // A work runs for a quarter of its time unmeasured. Then answers are counted that come within the time, with their
 // latencies, and what servers and callers use of the processor meanwhile (usage.go), and how much is written to the
 // disk, by whoever: nothing else should be going on there.
 // An error counts whenever it comes.
 //
-// How often the servers sync the disk is counted in a pass after the rounds, which is not timed: they run under strace there
-// (syncs.go), which stops them only at the system calls that sync.
+// How often the servers sync the disk is counted in a pass after the rounds, which is not timed: they run under strace
+// there (syncs.go), which stops them only at the system calls that sync.
 package main

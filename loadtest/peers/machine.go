@@ -69,8 +69,8 @@ func cpuModel(text string) string {
 	return ""
 }
 
-// mountOf finds which kind of file system a path is in, and on what, in the text of /proc/self/mountinfo. Of mounts in the
-// same place the last counts.
+// mountOf finds which kind of file system a path is in, and on what, in the text of /proc/self/mountinfo. Of mounts in
+// the same place the last counts.
 func mountOf(text, path string) (kind, source string) {
 	longest := -1
 	for line := range strings.Lines(text) {

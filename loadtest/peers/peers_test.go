@@ -14,8 +14,8 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 )
 
-// Each contestant there is, from end to end: every answer is right, every figure there if there was an answer, and nothing
-// stays behind.
+// Each contestant there is, from end to end: every answer is right, every figure there if there was an answer, and
+// nothing stays behind.
 func TestEndToEnd(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -48,8 +48,8 @@ func TestEndToEnd(t *testing.T) {
 	}
 }
 
-// figureRows are the rows of a contestant in the tables of works, which have its rate first. The disk's may be missing: a
-// container's file system need not be on one.
+// figureRows are the rows of a contestant in the tables of works, which have its rate first. The disk's may be missing:
+// a container's file system need not be on one.
 func figureRows(report, name string) (rows [][]string) {
 	for line := range strings.Lines(report) {
 		if fields := strings.Fields(line); len(fields) >= 8 && fields[0] == name {

@@ -83,9 +83,9 @@ func (r *redisServers) connect(callers int) (store, error) {
 	return &redisStore{c, together}, nil
 }
 
-// redisStore asks the master, whichever way it is told. Reads of several callers share pipelines, which makes three times
-// as many of them. Writes don't: the next pipeline would wait for the last one's sync, while the server syncs once for
-// all that it has read from its connections.
+// redisStore asks the master, whichever way it is told. Reads of several callers share pipelines, which makes three
+// times as many of them. Writes don't: the next pipeline would wait for the last one's sync, while the server syncs
+// once for all that it has read from its connections.
 type redisStore struct {
 	client *redis.Client
 	reads  redis.Cmdable

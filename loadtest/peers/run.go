@@ -87,8 +87,8 @@ func findPrograms(list []kind, find func(string) (string, error), say func(strin
 // module is what dc_server is built from: the checkout that this program came from.
 const module = "github.com/distcache/distcache"
 
-// buildServer builds dc_server for the entrants that are ours. It goes by its own module's versions of what it needs, not
-// by this one's.
+// buildServer builds dc_server for the entrants that are ours. It goes by its own module's versions of what it needs,
+// not by this one's.
 func buildServer(ctx context.Context, dir string, entrants []entrant) error {
 	program := filepath.Join(dir, "dc_server")
 	needed := false

@@ -7,9 +7,9 @@ import (
 	"regexp"
 )
 
-// A tracer counts how often servers ask the kernel to sync the disk. It has strace write a line for each such call; with
-// --seccomp-bpf the servers run freely in between. With -D the server is this process's child and strace is not, so that
-// signals and /proc mean the server.
+// A tracer counts how often servers ask the kernel to sync the disk. It has strace write a line for each such call;
+// with --seccomp-bpf the servers run freely in between. With -D the server is this process's child and strace is not,
+// so that signals and /proc mean the server.
 type tracer struct {
 	strace string // program
 	dir    string // of the files with the lines

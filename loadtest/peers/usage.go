@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A usage is what servers and load have used so far. What each process writes is not among it: the kernel's count of that,
-// write_bytes in /proc/PID/io, takes a page of a file for as large as the piece of the file that it keeps in memory
-// together, which may be hundreds of pages.
+// A usage is what servers and load have used so far. What each process writes is not among it: the kernel's count of
+// that, write_bytes in /proc/PID/io, takes a page of a file for as large as the piece of the file that it keeps in
+// memory together, which may be hundreds of pages.
 type usage struct {
 	servers time.Duration // processor time of the servers, together
 	load    time.Duration // of this process

@@ -55,7 +55,8 @@ func (c *Conn) recycle(k *call) {
 	c.calls.Put(k)
 }
 
-// finish hands the call its result; the call is not for the one who finished it to touch after that. The payload is only lent.
+// finish hands the call its result; the call is not for the one who finished it to touch after that. The payload is
+// only lent.
 func (c *Conn) finish(k *call, payload []byte, err error) {
 	if k.fn != nil {
 		fn := k.fn

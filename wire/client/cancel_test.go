@@ -62,7 +62,8 @@ func TestCancelUnsent(t *testing.T) {
 	})
 }
 
-// BenchmarkCancelUnsent is a connection whose peer takes nothing: all the requests that wait are given up, the last first.
+// BenchmarkCancelUnsent is a connection whose peer takes nothing: all the requests that wait are given up, the last
+// first.
 func BenchmarkCancelUnsent(b *testing.B) {
 	for _, n := range []int{1 << 10, 1 << 16} {
 		b.Run(fmt.Sprint("waiting=", n), func(b *testing.B) {

@@ -39,7 +39,8 @@ func WithDialTimeout(d time.Duration) Option { return func(c *Client) { c.dialTi
 // WithMaxInFlight sets how many calls may be under way at once, DefaultMaxInFlight unless given; more wait their turn.
 func WithMaxInFlight(n int) Option { return func(c *Client) { c.cfg.MaxInFlight = n } }
 
-// WithDialer sets how to connect, for a connection that is to be wrapped (in TLS, say). The address is then only a name.
+// WithDialer sets how to connect, for a connection that is to be wrapped (in TLS, say). The address is then only a
+// name.
 func WithDialer(dial func(context.Context) (net.Conn, error)) Option {
 	return func(c *Client) { c.dial = dial }
 }

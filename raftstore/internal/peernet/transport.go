@@ -38,16 +38,16 @@ type Transport struct {
 
 // Hooks are what a Transport asks of its owner. Any of them may be nil.
 type Hooks struct {
-	// Admit tells whether to pass another node's request to Raft. If not, Admit answers the request, at once or later. It
-	// must not block. It may change the request. nil: Raft gets every request.
+	// Admit tells whether to pass another node's request to Raft. If not, Admit answers the request, at once or later.
+	// It must not block. It may change the request. nil: Raft gets every request.
 	Admit func(raft.RPC) bool
 
 	// Durable waits until this node has the entries up to an index on disk. Until then, other nodes' answers to entries
 	// are withheld from Raft. An error means that the entries may never be on disk. nil: no answer is withheld.
 	Durable func(index uint64) error
 
-	// Sends tells whether this node still leads in a term and the configuration has a member at this address. Entries for
-	// a member that does not answer heartbeats wait as long as Sends is true. nil: they are sent all the same.
+	// Sends tells whether this node still leads in a term and the configuration has a member at this address. Entries
+	// for a member that does not answer heartbeats wait as long as Sends is true. nil: they are sent all the same.
 	Sends func(id serverid.ID, address string, term uint64) bool
 
 	// Forgot is called when a node's log ends at the index last although that node has acknowledged the index acked in

@@ -21,7 +21,8 @@ import (
 // Nobody becomes a candidate without a pre-vote, except the voter that the leader asks to take over.
 
 const (
-	// campaignStagger is the head start that each voter gives to the voter before it, and the pause between two attempts.
+	// campaignStagger is the head start that each voter gives to the voter before it, and the pause between two
+	// attempts.
 	campaignStagger = 50 * time.Millisecond
 	// leaderRedial is the pause after a failed attempt to connect to the leader.
 	leaderRedial = 20 * time.Millisecond

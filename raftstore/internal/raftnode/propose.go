@@ -14,8 +14,8 @@ import (
 const (
 	// proposePatience is how long Raft may take to accept an entry.
 	proposePatience = 5 * time.Second
-	// transferPatience is how long Raft may refuse entries because of a leadership transfer. It is longer than Raft waits
-	// for the node that is to take over.
+	// transferPatience is how long Raft may refuse entries because of a leadership transfer. It is longer than Raft
+	// waits for the node that is to take over.
 	transferPatience = 2 * transportTimeout
 )
 
