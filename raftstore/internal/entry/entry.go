@@ -190,6 +190,21 @@ func NextOp(b []byte, op *Op) (rest []byte, err error) {
 	return nil, fmt.Errorf("%w: unknown operation %d", ErrFormat, op.Kind)
 }
 
+// Check tells whether an entry can be read whole.
+func Check(b []byte) error {
+	h, ops, err := ParseHeader(b)
+	if err != nil {
+		return err
+	}
+	var op Op
+	for range h.Count {
+		if ops, err = NextOp(ops, &op); err != nil {
+			return err
+		}
+	}
+	return End(ops)
+}
+
 // End makes sure that nothing follows the last operation: rest is what NextOp returned with it.
 func End(rest []byte) error {
 	if len(rest) > 0 {

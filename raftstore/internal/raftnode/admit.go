@@ -54,6 +54,11 @@ func (n *Node) admits(rpc raft.RPC) bool {
 		turnDown(rpc, errSender)
 		return false
 	}
+	if err := n.fits(rpc.Command); err != nil {
+		n.unfit.Warn("a node's Raft request was refused", "from", from, "error", err)
+		turnDown(rpc, errUnfit)
+		return false
+	}
 	switch req := rpc.Command.(type) {
 	case *raft.AppendEntriesRequest:
 		if n.leadsUs(from, req.Term) {

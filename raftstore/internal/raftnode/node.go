@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
@@ -101,6 +102,7 @@ type Node struct {
 	leaderAt atomic.Pointer[knownLeader] // see Leader
 	observations
 	stuck stuckTransfer
+	unfit *ratelog.Logger // of requests that were refused by fits
 
 	trimAsked chan chan<- error // see TrimNow
 	stop      chan struct{}
@@ -119,7 +121,7 @@ type transport interface {
 func Start(opts Options) (*Node, error) {
 	opts.Timing = opts.Timing.withDefaults()
 	n := &Node{opts: opts, id: opts.ID, log: opts.Logger, logs: opts.Log,
-		trimAsked: make(chan chan<- error), stop: make(chan struct{})}
+		trimAsked: make(chan chan<- error), stop: make(chan struct{}), unfit: ratelog.New(opts.Logger)}
 	n.observations.changed = make(chan struct{})
 	n.transport = n.newTransport()
 	if err := n.startRaft(); err != nil {
