@@ -49,6 +49,8 @@ type Options struct {
 	LogBytes  int64         // a snapshot is taken for each LogBytes of log; as much is kept, or the state's size
 	Timing    Timing
 
+	MaxSnapshot func() int64 // the largest snapshot that is received now; with Layer
+
 	// Connect opens a connection to a node, or finds an open one. ended is closed when the connection ends. If Connect
 	// is nil, a leader whose process is gone is replaced after Heartbeat.
 	Connect func(context.Context, peernet.Peer) (ended <-chan struct{}, err error)
@@ -135,6 +137,7 @@ func Start(opts Options) (*Node, error) {
 	n.logs.Started(n.mayBeUnsynced)
 	n.observe()
 	if t, ok := n.transport.(*peernet.Transport); ok {
+		opts.Layer.Start(n.Knows, opts.MaxSnapshot)
 		t.Start()
 	}
 	n.wg.Go(func() { n.trim(opts.Snapshots.Newest()) })
