@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -61,6 +60,9 @@ func ParseReadMode(s string) (ReadMode, error) {
 // A Network opens the connections between nodes.
 type Network = peernet.Network
 
+// Security authenticates nodes to each other and encrypts what they say.
+type Security = peernet.Security
+
 // Config is what Open needs. Dir and Name are required.
 type Config struct {
 	Dir  string // for the node's files; made with mode 0700 when it is not there
@@ -77,6 +79,13 @@ type Config struct {
 	RaftLog  LogKind      // what a directory with another kind has to be converted to
 	Logger   *slog.Logger // default: discard
 	Network  Network      // default: TCP
+	Security Security     // default: none, so that whoever reaches the peer port is believed
+
+	// Insecure allows a peer port without Security at an address that other machines can reach.
+	Insecure bool
+	// OpenJoins lets any node that passes Security join. Otherwise a node joins if its name is a member's or stands in
+	// Cluster, or if a member was told to Grant it.
+	OpenJoins bool
 
 	// Timing of elections. A leader that is lost is replaced within about twice Heartbeat.
 	Heartbeat time.Duration // without a word from the leader before an election; 5ms or more, default 400ms
@@ -159,8 +168,6 @@ func (c Config) founding() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
 // Validate is what Open says of settings before it looks at anything else: a *ConfigError, or nil.
 func (c Config) Validate() error { return c.withDefaults().validate() }
 
@@ -201,7 +208,14 @@ func (c Config) validate() error {
 		return bad("Join", "%s is this node's own address: it takes that of another node, a member of the cluster; the first node of a new cluster starts without it",
 			strings.Join(own, ","))
 	}
-	return c.validateCluster(bad)
+	if err := c.validateCluster(bad); err != nil {
+		return err
+	}
+	if c.Security == nil && !c.Insecure && !loopback(c.Advertise) {
+		return bad("Security", "%s can be reached from other machines, and without certificates anybody who reaches it "+
+			"can read and change every session", c.Advertise)
+	}
+	return nil
 }
 
 // The bounds of settings. Raft takes no shorter times; a batch must fit into a file of the log.
@@ -258,7 +272,7 @@ func (c Config) validateCluster(bad func(string, string, ...any) error) error {
 	names, addresses := map[string]bool{}, map[string]bool{}
 	var list []string
 	for _, n := range c.Cluster {
-		if !nodeName.MatchString(n.Name) {
+		if !serverid.ValidName(n.Name) {
 			return bad("Cluster", "a node's name is 1 to 64 letters, digits, '.', '_' and '-', not %q", n.Name)
 		}
 		if err := checkAddress(n.Address); err != nil {
@@ -277,6 +291,13 @@ func (c Config) validateCluster(bad func(string, string, ...any) error) error {
 		return bad("Cluster", "this node, %s, is not among %s", c.Name, strings.Join(list, ", "))
 	}
 	return nil
+}
+
+// loopback tells whether an address is one of this machine alone.
+func loopback(hostPort string) bool {
+	host, _, err := net.SplitHostPort(hostPort)
+	ip := net.ParseIP(host)
+	return err == nil && (strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback())
 }
 
 // checkAddress tells whether another node could connect to the address.

@@ -88,6 +88,7 @@ func (s *core) newLife(join []string) error {
 	if err != nil {
 		return err
 	}
+	s.peers.reset()
 	for _, name := range append(raftlog.Names(), stateFile, snapshotDir) {
 		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
 			return fmt.Errorf("%w: discard the node's state: %w", ErrDisk, err)
@@ -183,6 +184,9 @@ func (s *core) greet(ctx context.Context, to peernet.Peer) (h hello, err error) 
 	if err == nil && (!h.ID.Valid() || to.ID != "" && to.ID != h.ID) {
 		err = fmt.Errorf("node at %s: it says that it is %q", to.Address, h.ID)
 	}
+	if name := s.peers.nameAt(to); err == nil && name != "" && name != h.name() {
+		err = fmt.Errorf("node at %s: it says that it is %s, and has the certificate of %s", to.Address, h.name(), name)
+	}
 	return h, err
 }
 
@@ -197,7 +201,7 @@ func (s *core) greetMember(ctx context.Context, n *node, m raftnode.Member) (h h
 func (s *core) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	h, err := s.greet(ctx, to)
 	if to.ID == "" && (errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout)) { // it is no node's peer port, perhaps
-		return out, fmt.Errorf("%w; is that its -peer address, not one of its -listen or -admin?", err)
+		return out, fmt.Errorf("%w; is that its -peer address, not one of its -listen or -admin, and do both nodes have certificates?", err)
 	}
 	if err != nil {
 		return out, err

@@ -256,7 +256,11 @@ func (s *membership) stepdown(ctx context.Context) error {
 	// When the others are stopping too, nobody takes over.
 	ctx, cancel := context.WithTimeout(ctx, 3*s.cfg.Heartbeat)
 	defer cancel()
-	if err := s.admission.transfer(ctx, n, ""); err != nil {
+	handOver, err := s.admission.transfer(ctx, n, "")
+	if err == nil {
+		err = handOver()
+	}
+	if err != nil {
 		return err
 	}
 	for {

@@ -110,27 +110,38 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 
 func (n *node) raftOptions(snapshots *snapstore.Store, ask questions, fail func(error)) raftnode.Options {
 	opts := raftnode.Options{
-		ID:        n.id,
-		Log:       n.logs,
-		Machine:   n.state,
-		Snapshots: snapshots,
-		Layer:     n.layer,
-		Logger:    n.log,
-		Heartbeat: n.cfg.Heartbeat,
-		Lease:     n.cfg.Lease,
-		LogBytes:  n.cfg.LogBytes,
-		Timing:    n.cfg.timing.raft,
-		Connect:   ask.connect,
-		Drop:      ask.drop,
-		Forgot:    ask.forgot,
-		Fail:      fail,
-		Stood:     func() { n.cfg.counters.elections.Add(1) },
-		Led:       func(serverid.ID) { n.cfg.counters.leaderChanges.Add(1) },
+		ID:          n.id,
+		Log:         n.logs,
+		Machine:     n.state,
+		Snapshots:   snapshots,
+		Layer:       n.layer,
+		Logger:      n.log,
+		Heartbeat:   n.cfg.Heartbeat,
+		Lease:       n.cfg.Lease,
+		LogBytes:    n.cfg.LogBytes,
+		Timing:      n.cfg.timing.raft,
+		Connect:     ask.connect,
+		MaxSnapshot: func() int64 { return maxSnapshot(n.cfg.Dir) },
+		Drop:        ask.drop,
+		Forgot:      ask.forgot,
+		Fail:        fail,
+		Stood:       func() { n.cfg.counters.elections.Add(1) },
+		Led:         func(serverid.ID) { n.cfg.counters.leaderChanges.Add(1) },
 	}
 	if n.cfg.hooks.machine != nil {
 		opts.Machine, opts.Elected = n.cfg.hooks.machine(n.state)
 	}
 	return opts
+}
+
+// maxSnapshot is the size of the largest snapshot that a node receives. What is there stays there until the snapshot is
+// complete.
+func maxSnapshot(dir string) int64 {
+	free, err := files.Free(dir)
+	if err != nil {
+		return 0
+	}
+	return free - free/20
 }
 
 // close stops Raft and closes the files. It may be called twice. An error is that of the files.

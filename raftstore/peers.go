@@ -27,6 +27,7 @@ import (
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
 //	opSession    identity, of which only the client session counts             nothing
+//	opGranted…   JSON                                                          JSON
 //	opClock      nothing                                                       u64 wall clock, u64 log time
 //
 // A connection says which node it is for (see peernet): whoever else is there now does not answer. Only opHello and
@@ -50,6 +51,7 @@ const (
 	opFound
 	opClock
 	opSession
+	opGranted
 	peerOps
 )
 

@@ -24,16 +24,17 @@ const (
 	peerMembers = 64 // questions about membership under way on a connection; they may be as long as an ADD
 )
 
-// servePeer answers the requests of another node on one connection, which is for the node with an ID, if that is not
+// servePeer answers the requests of another node, from, on one connection, which is for the node to, if that is not
 // empty. Writes are answered by the batcher, what is known at once by the goroutine that reads; everything else runs in
 // one of its own.
 //
 // It returns when its reads have ended. Changes of membership may wait for Raft: the store waits for them when it has
 // closed the node.
-func (s *peerService) servePeer(nc net.Conn, to serverid.ID) {
+func (s *peerService) servePeer(nc net.Conn, from, to serverid.ID) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &peerServer{
 		s:      s,
+		from:   from,
 		remote: nc.RemoteAddr().String(),
 		ctx:    ctx,
 		slots:  make(chan struct{}, peerInFlight),
@@ -83,6 +84,7 @@ type peerService struct {
 // A peerServer answers on one connection. A slot is taken for each request under way.
 type peerServer struct {
 	s      *peerService
+	from   serverid.ID
 	remote string
 	ctx    context.Context
 	slots  chan struct{}
@@ -92,6 +94,11 @@ type peerServer struct {
 }
 
 func (p *peerServer) handle(m *wire.Message, n *node) {
+	if !mayAsk(n, p.from, m.Op) {
+		p.s.bad.Warn("peer port: request refused: the node is not a member", "remote", p.remote, "from", p.from)
+		p.refuse(m)
+		return
+	}
 	switch m.Op {
 	case opAdd, opRemove, opSession:
 		if p.forLeader(m, n) {
@@ -107,6 +114,17 @@ func (p *peerServer) handle(m *wire.Message, n *node) {
 		}
 	default:
 		p.askedMember(m)
+	}
+}
+
+// refuse answers a request of a node that is not a member. Its clients' requests are asked again, since the node may
+// become one.
+func (p *peerServer) refuse(m *wire.Message) {
+	switch m.Op {
+	case opAdd, opRemove, opSession, opGet, opHave, opIndex:
+		p.answer(m, codeRetry, nil)
+	default:
+		p.answer(m, codeRefused, []byte("this node is not a member"))
 	}
 }
 
@@ -259,7 +277,7 @@ func (p *peerServer) askedMember(m *wire.Message) {
 func (p *peerServer) answerMember(m *wire.Message) {
 	ctx, cancel := context.WithTimeout(p.ctx, memberCallTimeout)
 	defer cancel()
-	out, err := p.s.handleMember(ctx, m.Op, m.Payload)
+	out, err := p.s.handleMember(ctx, p.from, m.Op, m.Payload)
 	switch {
 	case errors.Is(err, errRetry):
 		p.answer(m, codeRetry, nil)

@@ -46,9 +46,9 @@ func Open(cfg Config) (*Store, error) {
 		cfg:    cfg,
 		log:    cfg.Logger,
 		opened: time.Now(),
-		peers:  newPeers(cfg.Network),
 		ended:  make(chan struct{}),
 	}
+	c.peers = newPeers(cfg.Network, cfg.Security, func() serverid.ID { return c.identity().ID() })
 	c.peers.failed = c.unreached
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	leader := &admission{core: c}
@@ -69,17 +69,19 @@ func (s *Store) open() (err error) {
 		// with what else may be wrong beside it.
 		ready := make(chan struct{})
 		defer close(ready)
-		s.mux, err = peernet.Listen(s.cfg.Network, s.cfg.Peer, s.log, func(nc net.Conn, to serverid.ID) {
+		serve := func(nc net.Conn, from, to serverid.ID) {
 			select {
 			case <-ready:
 				if s.node.Load() != nil {
-					s.peerPort.servePeer(nc, to)
+					s.peerPort.servePeer(nc, from, to)
 					return
 				}
 			case <-s.ended:
 			}
 			nc.Close()
-		})
+		}
+		s.mux, err = peernet.Listen(s.cfg.Peer, peernet.Options{
+			Network: s.cfg.Network, Security: s.cfg.Security, Logger: s.log, Serve: serve})
 		if err != nil {
 			return fmt.Errorf("listen for other nodes on %s: %w", s.cfg.Peer, err)
 		}
@@ -166,6 +168,18 @@ func (s *Store) Leave(ctx context.Context) error {
 // RemoveNode takes another node, which is gone, out of the cluster. A node that is up stops serving when it finds out.
 func (s *Store) RemoveNode(ctx context.Context, name string) error {
 	return s.membership.removeNode(ctx, name)
+}
+
+// Grant lets the node with a name join the cluster, once, within an hour. It has to be granted only if Config.Security is
+// set and OpenJoins is not, and if no member has the name and no member's Cluster lists it.
+func (s *Store) Grant(name string) error {
+	if !serverid.ValidName(name) {
+		return refuse("%q is not a node's name", name)
+	}
+	if err := s.belongs(); err != nil {
+		return err
+	}
+	return s.membership.admission.grants.give(name, time.Now())
 }
 
 // Transfer hands leadership to the named voter, or to any when name is empty.
