@@ -44,7 +44,7 @@ type BarrageConfig struct {
 
 // Servers connects each worker to one of several addresses in turn, and keeps its connection.
 func Servers(addresses []wire.Address) func(worker int) (Store, error) {
-	return func(worker int) (Store, error) { return client.Dial(addresses[worker%len(addresses)].String()) }
+	return func(worker int) (Store, error) { return client.At(addresses[worker%len(addresses)]) }
 }
 
 // EachTime opens a connection for every request, after one to see that somebody is there.

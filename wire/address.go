@@ -14,6 +14,7 @@ import (
 //	IP:9001, IP::9001        port 9001 on all interfaces; to listen only
 //	IP:host:9001             that host or address; one of IPv6 stands in brackets, IP:[::1]:9001
 //	IPv4:..., IPv6:...       the same, with that version of IP only
+//	TLS:host:9001            with TLS; see WithTLS
 //	UNIX:/path               a unix domain socket
 //	FD:3                     an inherited descriptor: a socket, listening or connected
 //	FD:0:1                   a read and a write descriptor, which are one connection
@@ -30,6 +31,7 @@ type Address struct {
 	read  int // the descriptors; the same twice for one
 	write int
 	pair  bool
+	tls   *TLS // of TLS:, nil until WithTLS
 }
 
 // kinds are the forms of an address. A new transport is one more of them, with what Listen and Dial do for its network.
@@ -37,13 +39,15 @@ var kinds = []struct {
 	prefix  string
 	network string
 	version int // of IP; 0: either
+	secure  bool
 }{
 	{}, // of the zero Address
-	{"IP", "tcp", 0},
-	{"IPv4", "tcp", 4},
-	{"IPv6", "tcp", 6},
-	{"UNIX", "unix", 0},
-	{"FD", "fd", 0},
+	{prefix: "IP", network: "tcp"},
+	{prefix: "IPv4", network: "tcp", version: 4},
+	{prefix: "IPv6", network: "tcp", version: 6},
+	{prefix: "TLS", network: "tcp", secure: true},
+	{prefix: "UNIX", network: "unix"},
+	{prefix: "FD", network: "fd"},
 }
 
 // AddressPrefixes are what an address may begin with, in any case, before its first colon.
@@ -117,6 +121,12 @@ func (a Address) AllInterfaces() bool {
 	return a.Network() == "tcp" && (a.host == "" || err == nil && ip.IsUnspecified())
 }
 
+// Loopback tells whether an IP address is one of this machine alone.
+func (a Address) Loopback() bool {
+	ip, err := netip.ParseAddr(a.host)
+	return strings.EqualFold(a.host, "localhost") || err == nil && ip.IsLoopback()
+}
+
 func (a Address) version() int { return kinds[a.kind].version }
 
 func (a Address) hostPort() string { return net.JoinHostPort(a.host, strconv.Itoa(int(a.port))) }
@@ -145,8 +155,15 @@ func (a Address) Listen(ctx context.Context) (net.Listener, error) {
 	case "fd":
 		return a.listenDescriptor()
 	}
+	if a.Secure() && a.tls == nil {
+		return nil, a.needsTLS()
+	}
 	var lc net.ListenConfig
-	return lc.Listen(ctx, a.tcp(), a.hostPort())
+	l, err := lc.Listen(ctx, a.tcp(), a.hostPort())
+	if err != nil || !a.Secure() {
+		return l, err
+	}
+	return a.secureListener(l), nil
 }
 
 // CheckDial says why nobody can connect to such an address, whoever listens: it names no host, or no port.
@@ -176,7 +193,14 @@ func (a Address) Dial(ctx context.Context) (net.Conn, error) {
 	case "fd":
 		return a.dialDescriptor()
 	}
-	return d.DialContext(ctx, a.tcp(), a.hostPort())
+	if a.Secure() && a.tls == nil {
+		return nil, a.needsTLS()
+	}
+	c, err := d.DialContext(ctx, a.tcp(), a.hostPort())
+	if err != nil || !a.Secure() {
+		return c, err
+	}
+	return a.secured(ctx, c)
 }
 
 // Resolve is where Dial connects to, as package net has it; a host's name stands for the first of its addresses.

@@ -34,6 +34,7 @@ type options struct {
 	timeout    time.Duration
 	minTimeout time.Duration
 	admin      []wire.Address
+	tls        *config.TLS
 	daemon     *daemon.Options
 }
 
@@ -62,6 +63,7 @@ func (o *options) flags() *config.Set {
 	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry",
 		"the longest wait between two attempts to connect to a server")
 
+	o.tls = set.TLS(true)
 	set.Group("Operation")
 	set.Addresses(&o.admin, "admin", "serve HTTP here: /v1/status on how the servers are, /metrics for Prometheus, "+
 		"/healthz and /readyz; may be repeated; by default nowhere")
@@ -95,6 +97,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		opts.listen = append(opts.listen, at)
 	}
 	for _, err := range []error{
+		opts.tls.Needed("-listen", opts.listen), opts.tls.Needed("-server", opts.servers), opts.tls.Needed("-admin", opts.admin),
 		config.NotItself(opts.listen, opts.servers),
 		config.NoneTwice("-server", opts.servers),
 		config.NotTwice(config.Places("-listen", opts.listen), config.Places("-admin", opts.admin)),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/internal/httpd"
 	"github.com/distcache/distcache/internal/metrics"
+	"github.com/distcache/distcache/internal/tlsconf"
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
@@ -54,6 +56,9 @@ type service struct {
 
 // start opens the sockets, which may need root, gives up privileges, connects to the servers and lets clients in.
 func (s *service) start(ctx context.Context, p *daemon.Process) error {
+	if err := s.certify(p); err != nil {
+		return err
+	}
 	if err := s.ListenClients(ctx, s.opts.listen); err != nil {
 		return err
 	}
@@ -82,6 +87,24 @@ func (s *service) start(ctx context.Context, p *daemon.Process) error {
 	s.log.Info("started")
 	s.SayReady(s.ready)
 	return nil
+}
+
+// certify reads the certificates and gives the addresses what they need.
+func (s *service) certify(p *daemon.Process) error {
+	o := s.opts
+	if err := o.tls.Load(s.log); err != nil {
+		return err
+	}
+	if o.tls.Given() {
+		p.OnHangup(func() { o.tls.Reload(s.log) })
+		s.Watch(o.tls.Watch)
+	}
+	o.tls.Connecting(o.servers)
+	config.WarnPlain(s.log, "-server", o.servers)
+	config.WarnPlain(s.log, "-listen", o.listen)
+	return cmp.Or(
+		o.tls.Listening("-listen", o.listen, true, tlsconf.Client, tlsconf.Node, tlsconf.Admin),
+		o.tls.Listening("-admin", o.admin, false, tlsconf.Admin, tlsconf.Node, tlsconf.Monitor))
 }
 
 // open makes the proxy and its listeners.

@@ -130,6 +130,7 @@ func (s *service) open(open opener) (err error) {
 		return err
 	}
 	s.admin = admin.NewServer(s.back.node, s.log)
+	s.admin.Names(s.opts.hosts()...)
 	s.observe(reg)
 	return nil
 }
@@ -137,6 +138,7 @@ func (s *service) open(open opener) (err error) {
 // serve starts everything that runs until stop.
 func (s *service) serve(stdout io.Writer) {
 	s.serving = true
+	s.Watch(s.opts.tls.Watch)
 	s.Watch(func(ctx context.Context) { watchEvictions(ctx, s.back.dropped, s.opts.sessions, s.log) })
 	s.ServeClients(s.server.Serve, s.opts.peer != "") // other nodes may need this one
 	s.ServeAdmins("dc_admin", s.admin.Serve)
