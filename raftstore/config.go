@@ -81,6 +81,9 @@ type Config struct {
 	Network  Network      // default: TCP
 	Security Security     // default: none, so that whoever reaches the peer port is believed
 
+	// Seal is the file with the keys under which session data are sealed; see CreateSealKey. Empty: they are not sealed.
+	// The file is replaced in each epoch: its directory must be writable.
+	Seal string
 	// Insecure allows a peer port without Security at an address that other machines can reach.
 	Insecure bool
 	// OpenJoins lets any node that passes Security join. Otherwise a node joins if its name is a member's or stands in

@@ -12,10 +12,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/seal"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 )
@@ -27,6 +29,9 @@ type core struct {
 	opened time.Time
 	mux    *peernet.Mux // nil without a peer port
 	peers  *peers
+	keys   *seal.Keys // nil: session data are not sealed
+
+	unopened *ratelog.Logger // of sessions that can't be opened
 	claims
 
 	node   atomic.Pointer[node]

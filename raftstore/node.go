@@ -38,6 +38,8 @@ type node struct {
 	indexes *readBatch     // of a follower: how far must it have come to answer?
 	layer   *peernet.Layer // nil without a peer port
 
+	epochEnds func(before, now uint64) bool // whether an epoch of the seal key ends between; nil without one
+
 	// joined is set when this node is a voter by a configuration that it has applied, see hasJoined.
 	joined atomic.Bool
 	// serving is the last term in which this node has led and applied an entry of its own, see leads.
@@ -53,7 +55,8 @@ type node struct {
 // openNode opens the files in cfg.Dir and starts Raft on them. layer is nil for a node without a peer port. fail is
 // called when the node can't go on.
 func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail func(error)) (_ *node, err error) {
-	n := &node{cfg: cfg, id: id.ID(), log: cfg.Logger, layer: layer, stop: make(chan struct{}), clocks: newVoterClocks()}
+	n := &node{cfg: cfg, id: id.ID(), log: cfg.Logger, layer: layer, stop: make(chan struct{}), clocks: newVoterClocks(),
+		epochEnds: ask.epochEnds}
 	var undo []func()
 	defer func() {
 		if err != nil {

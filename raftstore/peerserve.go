@@ -12,7 +12,9 @@ import (
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/seal"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
+	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -78,6 +80,7 @@ type peerService struct {
 	*core
 	admission *admission
 	founding  founding
+	limits    sessionLimits
 	bad       *ratelog.Logger // of what the peer port hears
 }
 
@@ -97,6 +100,11 @@ func (p *peerServer) handle(m *wire.Message, n *node) {
 	if !mayAsk(n, p.from, m.Op) {
 		p.s.bad.Warn("peer port: request refused: the node is not a member", "remote", p.remote, "from", p.from)
 		p.refuse(m)
+		return
+	}
+	if m.Op == opSession && !p.s.limits.allow(p.from) {
+		p.s.bad.Warn("peer port: request refused: the node opens too many client sessions", "remote", p.remote, "from", p.from)
+		p.answer(m, codeRetry, nil)
 		return
 	}
 	switch m.Op {
@@ -165,10 +173,7 @@ func (p *peerServer) write(m *wire.Message, n *node) {
 	var err error
 	switch m.Op {
 	case opAdd:
-		var timeout time.Duration
-		op.Kind = entry.Add
-		op.ID, op.Data, timeout, err = wire.ParseAdd(rest)
-		op.Timeout = uint32(timeout / time.Millisecond)
+		err = parseForwardedAdd(&op, rest)
 	case opRemove:
 		op.Kind, op.ID = entry.Remove, rest
 		err = wire.CheckID(rest)
@@ -189,6 +194,31 @@ func (p *peerServer) write(m *wire.Message, n *node) {
 			p.answerLater(m, byte(st))
 		}
 	}))
+}
+
+// parseForwardedAdd reads an ADD that another node has taken from its client.
+func parseForwardedAdd(op *entry.Op, b []byte) error {
+	if len(b) < 1 {
+		return wire.Corrupt
+	}
+	op.Kind, op.Sealed = entry.Add, b[0] == peerSealed
+	id, data, timeout, err := wire.SplitAdd(b[1:])
+	if err != nil {
+		return err
+	}
+	op.ID, op.Data, op.Timeout = id, data, uint32(timeout/time.Millisecond)
+	if op.Sealed && len(data) > seal.Overhead {
+		data = data[seal.Overhead:] // which may be as long as that of a client
+	}
+	return wire.CheckAdd(id, data, timeout)
+}
+
+// form is what says whether data are sealed.
+func form(sealed bool) byte {
+	if sealed {
+		return peerSealed
+	}
+	return peerPlain
 }
 
 // read answers a question for a read index at once where the termProof that comes with it is enough. All else may take
@@ -236,7 +266,10 @@ func (p *peerServer) readAt(m *wire.Message, n *node, id []byte, at readIndex) {
 	var err error
 	switch m.Op {
 	case opGet:
-		data, err = n.getLocal(id, at.time)
+		var d state.Data
+		if d, err = n.getLocal(id, at.time); err == nil {
+			data = append(append(data, form(d.Sealed)), d.Bytes...)
+		}
 	case opHave:
 		err = n.haveLocal(id, at.time)
 	case opIndex:

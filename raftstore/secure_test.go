@@ -106,7 +106,7 @@ func TestStrangersAtThePeerPort(t *testing.T) {
 	log := new(testutil.Buffer)
 	c := testcluster.Start(t, 3, a.secure, logging(log))
 	n1 := c.Nodes["n1"]
-	hello := []byte("P\x0bx1/00000001\x00")
+	hello := []byte("p\x0bx1/00000001\x00")
 	hello = append(hello, wire.AppendMessage(nil, &wire.Message{Class: wire.ClassPeer, Op: 6, Payload: []byte("{}")})...)
 	secured := func(s *tlsconf.Source) func(net.Conn) net.Conn {
 		return func(c net.Conn) net.Conn {
@@ -177,7 +177,7 @@ func TestMemberSpeaksForItself(t *testing.T) {
 	}
 	str := func(s string) string { return string(rune(len(s))) + s }
 	for kind, greeting := range map[string]string{
-		"requests": "P" + str(n3.ID()) + str(n1.ID()),
+		"requests": "p" + str(n3.ID()) + str(n1.ID()),
 		"Raft":     "R" + str(n3.ID()) + str("127.0.0.1:1") + str(n1.ID()),
 	} {
 		if err := as("n2", greeting); !errors.Is(err, io.EOF) {

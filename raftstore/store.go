@@ -47,6 +47,8 @@ func Open(cfg Config) (*Store, error) {
 		log:    cfg.Logger,
 		opened: time.Now(),
 		ended:  make(chan struct{}),
+
+		unopened: ratelog.New(cfg.Logger),
 	}
 	c.peers = newPeers(cfg.Network, cfg.Security, func() serverid.ID { return c.identity().ID() })
 	c.peers.failed = c.unreached
@@ -96,6 +98,9 @@ func (s *Store) open() (err error) {
 	case phaseRemoved:
 		return departed(ErrRemoved, s.cfg.Dir)
 	}
+	if err := s.openSeal(); err != nil {
+		return err
+	}
 	if s.id.Discard || s.id.fresh() {
 		// A leader may have taken a fresh node in without the node's knowing. Whatever the node does now, it does as
 		// another server.
@@ -108,6 +113,7 @@ func (s *Store) open() (err error) {
 	}
 	s.wg.Go(s.membership.watchMembership)
 	s.wg.Go(s.watchDisk)
+	s.wg.Go(func() { s.watchSeal(s.ctx) })
 	return nil
 }
 
@@ -128,6 +134,9 @@ func (s *Store) Close() error {
 		}
 		s.changing.Unlock()
 		s.wg.Wait()
+		if s.keys != nil {
+			s.keys.Close()
+		}
 		s.lock.Close()
 	})
 	return err

@@ -38,6 +38,17 @@ func AppendAdd(dst, id, data []byte, timeout time.Duration) []byte {
 // ParseAdd takes an ADD request apart; id and data are parts of payload. ErrShortAdd is corruption, a Status is what
 // to answer.
 func ParseAdd(payload []byte) (id, data []byte, timeout time.Duration, err error) {
+	if id, data, timeout, err = SplitAdd(payload); err == nil {
+		err = CheckAdd(id, data, timeout)
+	}
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	return id, data, timeout, nil
+}
+
+// SplitAdd is ParseAdd of a payload whose id and data may be of any length.
+func SplitAdd(payload []byte) (id, data []byte, timeout time.Duration, err error) {
 	if len(payload) < addOverhead {
 		return nil, nil, 0, ErrShortAdd
 	}
@@ -50,11 +61,7 @@ func ParseAdd(payload []byte) (id, data []byte, timeout time.Duration, err error
 	if uint64(n) >= uint64(len(rest)) {
 		return nil, nil, 0, Corrupt
 	}
-	id, data = rest[:n], rest[n:]
-	if err := CheckAdd(id, data, timeout); err != nil {
-		return nil, nil, 0, err
-	}
-	return id, data, timeout, nil
+	return rest[:n], rest[n:], timeout, nil
 }
 
 // ParseStatus reads the answer to an ADD, REMOVE or HAVE. An empty one, which the original proxy sends when it has no

@@ -21,7 +21,8 @@ import (
 // it.
 const (
 	kindRaft = 'R'
-	kindPeer = 'P'
+	kindPeer = 'p'
+	kindOld  = 'P' // peer requests of versions whose greeting did not have the sender's ID
 )
 
 // maxID is the longest ID in a greeting. An address may have up to 255 bytes.

@@ -208,6 +208,11 @@ func (m *Mux) current() *Layer {
 // greetOther logs a connection that is not from a node. first is its first byte, which has been read. A client that
 // asks whether a server is there is told that this is a peer port.
 func (m *Mux) greetOther(c *accepted, first byte) {
+	if first == kindOld {
+		m.log.Warn("peer port: a node of an earlier version, which can't work together with this one: stop all nodes, and start "+
+			"them with one version", "remote", c.RemoteAddr().String())
+		return
+	}
 	what := "a connection that is not a node's"
 	var msg wire.Message
 	if wire.NewReader(io.MultiReader(bytes.NewReader([]byte{first}), c.Conn), wire.Requests).Read(&msg) == nil {

@@ -166,7 +166,7 @@ func TestDialFails(t *testing.T) {
 
 func TestUnknownKind(t *testing.T) {
 	m := listen(t, echo)
-	for _, first := range []byte{0, 'G', 0x16, 0xff, 'r', 'p'} {
+	for _, first := range []byte{0, 'G', 0x16, 0xff, 'r', 'P'} {
 		closed(t, dialTo(t, m, first))
 	}
 	eventually(t, func() bool { return m.open() == 0 })
