@@ -37,7 +37,7 @@ MAN8    := $(wildcard docs/man/*.8)
 UNITS   := $(wildcard docs/systemd/*.service docs/systemd/*.socket)
 
 .DEFAULT_GOAL := help
-.PHONY: help build install uninstall run demo test lint fuzz bench bench-peers bench-short bench-scale bench-failover soak sim sim-mutants clean
+.PHONY: help build install uninstall run demo demo-secure test lint fuzz bench bench-peers bench-short bench-scale bench-failover soak sim sim-mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ run: build ## build, then run one durable node on IP:127.0.0.1:9001, its data in
 demo: build ## three nodes on the loopback: failover and restart with nothing lost, in under a minute
 	$(GO) build -o bin/demo ./internal/demo
 	exec ./bin/demo
+
+demo-secure: build ## three nodes and two proxies with certificates and a seal key: no session data in the clear, in under a minute
+	$(GO) build -o bin/demo-secure ./internal/demo/secure
+	exec ./bin/demo-secure
 
 test: ## go vet, then every test with the race detector
 	$(GO) vet ./...
