@@ -58,7 +58,7 @@ func (cmd *command) goesOn() string {
 // commands returns all commands, in the order in which usage lists them.
 func commands() []*command {
 	return []*command{statusCommand(), membersCommand(), checkCommand(), joinCommand(), grantCommand(), leaveCommand(), removeCommand(),
-		transferCommand(), compactCommand(), convertCommand(), certsCommand()}
+		transferCommand(), compactCommand(), convertCommand(), certsCommand(), sealKeyCommand()}
 }
 
 // A call is what a command works with.
@@ -71,6 +71,10 @@ type call struct {
 	to       string
 	name     string
 	days     uint64
+	epoch    time.Duration
+	add      bool
+	drop     string
+	show     bool
 	json     bool
 	out      io.Writer
 	notes    io.Writer         // progress and warnings, for people
@@ -90,6 +94,10 @@ type options struct {
 	to      string
 	name    string
 	days    uint64
+	epoch   time.Duration
+	add     bool
+	drop    string
+	show    bool
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -145,7 +153,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f, ok := stderr.(*os.File)
 	return explain(cmd.run(ctx, &call{
 		node: client, operands: operands[1:], discard: opts.discard, force: opts.force, data: opts.data, to: opts.to,
-		name: opts.name, days: opts.days,
+		name: opts.name, days: opts.days, epoch: opts.epoch, add: opts.add, drop: opts.drop, show: opts.show,
 		json: opts.json, out: stdout, notes: stderr, terminal: ok && term.IsTerminal(int(f.Fd())), explain: explain,
 	}))
 }
@@ -167,7 +175,7 @@ func onlyItsFlags(cmd *command, set *config.Set) error {
 }
 
 func newOptions() (*options, *config.Set, error) {
-	opts := &options{data: config.DataDir(), name: "distcache", days: 365}
+	opts := &options{data: config.DataDir(), name: "distcache", days: 365, epoch: time.Hour}
 	set := config.New(program, intro())
 	set.Help = func(w io.Writer, operands []string) { help(set, w, operands) }
 	set.Group("Flags, before or after the command")
@@ -190,6 +198,11 @@ func newOptions() (*options, *config.Set, error) {
 	set.Group("Flags of convert-log")
 	set.String(&opts.data, "data", "DIR", "the path of a directory", "the node's data directory")
 	set.Choice(&opts.to, []string{"bolt", "wal"}, "to", "the kind of log to convert to")
+	set.Group("Flags of seal-key")
+	set.Duration(&opts.epoch, "epoch", "how long an epoch is, 1m to 24h")
+	set.Bool(&opts.add, "add", "add a new ring of keys to the file")
+	set.String(&opts.drop, "drop", "RING", "the ID of a ring", "remove a ring of keys from the file")
+	set.Bool(&opts.show, "show", "only show the rings of keys in the file")
 	return opts, set, nil
 }
 

@@ -33,7 +33,7 @@ func mistakes(t *testing.T, lines map[string]string) {
 }
 
 func TestMistakes(t *testing.T) {
-	const all = "status, members, check, join, grant, leave, remove, transfer, compact, convert-log, certs"
+	const all = "status, members, check, join, grant, leave, remove, transfer, compact, convert-log, certs, seal-key"
 	mistakes(t, map[string]string{
 		"":                      "a command is needed, one of " + all,
 		"-json":                 "a command is needed, one of " + all,

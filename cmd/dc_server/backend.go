@@ -27,6 +27,7 @@ type backend struct {
 	err      func() error                // why done is closed
 	stepdown func(context.Context) error // hands leadership to another node
 	close    func() error
+	reload   func() error                // reads the seal key again; nil without one
 	register func(prometheus.Registerer) // registers the store's metrics
 	dropped  func() (expired, evicted uint64)
 }
@@ -77,6 +78,7 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 		err:      store.Err,
 		stepdown: store.Stepdown,
 		close:    store.Close,
+		reload:   store.ReloadSeal,
 		register: func(reg prometheus.Registerer) {
 			metrics.AddSessions(reg, store, opts.sessions)
 			node.Add(reg, store)

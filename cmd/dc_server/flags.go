@@ -58,6 +58,8 @@ type options struct {
 
 	insecurePeer bool
 	openJoins    bool
+	seal         string
+	coreDumps    bool
 }
 
 // defaults returns the defaults of all settings. A new node on a host without a usable name needs -node.
@@ -106,6 +108,13 @@ func (o *options) flags() *config.Set {
 			}
 			return nil
 		})
+
+	set.String(&o.seal, "seal", "FILE", "the path of a file",
+		"the key under which session data are sealed, made by \"dc_admin seal-key\" and the same on all nodes; "+
+			"it is replaced in each epoch, so its directory must be writable, and best be in memory; "+
+			"without it, session data are on disk as they are")
+
+	set.Bool(&o.coreDumps, "core-dumps", "with -seal, let a crash leave a core dump, which has keys in it")
 
 	set.Group("Cluster")
 	set.String(&o.node, "node", "NAME", "a name", "this node's name, unique in its cluster; "+
@@ -223,6 +232,7 @@ func (o *options) store() raftstore.Config {
 	}
 	return raftstore.Config{
 		Security:  security,
+		Seal:      o.seal,
 		Insecure:  o.insecurePeer,
 		OpenJoins: o.openJoins,
 		Dir:       o.data,
@@ -240,7 +250,7 @@ func (o *options) store() raftstore.Config {
 
 // memoryAlone refuses the flags that have no effect with -memory.
 func memoryAlone(set *config.Set) error {
-	for _, name := range []string{"data", "raft-log", "peer", "advertise", "cluster", "join", "insecure-peer", "open-joins"} {
+	for _, name := range []string{"data", "raft-log", "peer", "advertise", "cluster", "join", "insecure-peer", "open-joins", "seal", "core-dumps"} {
 		if set.Given(name) {
 			return config.Usagef("-memory and -%s don't go together: with -memory nothing is kept on disk or on other nodes",
 				name)
@@ -328,7 +338,7 @@ func namesHost(hostPort string) bool {
 // settings maps fields of raftstore.Config, as a ConfigError names them, to their flags.
 var settings = map[string]string{
 	"Dir": "-data", "Name": "-node", "Peer": "-peer", "Advertise": "-advertise", "Cluster": "-cluster", "Join": "-join",
-	"Sessions": "-sessions", "Reads": "-reads", "RaftLog": "-raft-log",
+	"Seal": "-seal", "Sessions": "-sessions", "Reads": "-reads", "RaftLog": "-raft-log",
 }
 
 // explain rewrites an error of raftstore's in terms of flags.

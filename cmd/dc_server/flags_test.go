@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 func TestEveryFlag(t *testing.T) {
 	got, err := parse(strings.Fields(`-listen IP:9001 -listen UNIX:/a -timeout 500ms -mintimeout 300000 -progress 100
 		-sessions 5 -data /d -reads local -raft-log wal -node n2 -peer :7001 -advertise h:7002 -join a:1,b:2 -admin UNIX:/x -admin IP:127.0.0.1:9100
-		-log-format json -log-level error -insecure-peer -open-joins`), io.Discard)
+		-log-format json -log-level error -insecure-peer -open-joins -seal /k -core-dumps`), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestEveryFlag(t *testing.T) {
 		timeout: 500 * time.Millisecond, minTimeout: 5 * time.Minute, progress: 100,
 		sessions: 5, data: "/d", reads: raftstore.ReadLocal, raftLog: raftstore.LogWAL,
 		node: "n2", peer: ":7001", advertise: "h:7002", join: []string{"a:1", "b:2"},
-		insecurePeer: true, openJoins: true,
+		insecurePeer: true, openJoins: true, seal: "/k", coreDumps: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -50,9 +50,6 @@ func (s *service) certify() error {
 			return config.Hint(err, "-node and the name in the certificate are the same: \"dc_admin certs new DIR node %s HOST\" makes one.", o.node)
 		}
 	}
-	if o.tls.Given() {
-		s.process.OnHangup(func() { o.tls.Reload(s.log) })
-	}
 	config.WarnPlain(s.log, "-listen", o.listen)
 	return cmp.Or(
 		o.tls.Listening("-listen", o.listen, true, tlsconf.Client, tlsconf.Node, tlsconf.Admin),
