@@ -71,6 +71,7 @@ func newBatcher(r proposer, cfg Config, stamp func() uint64) *batcher {
 		capacity: cfg.Sessions,
 		limit:    cfg.BatchBytes,
 		inFlight: cfg.InFlight,
+		queue:    waitQueue{most: cfg.Waiting},
 		kick:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
 	}

@@ -97,6 +97,7 @@ type Config struct {
 	DiskTimeout time.Duration // the longest a write to the log may take before the node gives up; 10ms or more, default 10s
 	BatchBytes  int           // of operations in a log entry; 1 B to 16 MiB, default 128 KiB
 	InFlight    int           // log entries under way at once; 1 to 256, default 2
+	Waiting     int           // bytes of operations that may wait for a log entry; default 256 MiB
 	LogBytes    int64         // of log from one snapshot to the next; more than InFlight x BatchBytes, default 64 MiB. As much is kept of it, or the state's size
 
 	counters  *counters
@@ -134,6 +135,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.InFlight == 0 {
 		c.InFlight = 2
+	}
+	if c.Waiting == 0 {
+		c.Waiting = maxWaitingBytes
 	}
 	if c.timing == (timing{}) {
 		c.timing = defaultTiming()

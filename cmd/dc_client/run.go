@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
-		s := &service{Service: daemon.NewService(p), opts: opts, log: p.Log}
+		s := &service{Service: daemon.NewService(p), opts: opts, process: p, log: p.Log}
 		p.Log.Info("starting", "version", config.Version())
 		err := s.start(ctx, p)
 		if err == nil {
@@ -47,11 +47,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // A service is dc_client while it runs.
 type service struct {
 	*daemon.Service
-	opts   *options
-	log    *slog.Logger
-	proxy  *proxy.Proxy
-	server *server.Server
-	admin  *httpd.Server
+	opts    *options
+	process *daemon.Process
+	log     *slog.Logger
+	proxy   *proxy.Proxy
+	server  *server.Server
+	admin   *httpd.Server
 }
 
 // start opens the sockets, which may need root, gives up privileges, connects to the servers and lets clients in.
@@ -79,6 +80,7 @@ func (s *service) start(ctx context.Context, p *daemon.Process) error {
 		s.log.Warn("no server answers yet: until one does, requests are answered DISCONNECTED")
 	}
 	cancel()
+	s.Watch(daemon.GiveMemoryBack)
 	s.ServeClients(s.server.Serve, false)
 	s.ServeAdmins("questions of status", s.admin.Serve)
 	if err := p.Ready(s.alive); err != nil {
@@ -122,7 +124,8 @@ func (s *service) open() (err error) {
 		Logger:     s.log,
 		Observe:    metrics.NewLatency(reg).Observe,
 		MinTimeout: s.opts.minTimeout,
-		Limits:     server.Limits{RequestTimeout: s.opts.timeout, IdleTimeout: s.opts.idle},
+		Limits: server.Limits{RequestTimeout: s.opts.timeout, IdleTimeout: s.opts.idle,
+			MaxUntaken: s.process.Buffers(), MaxHeld: s.process.Buffers()},
 	})
 	if err != nil {
 		return err

@@ -60,6 +60,7 @@ type options struct {
 	openJoins    bool
 	seal         string
 	coreDumps    bool
+	buffers      int // see daemon.Process.Buffers
 }
 
 // defaults returns the defaults of all settings. A new node on a host without a usable name needs -node.
@@ -233,6 +234,7 @@ func (o *options) store() raftstore.Config {
 	return raftstore.Config{
 		Security:  security,
 		Seal:      o.seal,
+		Waiting:   o.buffers,
 		Insecure:  o.insecurePeer,
 		OpenJoins: o.openJoins,
 		Dir:       o.data,

@@ -248,7 +248,7 @@ func TestAdminAddresses(t *testing.T) {
 		"-data /d -admin UNIX:/d/admin.sock":     "UNIX:/d/admin.sock",
 		"-data /d -admin IP:1 -admin UNIX:/x/ad": "IP:1 UNIX:/x/ad",
 	} {
-		got, err := parse(append(strings.Fields(args), "-listen", "IP:9001", "-insecure-peer"), io.Discard)
+		got, err := parse(append(strings.Fields(args), "-listen", "IP:9001"), io.Discard)
 		if err != nil {
 			t.Errorf("%q: %v", args, err)
 			continue

@@ -22,6 +22,7 @@ func (s *service) listen(ctx context.Context) error {
 	if err := s.certify(); err != nil {
 		return err
 	}
+	s.opts.buffers = s.process.Buffers()
 	if !s.opts.memory {
 		if err := s.opts.checkPlace(ctx); err != nil {
 			return err

@@ -132,7 +132,8 @@ func (s *service) open(open opener) (err error) {
 		Logger:     s.log,
 		Observe:    metrics.NewLatency(reg).Observe,
 		MinTimeout: s.opts.minTimeout,
-		Limits:     server.Limits{RequestTimeout: s.opts.timeout},
+		Limits: server.Limits{RequestTimeout: s.opts.timeout, MaxUntaken: s.process.Buffers(),
+			MaxHeld: s.process.Buffers()},
 	})
 	if err != nil {
 		return err
@@ -158,6 +159,7 @@ func (s *service) reload() {
 func (s *service) serve(stdout io.Writer) {
 	s.serving = true
 	s.Watch(s.opts.tls.Watch)
+	s.Watch(daemon.GiveMemoryBack)
 	s.Watch(func(ctx context.Context) { watchEvictions(ctx, s.back.dropped, s.opts.sessions, s.log) })
 	s.ServeClients(s.server.Serve, s.opts.peer != "") // other nodes may need this one
 	s.ServeAdmins("dc_admin", s.admin.Serve)

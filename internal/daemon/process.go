@@ -59,6 +59,9 @@ type Process struct {
 	watchdog *watchdog
 	stopping bool
 	reload   atomic.Pointer[func()] // what SIGHUP does besides
+
+	// Memory is the limit on this process's memory in bytes, 0 if there is none.
+	Memory int64
 }
 
 // OnHangup has SIGHUP call f, and not stop the process.
@@ -101,6 +104,7 @@ func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, ser
 	for _, name := range o.set.UnknownVariables() {
 		p.Log.Warn("a variable in the environment is named like a setting, and there is none of that name", "variable", name)
 	}
+	p.Memory = o.limitMemory()
 	ctx, done := o.signals(ctx, p)
 	defer done()
 	err = service(ctx, p)
