@@ -29,6 +29,7 @@ const defaultListen = "UNIX:/tmp/scache"
 type options struct {
 	listen     []wire.Address
 	servers    []wire.Address // in order of preference
+	sockUser   int            // who may listen at a server's unix socket besides; -1: nobody
 	retry      time.Duration
 	idle       time.Duration
 	timeout    time.Duration
@@ -42,7 +43,7 @@ type options struct {
 const mostIdle = 365 * 24 * time.Hour
 
 func defaults() *options {
-	return &options{timeout: proxy.DefaultTimeout, retry: proxy.DefaultRetry}
+	return &options{timeout: proxy.DefaultTimeout, retry: proxy.DefaultRetry, sockUser: -1}
 }
 
 func (o *options) flags() *config.Set {
@@ -63,6 +64,8 @@ func (o *options) flags() *config.Set {
 	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry",
 		"the longest wait between two attempts to connect to a server")
 
+	set.Func("sockuser", "USER", "a user's name or number", "", "who may listen at a server's unix socket, besides root and this user",
+		func(text string) (err error) { o.sockUser, err = daemon.FindUser(text); return err })
 	o.tls = set.TLS(true)
 	set.Group("Operation")
 	set.Addresses(&o.admin, "admin", "serve HTTP here: /v1/status on how the servers are, /metrics for Prometheus, "+

@@ -113,7 +113,7 @@ func (s *service) certify(p *daemon.Process) error {
 func (s *service) open() (err error) {
 	cfg := proxy.Config{Timeout: s.opts.timeout, Retry: s.opts.retry, Logger: s.log}
 	for _, a := range s.opts.servers {
-		cfg.Servers = append(cfg.Servers, proxy.At(a))
+		cfg.Servers = append(cfg.Servers, proxy.At(a, s.opts.sockUser))
 	}
 	if s.proxy, err = proxy.New(cfg); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -44,6 +45,10 @@ func WithMaxInFlight(n int) Option { return func(c *Client) { c.cfg.MaxInFlight 
 // must be for HOST.
 func WithTLS(config *tls.Config) Option { return func(c *Client) { c.tls = &wire.TLS{Config: config} } }
 
+// WithSocketUser names users, by number, who may listen on the unix socket that the client connects to, besides root and the
+// user of this process. Others are refused: a path such as /tmp/scache can be anybody's.
+func WithSocketUser(uids ...int) Option { return func(c *Client) { c.users = uids } }
+
 // WithDialer sets how to connect, for a connection that is to be wrapped. The address is then only a name.
 func WithDialer(dial func(context.Context) (net.Conn, error)) Option {
 	return func(c *Client) { c.dial = dial }
@@ -62,6 +67,7 @@ type Client struct {
 	dialTimeout time.Duration
 	dial        func(context.Context) (net.Conn, error)
 	tls         *wire.TLS
+	users       []int // who may listen on a unix socket
 	cfg         ConnConfig
 	stop        context.CancelFunc // ends a dial under way
 	stopped     context.Context
@@ -89,7 +95,11 @@ func Dial(address string, opts ...Option) (*Client, error) {
 
 // At is Dial of an address that is parsed already, and may have been given a TLS configuration.
 func At(a wire.Address, opts ...Option) (*Client, error) {
-	return build(a.Dial, opts).connected(a.String())
+	c := build(opts)
+	if c.dial == nil {
+		c.dial = rawconn.OwnedBy(a.Dial, c.users...)
+	}
+	return c.connected(a.String())
 }
 
 // connected returns the client once it has connected.
@@ -103,19 +113,19 @@ func (c *Client) connected(address string) (*Client, error) {
 
 // New is Dial without connecting: the first call does that.
 func New(address string, opts ...Option) (*Client, error) {
-	c := build(nil, opts)
+	c := build(opts)
 	if c.dial == nil {
 		a, err := wire.ParseAddress(address)
 		if err != nil {
 			return nil, err
 		}
-		c.dial = a.WithTLS(c.tls).Dial
+		c.dial = rawconn.OwnedBy(a.WithTLS(c.tls).Dial, c.users...)
 	}
 	return c, nil
 }
 
-func build(dial func(context.Context) (net.Conn, error), opts []Option) *Client {
-	c := &Client{timeout: DefaultTimeout, dialTimeout: DefaultDialTimeout, dial: dial}
+func build(opts []Option) *Client {
+	c := &Client{timeout: DefaultTimeout, dialTimeout: DefaultDialTimeout}
 	for _, o := range opts {
 		o(c)
 	}
