@@ -85,7 +85,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@set -e; for dir in $$($(GO) list -f '{{.Dir}}' ./...); do \
 		for target in $$(cat /dev/null "$$dir"/*_test.go 2>/dev/null | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p'); do \
 			echo "$$target in $${dir#$(CURDIR)/}"; \
-			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$dir"; \
 		done; \
 	done
 

@@ -126,7 +126,7 @@ func TestScanRefuses(t *testing.T) {
 }
 
 // What passes is read by Raft's decoder in the same way: a request ends where the scanner says, and bears that ID.
-func FuzzScan(f *testing.F) {
+func FuzzRequests(f *testing.F) {
 	for _, b := range requests(f) {
 		f.Add(b[:min(len(b), 4000)])
 	}
