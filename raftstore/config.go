@@ -136,9 +136,6 @@ func (c Config) withDefaults() Config {
 	if c.InFlight == 0 {
 		c.InFlight = 2
 	}
-	if c.Waiting == 0 {
-		c.Waiting = maxWaitingBytes
-	}
 	if c.timing == (timing{}) {
 		c.timing = defaultTiming()
 	}

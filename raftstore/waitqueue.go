@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"container/list"
 	"time"
 
@@ -24,7 +25,7 @@ const queuePatience = 2 * time.Second
 type waitQueue struct {
 	list.List
 	bytes int
-	most  int // of bytes
+	most  int // of bytes; 0: maxWaitingBytes
 }
 
 // A queued operation's bytes stay its owner's until the operation has left the queue.
@@ -39,7 +40,7 @@ func (p *queued) size() int { return entry.Size(len(p.op.ID), len(p.op.Data)) }
 
 // join puts an operation at the end; nil when the queue is full.
 func (l *waitQueue) join(op *entry.Op, w waiter) *queued {
-	if l.Len() >= maxWaitingOps || l.bytes+entry.Size(len(op.ID), len(op.Data)) > l.most {
+	if l.Len() >= maxWaitingOps || l.bytes+entry.Size(len(op.ID), len(op.Data)) > cmp.Or(l.most, maxWaitingBytes) {
 		return nil
 	}
 	p := &queued{op: *op, w: w, since: time.Now()}
