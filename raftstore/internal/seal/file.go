@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/files"
@@ -78,9 +79,14 @@ func (r *ring) step(epoch uint64) {
 	}
 }
 
+// wipe forgets the keys. It may be called twice.
 func (r *ring) wipe() {
-	clear(r.root[:])
-	clear(r.chain[:])
+	if r.secret != nil {
+		clear(r.root[:])
+		clear(r.chain[:])
+		r.secret.free()
+		r.secret = nil
+	}
 }
 
 func encode(rings []*ring) []byte {
@@ -142,8 +148,34 @@ func decodeKey(k *key, s string) bool {
 	return err == nil && copy(k[:], b) == keySize && len(b) == keySize
 }
 
-// load reads a key file that nobody else can read.
+// newSuffix is that of the file which takes a key file's place.
+const newSuffix = ".new"
+
+// load reads a key file that nobody else can read. After a crash of store it may be the new file that has the keys.
 func load(path string) ([]*ring, error) {
+	rings, err := loadOne(path)
+	if err != nil {
+		if next, err := loadOne(path + newSuffix); err == nil {
+			return next, nil
+		}
+	}
+	return rings, err
+}
+
+// loadLocked is load for who may write the file. If a crash has left the keys in the new file only, that takes its place
+// first.
+func loadLocked(path string) ([]*ring, error) {
+	rings, err := loadOne(path)
+	if err == nil {
+		return rings, nil
+	}
+	if rings, err := loadOne(path + newSuffix); err == nil {
+		return rings, errors.Join(os.Rename(path+newSuffix, path), files.SyncDir(filepath.Dir(path)))
+	}
+	return nil, err
+}
+
+func loadOne(path string) ([]*ring, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -171,26 +203,47 @@ func load(path string) ([]*ring, error) {
 	return rings, nil
 }
 
-// store writes a key file in the place of the one that is there, whose bytes it overwrites. After a crash at any moment
-// the old file is there, or the new one.
+// store writes a key file in the place of the one that is there, with the same owner, and overwrites that one's bytes
+// before. After a crash at any moment one of the two files has the keys: see load.
 func store(path string, rings []*ring) error {
 	b := encode(rings)
 	defer clear(b)
 	old, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return files.Replace(path, b)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
+	if old != nil {
+		defer old.Close()
+	}
+	if err := wipeAt(path + newSuffix); err != nil { // which a crash has left
+		return err
+	}
+	next, err := os.OpenFile(path+newSuffix, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer old.Close()
-	if err := files.Replace(path, b); err != nil {
+	_, err = next.Write(b)
+	if err == nil && old != nil {
+		err = sameOwner(next, old)
+	}
+	if err = errors.Join(err, next.Sync(), next.Close()); err != nil {
 		return err
 	}
-	return wipe(old)
+	if err := files.SyncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if old != nil {
+		if err := wipe(old); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(path+newSuffix, path); err != nil {
+		return err
+	}
+	return files.SyncDir(filepath.Dir(path))
 }
 
-// wipe overwrites a file that has no name any more.
+// wipe overwrites a file.
 func wipe(f *os.File) error {
 	fi, err := f.Stat()
 	if err != nil {
@@ -200,6 +253,39 @@ func wipe(f *os.File) error {
 		return err
 	}
 	return f.Sync()
+}
+
+// wipeAt overwrites and removes a file, if it is there.
+func wipeAt(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(wipe(f), f.Close(), os.Remove(path))
+}
+
+// update changes a key file while no other process does.
+func update(path string, change func([]*ring) ([]*ring, error)) error {
+	unlock, err := lock(path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	rings, err := loadLocked(path)
+	if err != nil {
+		return err
+	}
+	changed, err := change(rings)
+	if err == nil {
+		err = store(path, changed)
+	}
+	for _, r := range append(rings, changed...) {
+		r.wipe()
+	}
+	return err
 }
 
 // Create makes a key file with one ring. It overwrites nothing.
@@ -217,40 +303,36 @@ func Create(path string, epoch time.Duration, now time.Time) (RingInfo, error) {
 
 // Add adds a new ring to a key file: from then on it seals.
 func Add(path string, epoch time.Duration, now time.Time) (RingInfo, error) {
-	rings, err := load(path)
-	if err != nil {
-		return RingInfo{}, err
-	}
 	r, err := newRing(epoch, now)
 	if err != nil {
 		return RingInfo{}, err
 	}
-	if len(rings) == maxRings {
-		return RingInfo{}, fmt.Errorf("%s has %d rings already: drop one first", path, maxRings)
-	}
-	defer r.wipe()
-	return r.info(), store(path, append(rings, r))
+	info := r.info()
+	return info, update(path, func(rings []*ring) ([]*ring, error) {
+		if len(rings) == maxRings {
+			return nil, fmt.Errorf("%s has %d rings already: drop one first", path, maxRings)
+		}
+		return append(rings, r), nil
+	})
 }
 
 // Drop removes a ring from a key file. What it has sealed can't be opened any more.
 func Drop(path string, id RingID) error {
-	rings, err := load(path)
-	if err != nil {
-		return err
-	}
-	var left []*ring
-	for _, r := range rings {
-		if r.id != id {
-			left = append(left, r)
+	return update(path, func(rings []*ring) ([]*ring, error) {
+		var left []*ring
+		for _, r := range rings {
+			if r.id != id {
+				left = append(left, r)
+			}
 		}
-	}
-	switch {
-	case len(left) == len(rings):
-		return fmt.Errorf("%s has no ring %s", path, id)
-	case len(left) == 0:
-		return fmt.Errorf("%s is the only ring in %s", id, path)
-	}
-	return store(path, left)
+		switch {
+		case len(left) == len(rings):
+			return nil, fmt.Errorf("%s has no ring %s", path, id)
+		case len(left) == 0:
+			return nil, fmt.Errorf("%s is the only ring in %s", id, path)
+		}
+		return left, nil
+	})
 }
 
 // Show tells what may be told of the rings in a key file.

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
+	"path/filepath"
 	"sync"
 	"time"
 )
@@ -55,52 +55,119 @@ type Keys struct {
 	stale bool        // the file has keys that memory has not any more; with file
 }
 
-// ringKeys are a ring with the ciphers that are in use.
+// ringKeys are a ring with what follows from its keys and is in use.
 type ringKeys struct {
 	*ring
 	mu      sync.RWMutex
 	ciphers map[uint64]cipher.AEAD // by epoch
+	marks   map[uint64]key         // chain keys of some epochs to come, from which others are derived
 }
 
-// maxCiphers bounds the ciphers that a ring keeps.
-const maxCiphers = 1024
+const (
+	// maxCiphers bounds the ciphers that a ring keeps.
+	maxCiphers = 1 << 14
+	// markEvery is the number of epochs from one mark to the next.
+	markEvery = 64
+)
+
+func newRingKeys(r *ring) *ringKeys {
+	return &ringKeys{ring: r, ciphers: make(map[uint64]cipher.AEAD), marks: make(map[uint64]key)}
+}
 
 // Open reads a key file. It writes the file anew, so that one that can't be replaced is found at the start.
 func Open(path string) (*Keys, error) {
-	k := &Keys{path: path}
-	if err := k.Reload(); err != nil {
+	real, err := filepath.EvalSymlinks(path) // what a link leads to is to be replaced, not the link
+	if err != nil {
 		return nil, err
 	}
-	k.file.Lock()
-	defer k.file.Unlock()
-	if err := store(path, k.present()); err != nil {
-		return nil, fmt.Errorf("the seal key can't be replaced, as it has to be in each epoch: %w", err)
+	k := &Keys{path: real}
+	if err := k.Reload(); err != nil {
+		return nil, err
 	}
 	return k, nil
 }
 
-// Reload reads the key file again, in which rings may have been added or dropped. Epochs that are over stay over.
+// Reload reads the key file again, in which rings may have been added or dropped, or which may be an older copy. The file
+// says which rings there are, memory which epochs are over.
 func (k *Keys) Reload() error {
 	k.file.Lock()
 	defer k.file.Unlock()
-	rings, err := load(k.path)
+	return k.refresh()
+}
+
+// refresh takes over the file's rings and writes them as they are now. Called with file held.
+func (k *Keys) refresh() error {
+	unlock, err := lock(k.path)
 	if err != nil {
 		return err
 	}
+	defer unlock()
+	rings, err := loadLocked(k.path)
+	if err != nil {
+		return err
+	}
+	if err := k.adopt(rings); err != nil {
+		return err
+	}
+	if err := store(k.path, k.present()); err != nil {
+		return fmt.Errorf("the seal key can't be replaced, as it has to be in each epoch: %w", err)
+	}
+	k.stale = false
+	return nil
+}
+
+// adopt takes over the rings of a file. Those that are known keep what is in use of them.
+func (k *Keys) adopt(rings []*ring) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var list []*ringKeys
+	known := make(map[RingID]*ringKeys)
+	for _, r := range k.rings {
+		known[r.id] = r
+	}
 	for _, r := range rings {
+		if old := known[r.id]; old != nil && old.root != r.root {
+			return fmt.Errorf("the ring %s has other keys than before", r.id)
+		}
 		if err := r.advance(k.now); err != nil {
 			return err
 		}
-		list = append(list, &ringKeys{ring: r, ciphers: make(map[uint64]cipher.AEAD)})
 	}
-	for _, r := range k.rings {
+	var list []*ringKeys
+	for _, r := range rings {
+		old := known[r.id]
+		if old == nil {
+			list = append(list, newRingKeys(r))
+			continue
+		}
+		delete(known, r.id)
+		old.forget(r.epoch)
+		r.wipe()
+		list = append(list, old)
+	}
+	for _, r := range known { // which are not in the file any more
 		r.wipe()
 	}
 	k.rings = list
 	return nil
+}
+
+// forget moves the ring on to an epoch. Called with the Keys' mu held for writing.
+func (r *ringKeys) forget(epoch uint64) {
+	if epoch <= r.epoch {
+		return
+	}
+	r.step(epoch)
+	for e := range r.ciphers {
+		if e < epoch {
+			delete(r.ciphers, e)
+		}
+	}
+	for e := range r.marks {
+		if e < epoch {
+			r.marks[e] = key{}
+			delete(r.marks, e)
+		}
+	}
 }
 
 // present are the rings as they are now. Called with file held, without which nobody changes them.
@@ -123,17 +190,25 @@ func (k *Keys) Rings() (infos []RingInfo) {
 	return infos
 }
 
-func (r *ring) advance(now uint64) error {
-	epoch := now / r.length
-	if epoch > r.epoch && epoch-r.epoch > maxSteps {
+// check refuses a time that no clock should show.
+func (r *ring) check(now uint64) error {
+	if epoch := now / r.length; epoch > r.epoch && epoch-r.epoch > maxSteps {
 		return fmt.Errorf("the log's time is %s, more than ten years after the seal key's epoch: a clock is wrong, or was",
-			time.UnixMilli(int64(min(now, math.MaxInt64))).UTC().Format(time.RFC3339))
+			time.UnixMilli(int64(min(now, maxEnd))).UTC().Format(time.RFC3339))
 	}
-	r.step(epoch)
 	return nil
 }
 
-// Advance moves the keys on to the log's time, in ms since 1970, and overwrites those of epochs that are over.
+func (r *ring) advance(now uint64) error {
+	if err := r.check(now); err != nil {
+		return err
+	}
+	r.step(now / r.length)
+	return nil
+}
+
+// Advance moves the keys on to the log's time, in ms since 1970, and overwrites those of epochs that are over. It waits
+// for the disk when an epoch has ended.
 func (k *Keys) Advance(now uint64) error {
 	k.file.Lock()
 	defer k.file.Unlock()
@@ -141,11 +216,24 @@ func (k *Keys) Advance(now uint64) error {
 	if k.stale = k.stale || moved; err != nil || !k.stale {
 		return err
 	}
-	if err := store(k.path, k.present()); err != nil {
-		return fmt.Errorf("the seal key can't be replaced: %w", err)
+	return k.refresh()
+}
+
+func (k *Keys) advance(now uint64) (moved bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range k.rings {
+		if err := r.check(now); err != nil {
+			return false, err
+		}
 	}
-	k.stale = false
-	return nil
+	k.now = max(k.now, now)
+	for _, r := range k.rings {
+		before := r.epoch
+		r.forget(now / r.length)
+		moved = moved || r.epoch != before
+	}
+	return moved, nil
 }
 
 // Due tells whether an epoch ends between two times, in ms since 1970.
@@ -158,28 +246,6 @@ func (k *Keys) Due(before, now uint64) bool {
 		}
 	}
 	return false
-}
-
-func (k *Keys) advance(now uint64) (moved bool, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.now = max(k.now, now)
-	for _, r := range k.rings {
-		before := r.epoch
-		if err := r.ring.advance(now); err != nil {
-			return moved, err
-		}
-		if r.epoch == before {
-			continue
-		}
-		moved = true
-		for epoch := range r.ciphers {
-			if epoch < r.epoch {
-				delete(r.ciphers, epoch)
-			}
-		}
-	}
-	return moved, nil
 }
 
 // Seal appends data, sealed, to dst. expiry is when the session expires at the latest, in ms since 1970.
@@ -226,21 +292,41 @@ func (r *ringKeys) cipher(epoch uint64) (cipher.AEAD, error) {
 	if a != nil {
 		return a, nil
 	}
-	chain := r.chain
-	for e := r.epoch; e < epoch; e++ {
-		chain = derive(chain[:], "chain", r.id)
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	chain := r.chainAt(epoch)
 	k := derive(chain[:], "seal", r.id)
 	a = aead(k)
 	clear(chain[:])
 	clear(k[:])
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if len(r.ciphers) >= maxCiphers {
 		clear(r.ciphers)
 	}
 	r.ciphers[epoch] = a
 	return a, nil
+}
+
+// chainAt is the chain key of an epoch to come. Called with r.mu held.
+func (r *ringKeys) chainAt(epoch uint64) key {
+	at, chain := r.epoch, r.chain
+	if mark := epoch / markEvery * markEvery; mark > at {
+		for m := mark; m > at; m -= markEvery { // the last mark before the epoch that is known
+			if k, ok := r.marks[m]; ok {
+				at, chain = m, k
+				break
+			}
+			if m < markEvery {
+				break
+			}
+		}
+	}
+	for ; at < epoch; at++ {
+		if at%markEvery == 0 && at > r.epoch {
+			r.marks[at] = chain
+		}
+		chain = derive(chain[:], "chain", r.id)
+	}
+	return chain
 }
 
 // Open appends the data in sealed to dst.
@@ -306,7 +392,6 @@ func (k *Keys) Close() {
 	defer k.mu.Unlock()
 	for _, r := range k.rings {
 		r.wipe()
-		clear(r.ciphers)
 	}
 	k.rings = nil
 }

@@ -15,5 +15,11 @@ func newSecret() *secret {
 	}
 	_ = unix.Mlock(page)
 	_ = unix.Madvise(page, unix.MADV_DONTDUMP)
-	return (*secret)(unsafe.Pointer(unsafe.SliceData(page))) // and stays: a process has a few
+	return (*secret)(unsafe.Pointer(unsafe.SliceData(page)))
+}
+
+// free gives the page back. Nobody may use the keys any more.
+func (s *secret) free() {
+	page := unsafe.Slice((*byte)(unsafe.Pointer(s)), int(unsafe.Sizeof(*s)))
+	_ = unix.Munmap(page[:len(page):len(page)])
 }
