@@ -25,13 +25,15 @@
 //
 // # What a file system keeps
 //
-// Advance writes a new file, overwrites the old one's bytes and puts the new one in its place. A copy-on-write file
+// Advance writes a new file, overwrites the old one's bytes and puts the new one in its place, so that after a crash at any
+// moment one of the two has the keys. A copy-on-write file
 // system or a flash disk keeps the old bytes all the same, for some time. So the key file belongs on a memory file
 // system without swap (tmpfs with noswap, or ramfs), and a copy for restarts, if any, where it is kept only until the
 // epoch is over. If all copies of the file are lost, so are the sessions, and nothing else.
 //
 // # Memory
 //
-// Chain keys are in pages outside the Go heap that are locked and left out of core dumps, where the system allows that.
-// The ciphers of the epochs in use, which crypto/aes keeps on the heap, are not.
+// Rings' keys are in pages outside the Go heap that are locked and left out of core dumps, where the system allows that.
+// On the heap are the ciphers of the epochs in use and some chain keys of epochs to come, and, until the collector has
+// been there, what reading and writing the file leaves.
 package seal
