@@ -256,7 +256,8 @@ func (s *admission) admit(ctx context.Context, n *node, req memberRequest) (read
 	}
 	for _, m := range n.raft.Members() {
 		if m.Address == req.Address && m.ID.Name() != name {
-			return nil, refuse("the address %s belongs to node %s; if that one is gone, remove it first: dc_admin remove %s", m.Address, m.ID.Name(), m.ID.Name())
+			return nil, refuse("the address %s belongs to node %s; if that one is gone, remove it first",
+				m.Address, m.ID.Name())
 		}
 	}
 	if err := s.isThere(ctx, n, name, req.Address); err != nil {
@@ -266,7 +267,8 @@ func (s *admission) admit(ctx context.Context, n *node, req memberRequest) (read
 	old, known := n.raft.Named(name)
 	if known && old.Address != req.Address {
 		if _, up := s.greetMember(ctx, n, old); up {
-			return nil, refuse("a node called %s is a member already and is up, at %s; give the new one another -node name", name, old.Address)
+			return nil, refuse("a node called %s is a member already and is up, at %s: the new one needs another name",
+				name, old.Address)
 		}
 	}
 	if known && old.Voter && !req.Dry {
@@ -469,7 +471,7 @@ func (s *admission) move(ctx context.Context, n *node, req memberRequest) (ready
 // answersAt refuses an address at which a server can't be reached.
 func (s *admission) answersAt(ctx context.Context, n *node, id serverid.ID, address string) error {
 	if err := checkAddress(address); err != nil {
-		return refuse("%v; see -advertise", err)
+		return refuse("the address that a node advertises: %v", err)
 	}
 	if _, err := s.greet(ctx, peernet.Peer{ID: id, Address: address}); err == nil {
 		return nil
@@ -480,14 +482,14 @@ func (s *admission) answersAt(ctx context.Context, n *node, id serverid.ID, addr
 // isThere refuses an address at which no node of a name can be reached.
 func (s *admission) isThere(ctx context.Context, n *node, name, address string) error {
 	if err := checkAddress(address); err != nil {
-		return refuse("%v; see -advertise", err)
+		return refuse("the address that a node advertises: %v", err)
 	}
 	h, err := s.greet(ctx, peernet.Peer{Address: address})
 	if err != nil {
 		return refuse("node %s can't reach %s at %s: %v", n.cfg.Name, name, address, err)
 	}
 	if h.name() != name {
-		return refuse("another node, %s, answers at %s; see -advertise", h.name(), address)
+		return refuse("another node, %s, answers at %s, which %s advertises", h.name(), address, name)
 	}
 	return nil
 }

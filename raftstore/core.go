@@ -206,7 +206,7 @@ func (s *core) greetMember(ctx context.Context, n *node, m raftnode.Member) (h h
 func (s *core) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	h, err := s.greet(ctx, to)
 	if to.ID == "" && (errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout)) { // it is no node's peer port, perhaps
-		return out, fmt.Errorf("%w; is that its -peer address, not one of its -listen or -admin, and do both nodes have certificates?", err)
+		return out, fmt.Errorf("%w: it may not be a node's peer port, or only one of the two nodes has certificates", err)
 	}
 	if err != nil {
 		return out, err

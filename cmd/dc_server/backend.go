@@ -54,6 +54,20 @@ func openMemory(opts *options) *backend {
 	}
 }
 
+// hinting is a store whose errors tell dc_admin's user what to do about them.
+type hinting struct{ *raftstore.Store }
+
+func (h hinting) Join(ctx context.Context, peers []string, discard bool) error {
+	err := h.Store.Join(ctx, peers, discard)
+	switch {
+	case errors.Is(err, raftstore.ErrOwnSessions):
+		return config.Hint(err, "-discard says that they may go.")
+	case errors.Is(err, raftstore.ErrNoPeerPort):
+		return config.Hint(err, "Start it with -peer HOST:PORT.")
+	}
+	return err
+}
+
 func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	if info, err := os.Stat(opts.data); err == nil && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("the data directory holds secrets, and not only its owner has access: it should have mode 700",
@@ -73,7 +87,7 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	}
 	return &backend{
 		store:    store,
-		node:     store,
+		node:     hinting{store},
 		done:     store.Done(),
 		err:      store.Err,
 		stepdown: store.Stepdown,

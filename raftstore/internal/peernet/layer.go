@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -21,8 +22,7 @@ type Layer struct {
 	done     chan struct{}
 	once     sync.Once
 
-	isMember    func(serverid.ID) bool // of this node's newest configuration
-	maxSnapshot func() int64
+	owner atomic.Pointer[owner] // nil until Start
 
 	mu    sync.Mutex
 	conns []*accepted
@@ -31,19 +31,38 @@ type Layer struct {
 
 var _ raft.StreamLayer = (*Layer)(nil)
 
-// Layer makes a new Layer for the Raft instance with this ID and advertised address. It replaces the former when Raft
-// can take connections: see Start.
+// Layer makes a new Layer for the Raft instance with this ID and advertised address. The new Layer replaces the former.
+// Its connections wait for Accept.
 func (m *Mux) Layer(self Peer) *Layer {
-	return &Layer{mux: m, self: self, accepted: make(chan net.Conn), done: make(chan struct{})}
+	l := &Layer{mux: m, self: self, accepted: make(chan net.Conn), done: make(chan struct{})}
+	m.mu.Lock()
+	m.layer = l
+	m.mu.Unlock()
+	return l
 }
 
-// Start begins to accept connections. isMember tells whether a server is a member of the newest configuration in this
-// node's log, maxSnapshot the largest snapshot that is received. Both may be called by any goroutine.
+// An owner is what a Layer asks the node whose Raft instance it serves.
+type owner struct {
+	isMember    func(serverid.ID) bool
+	maxSnapshot func() int64
+}
+
+// Start is called before Accept. isMember tells whether a server is a member of the newest configuration in this node's
+// log, maxSnapshot the largest snapshot that is received. Both may be called by any goroutine.
 func (l *Layer) Start(isMember func(serverid.ID) bool, maxSnapshot func() int64) {
-	l.isMember, l.maxSnapshot = isMember, maxSnapshot
-	l.mux.mu.Lock()
-	l.mux.layer = l
-	l.mux.mu.Unlock()
+	l.owner.Store(&owner{isMember, maxSnapshot})
+}
+
+func (l *Layer) isMember(id serverid.ID) bool {
+	o := l.owner.Load()
+	return o != nil && o.isMember(id)
+}
+
+func (l *Layer) maxSnapshot() int64 {
+	if o := l.owner.Load(); o != nil {
+		return o.maxSnapshot()
+	}
+	return 0
 }
 
 // hand gives Raft a connection.

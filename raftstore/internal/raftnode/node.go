@@ -137,7 +137,6 @@ func Start(opts Options) (*Node, error) {
 	n.logs.Started(n.mayBeUnsynced)
 	n.observe()
 	if t, ok := n.transport.(*peernet.Transport); ok {
-		opts.Layer.Start(n.Knows, opts.MaxSnapshot)
 		t.Start()
 	}
 	n.wg.Go(func() { n.trim(opts.Snapshots.Newest()) })
@@ -178,6 +177,7 @@ func (n *Node) newTransport() transport {
 	if n.opts.Layer == nil {
 		return peernet.NewLone(id)
 	}
+	n.opts.Layer.Start(func(id serverid.ID) bool { return n.started.Load() && n.Knows(id) }, n.opts.MaxSnapshot)
 	return peernet.NewTransport(id, raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  n.opts.Layer,
 		MaxPool: transportPool,
