@@ -118,8 +118,7 @@ func (s *admission) leaderDoes(ctx context.Context, op wire.Op, req memberReques
 		return out, errRetry
 	}
 	if op == opMember {
-		s.configuration.Lock() // what is being decided is committed then, or not
-		s.configuration.Unlock()
+		s.decided()
 		return s.isMember(ctx, n, req)
 	}
 	// Other nodes are asked before, since they may take their time to answer.
@@ -147,6 +146,12 @@ func (s *admission) leaderDoes(ctx context.Context, op wire.Op, req memberReques
 		s.log.Info("membership", "request", memberOpName(op), "node", req.name(), "id", req.ID, "address", req.Address)
 	}
 	return out, err
+}
+
+// decided returns when what was being decided is committed, or not.
+func (s *admission) decided() {
+	s.configuration.Lock()
+	defer s.configuration.Unlock()
 }
 
 // isMember tells a node whether it still belongs to the cluster. It must be sure: a node that does not stops for good.

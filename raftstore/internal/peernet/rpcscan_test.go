@@ -23,7 +23,8 @@ const scannedID = serverid.ID("n1/00000001")
 func encoded(t testing.TB, kind byte, req any) []byte {
 	t.Helper()
 	b := bytes.NewBuffer([]byte{kind})
-	h := &codec.MsgpackHandle{BasicHandle: codec.BasicHandle{TimeNotBuiltin: true}}
+	h := new(codec.MsgpackHandle)
+	h.TimeNotBuiltin = true
 	if err := codec.NewEncoder(b, h).Encode(req); err != nil {
 		t.Fatal(err)
 	}
