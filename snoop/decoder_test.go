@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/distcache/distcache/wire"
 )
@@ -23,6 +22,13 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
+func rules(response bool) wire.Rules {
+	if response {
+		return wire.Responses
+	}
+	return wire.Requests
+}
+
 // found is what a decoder makes of a direction's bytes.
 type found struct {
 	messages []message
@@ -32,7 +38,7 @@ type found struct {
 
 // decode feeds a decoder in pieces of the sizes that next returns, and ends it.
 func decode(response bool, keep int, b []byte, next func() int) found {
-	d := newDecoder(response, keep)
+	d := newDecoder(rules(response), keep)
 	var f found
 	for len(b) > 0 {
 		n := min(len(b), next())
@@ -58,7 +64,9 @@ func conversation(response bool) (b []byte, want []message) {
 		m := wire.Message{Response: response, UID: uint32(i) << 20, Op: wire.Op(i % wire.UserOps), Payload: bytes.Repeat([]byte{byte(i)}, size)}
 		start := int64(len(b))
 		b = wire.AppendMessage(b, &m)
-		want = append(want, message{m.UID, m.Op, size, m.Payload, start, int64(len(b))})
+		want = append(want, message{
+			Header: wire.Header{UID: m.UID, Op: m.Op}, payload: m.Payload, size: size, start: start, end: int64(len(b)),
+		})
 	}
 	return b, want
 }
@@ -78,7 +86,7 @@ func TestDecoderInPieces(t *testing.T) {
 				t.Fatalf("%s: %d messages of %d, %v", name, len(got.messages), len(want), got.fault)
 			}
 			for i, m := range got.messages {
-				if m.uid != want[i].uid || m.op != want[i].op || m.size != want[i].size || m.start != want[i].start ||
+				if m.UID != want[i].UID || m.Op != want[i].Op || m.size != want[i].size || m.start != want[i].start ||
 					m.end != want[i].end || !bytes.Equal(m.payload, want[i].payload) {
 					t.Errorf("%s: message %d differs", name, i)
 				}
@@ -147,11 +155,7 @@ func FuzzDecoder(f *testing.F) {
 		f.Add(append(b[:40:40], b[10:]...), response, uint64(3))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, response bool, seed uint64) {
-		rules := wire.Requests
-		if response {
-			rules = wire.Responses
-		}
-		r := wire.NewReader(iotest.OneByteReader(bytes.NewReader(b)), rules)
+		r := wire.NewReader(bytes.NewReader(b), rules(response))
 		var want []wire.Message
 		var rule error
 		for rule == nil {
@@ -166,7 +170,7 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatalf("%d messages, want %d", len(got.messages), len(want))
 		}
 		for i, m := range got.messages {
-			if w := want[i]; m.uid != w.UID || m.op != w.Op || m.size != len(w.Payload) || !bytes.Equal(m.payload, w.Payload) {
+			if w := want[i]; m.UID != w.UID || m.Op != w.Op || m.size != len(w.Payload) || !bytes.Equal(m.payload, w.Payload) {
 				t.Errorf("message %d differs", i)
 			}
 		}

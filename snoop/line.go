@@ -110,7 +110,7 @@ const addHeader = 8
 // goes; the answer says what is wrong. The id is a part of the payload, or of its beginning that was kept.
 func (l *exchanged) readRequest(m *message) (id []byte, err error) {
 	l.known = true
-	if m.op != wire.OpAdd {
+	if m.Op != wire.OpAdd {
 		l.id = newSessionID(m.payload, m.size)
 		return m.payload, nil
 	}
@@ -132,10 +132,10 @@ func (l *exchanged) readRequest(m *message) (id []byte, err error) {
 func (l *exchanged) readAnswer(m *message) error {
 	var err error
 	switch {
-	case m.op != wire.OpGet:
+	case m.Op != wire.OpGet:
 		err = wire.ParseStatus(m.payload[:min(m.size, 2)])
 		if m.size > 1 {
-			return &longStatus{m.op, m.size}
+			return &longStatus{m.Op, m.size}
 		}
 	default:
 		_, err = wire.ParseGet(m.payload[:min(m.size, 2)])

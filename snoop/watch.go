@@ -32,7 +32,7 @@ func newWatch(cfg *Config, print printer, queue *queue, tally *tally, conn uint6
 	}
 	return &watch{
 		cfg: cfg, print: print, queue: queue, tally: tally, conn: conn, since: now,
-		decoders: [2]*decoder{toServer: newDecoder(false, keep), toClient: newDecoder(true, keep)},
+		decoders: [2]*decoder{toServer: newDecoder(wire.Requests, keep), toClient: newDecoder(wire.Responses, keep)},
 	}
 }
 
@@ -88,7 +88,7 @@ func (w *watch) connections() bool {
 // found takes a message.
 func (w *watch) found(dir direction, m *message, at time.Time) error {
 	l := &exchanged{
-		place: w.place(at), dir: dir, uid: m.uid, op: m.op,
+		place: w.place(at), dir: dir, uid: m.UID, op: m.Op,
 		size: m.size, wire: m.end - m.start,
 	}
 	var shown bool
@@ -97,16 +97,16 @@ func (w *watch) found(dir direction, m *message, at time.Time) error {
 		if err != nil {
 			return err
 		}
-		shown = w.picked(m.op, id)
-		w.requests.request(&asked{uid: m.uid, op: m.op, id: l.id, shown: shown, at: at})
+		shown = w.picked(m.Op, id)
+		w.requests.request(&asked{uid: m.UID, op: m.Op, id: l.id, shown: shown, at: at})
 		w.tally.request(l)
 	} else {
 		if err := l.readAnswer(m); err != nil {
 			return err
 		}
-		a := w.requests.answer(m.uid, m.op)
+		a := w.requests.answer(m.UID, m.Op)
 		if a == nil {
-			shown = len(w.cfg.IDPrefix) == 0 && w.picked(m.op, nil)
+			shown = len(w.cfg.IDPrefix) == 0 && w.picked(m.Op, nil)
 		} else {
 			l.asked, l.known, l.id, l.latency, shown = true, true, a.id, at.Sub(a.at), a.shown
 		}
