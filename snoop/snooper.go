@@ -2,13 +2,13 @@ package snoop
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/distcache/distcache/internal/ratelog"
+	"github.com/distcache/distcache/internal/serve"
 )
 
 // flushTimeout is how long the last lines may take when a Snooper ends.
@@ -20,9 +20,9 @@ type Snooper struct {
 	print printer
 	tally *tally
 	queue *queue
+	log   *ratelog.Logger
 
 	stopping atomic.Bool
-	refusing atomic.Bool // the log has been told
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
@@ -36,7 +36,7 @@ func New(cfg Config) (*Snooper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Snooper{cfg: cfg, print: cfg.printer(), conns: make(map[*conn]struct{})}, nil
+	return &Snooper{cfg: cfg, print: cfg.printer(), log: ratelog.New(cfg.Logger), conns: make(map[*conn]struct{})}, nil
 }
 
 // Run accepts connections from the listeners, and passes each on, until ctx is done, and then cuts them all; or until
@@ -79,6 +79,7 @@ func (s *Snooper) Run(ctx context.Context, listeners ...net.Listener) error {
 		s.queue.force(s.sum(s.tally.whole(time.Now())))
 	}
 	s.queue.close(flushTimeout)
+	s.log.Close("connections refused or not accepted")
 	close(failures)
 	return <-failures
 }
@@ -98,34 +99,13 @@ func (s *Snooper) stop(listeners []net.Listener) {
 
 // accept takes connections from a listener until it has no more, or ctx is done.
 func (s *Snooper) accept(ctx context.Context, l net.Listener) error {
-	var pause time.Duration
 	for {
-		nc, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			s.start(ctx, nc, l)
-		case ctx.Err() != nil, errors.Is(err, io.EOF):
-			return nil
-		case passing(err):
-			if pause == 0 {
-				s.cfg.Logger.Warn("cannot accept a connection", "listener", l.Addr().String(), "error", err)
-			}
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
-		default:
+		nc, err := serve.Accept(l, ctx.Done(), s.log)
+		if nc == nil {
 			return err
 		}
+		s.start(ctx, nc, l)
 	}
-}
-
-// passing tells whether an error of Accept may be gone the next time.
-func passing(err error) bool {
-	var errno syscall.Errno
-	return errors.As(err, &errno) && (errno.Temporary() || errno == syscall.ENOBUFS || errno == syscall.ENOMEM)
 }
 
 // start passes a connection on, unless there are too many.
@@ -139,12 +119,9 @@ func (s *Snooper) start(ctx context.Context, nc net.Conn, l net.Listener) {
 	if len(s.conns) >= s.cfg.MaxConns {
 		nc.Close()
 		s.tally.refused()
-		if !s.refusing.Swap(true) {
-			s.cfg.Logger.Warn("connections refused: too many are open", "limit", s.cfg.MaxConns)
-		}
+		s.log.Warn("connection refused: too many are open", "limit", s.cfg.MaxConns)
 		return
 	}
-	s.refusing.Store(false)
 	s.last++
 	c := newConn(s, nc, s.last, l.Addr().String())
 	s.conns[c] = struct{}{}

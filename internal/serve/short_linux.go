@@ -168,7 +168,7 @@ func (lo *shortLoop) accept() error {
 
 // sitOut has no connections accepted for a while.
 func (lo *shortLoop) sitOut(err error) error {
-	lo.pause = lo.s.longer(lo.pause, lo, err)
+	lo.pause = longer(lo.pause, lo, err, lo.s.tooMany)
 	lo.resume = time.Now().Add(lo.pause)
 	return errors.Join(lo.poller.Remove(lo.fd), lo.poller.SetDeadline(lo.resume))
 }
