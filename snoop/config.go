@@ -1,6 +1,7 @@
 package snoop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,42 +71,24 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("snoop: no way to connect to a server given")
 	case c.Output == nil:
 		return c, errors.New("snoop: no output given")
-	case c.Format == "":
-		c.Format = Text
-	case c.Format != Text && c.Format != JSON:
-		return c, fmt.Errorf("snoop: there is no format %q", c.Format)
-	}
-	if len(c.IDPrefix) > wire.MaxID {
+	case len(c.IDPrefix) > wire.MaxID:
 		return c, fmt.Errorf("snoop: an id has at most %d bytes, not %d", wire.MaxID, len(c.IDPrefix))
+	case c.Interval < 0 || c.DialTimeout < 0 || c.MaxConns < 0 || c.MaxQueue < 0:
+		return c, errors.New("snoop: a bound is negative")
+	}
+	if c.Format = cmp.Or(c.Format, Text); c.Format != Text && c.Format != JSON {
+		return c, fmt.Errorf("snoop: there is no format %q", c.Format)
 	}
 	for _, op := range c.Ops {
 		if op >= wire.UserOps {
 			return c, fmt.Errorf("snoop: there is no operation %d", op)
 		}
 	}
-	if c.Interval < 0 || c.DialTimeout < 0 || c.MaxConns < 0 || c.MaxQueue < 0 {
-		return c, errors.New("snoop: a bound is negative")
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.DialTimeout == 0 {
-		c.DialTimeout = defaultDialTimeout
-	}
-	if c.MaxConns == 0 {
-		c.MaxConns = maxConns()
-	}
-	if c.MaxQueue == 0 {
-		c.MaxQueue = defaultMaxQueue
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.DialTimeout = cmp.Or(c.DialTimeout, defaultDialTimeout)
+	c.MaxConns = cmp.Or(c.MaxConns, maxConns())
+	c.MaxQueue = cmp.Or(c.MaxQueue, defaultMaxQueue)
 	return c, nil
-}
-
-func (c *Config) printer() printer {
-	if c.Format == JSON {
-		return jsonPrinter{}
-	}
-	return textPrinter{colour: c.Colour}
 }
 
 // maxConns is the default of Config.MaxConns: each takes two files, and some are left for others.

@@ -48,7 +48,7 @@ type conn struct {
 func newConn(s *Snooper, client net.Conn, number uint64, listener string) *conn {
 	return &conn{
 		s: s, client: client, listener: listener, chunks: make(chan chunk, maxBehind),
-		watch: newWatch(&s.cfg, s.print, s.queue, s.tally, number, time.Now()),
+		watch: newWatch(&s.cfg, s.queue, s.tally, number, time.Now()),
 	}
 }
 

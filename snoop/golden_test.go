@@ -40,8 +40,8 @@ func replay(t *testing.T, file string, cfg Config) string {
 		switch what {
 		case "open":
 			conn, _ := strconv.ParseUint(name, 10, 64)
-			watches[name] = newWatch(&cfg, cfg.printer(), queue, tally, conn, at)
-			tally.opened()
+			watches[name] = newWatch(&cfg, queue, tally, conn, at)
+			tally.count(connected, 1)
 			watches[name].opened(rest[0], "127.0.0.1:9001")
 		case ">":
 			w.bytes(toServer, recorded(t, rest), at)
@@ -62,9 +62,9 @@ func replay(t *testing.T, file string, cfg Config) string {
 	if cfg.Stats {
 		sum := tally.whole(at)
 		sum.dropped = 3
-		queue.force(cfg.printer().summary(nil, sum))
-		queue.force(cfg.printer().summary(nil, tally.interval(at.Add(10*time.Second))))
-		queue.force(cfg.printer().dropped(nil, &dropped{at, 3}))
+		queue.force(cfg.append(nil, sum))
+		queue.force(cfg.append(nil, tally.interval(at.Add(10*time.Second))))
+		queue.force(cfg.append(nil, &dropped{at, 3}))
 	}
 	queue.close(testutil.Patience)
 	return out.String()
@@ -131,7 +131,7 @@ func TestSameInPieces(t *testing.T) {
 		var out bytes.Buffer
 		cfg := Config{Format: Text}
 		queue := newQueue(&out, 1<<20, notice, unwanted(t))
-		w := newWatch(&cfg, cfg.printer(), queue, newTally(time.Time{}), 1, time.Time{})
+		w := newWatch(&cfg, queue, newTally(time.Time{}), 1, time.Time{})
 		for piece := range slicesOf(b, size) {
 			w.bytes(toServer, piece, time.Time{})
 		}

@@ -39,7 +39,21 @@ type place struct {
 	conn uint64 // counted from 1
 }
 
-// Each of the following is a line of output.
+// A line is something to tell, in either form of output.
+type line interface {
+	text(p paint, dst []byte) []byte // appends to dst
+	json() any
+}
+
+// append appends the line to dst.
+func (c *Config) append(dst []byte, l line) []byte {
+	if c.Format == JSON {
+		return appendJSON(dst, l.json())
+	}
+	return l.text(paint(c.Colour), dst)
+}
+
+// All lines but the [summary].
 type (
 	// opened: a client has connected.
 	opened struct {
@@ -92,17 +106,6 @@ type (
 	}
 )
 
-// A printer appends each kind of line to dst.
-type printer interface {
-	opened(dst []byte, l *opened) []byte
-	exchanged(dst []byte, l *exchanged) []byte
-	malformed(dst []byte, l *malformed) []byte
-	failed(dst []byte, l *failed) []byte
-	closed(dst []byte, l *closed) []byte
-	dropped(dst []byte, l *dropped) []byte
-	summary(dst []byte, s *summary) []byte
-}
-
 // addHeader is what an ADD carries before the id: the timeout and the id's length.
 const addHeader = 8
 
@@ -130,16 +133,13 @@ func (l *exchanged) readRequest(m *message) (id []byte, err error) {
 
 // readAnswer fills in what an answer's payload says.
 func (l *exchanged) readAnswer(m *message) error {
-	var err error
-	switch {
-	case m.Op != wire.OpGet:
-		err = wire.ParseStatus(m.payload[:min(m.size, 2)])
-		if m.size > 1 {
-			return &longStatus{m.Op, m.size}
-		}
-	default:
-		_, err = wire.ParseGet(m.payload[:min(m.size, 2)])
-		if err == nil {
+	if m.Op != wire.OpGet && m.size > 1 {
+		return &longStatus{m.Op, m.size}
+	}
+	start := m.payload[:min(m.size, 2)]
+	err := wire.ParseStatus(start)
+	if m.Op == wire.OpGet {
+		if _, err = wire.ParseGet(start); err == nil {
 			l.data = m.size
 		}
 	}

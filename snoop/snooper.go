@@ -17,7 +17,6 @@ const flushTimeout = 2 * time.Second
 // A Snooper passes connections on to a server and tells what goes by. Make one with [New], and [Snooper.Run] it once.
 type Snooper struct {
 	cfg   Config
-	print printer
 	tally *tally
 	queue *queue
 	log   *ratelog.Logger
@@ -36,7 +35,7 @@ func New(cfg Config) (*Snooper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Snooper{cfg: cfg, print: cfg.printer(), log: ratelog.New(cfg.Logger), conns: make(map[*conn]struct{})}, nil
+	return &Snooper{cfg: cfg, log: ratelog.New(cfg.Logger), conns: make(map[*conn]struct{})}, nil
 }
 
 // Run accepts connections from the listeners, and passes each on, until ctx is done, and then cuts them all; or until
@@ -46,7 +45,7 @@ func New(cfg Config) (*Snooper, error) {
 func (s *Snooper) Run(ctx context.Context, listeners ...net.Listener) error {
 	s.tally = newTally(time.Now())
 	s.queue = newQueue(s.cfg.Output, s.cfg.MaxQueue,
-		func(dst []byte, lines uint64) []byte { return s.print.dropped(dst, &dropped{time.Now(), lines}) },
+		func(dst []byte, lines uint64) []byte { return s.cfg.append(dst, &dropped{time.Now(), lines}) },
 		func(err error) { s.cfg.Logger.Error("no more output; traffic goes on", "error", err) })
 
 	// ctx ends the accepting and all connections; served ends what goes on beside them.
@@ -118,14 +117,14 @@ func (s *Snooper) start(ctx context.Context, nc net.Conn, l net.Listener) {
 	}
 	if len(s.conns) >= s.cfg.MaxConns {
 		nc.Close()
-		s.tally.refused()
+		s.tally.count(refused, 1)
 		s.log.Warn("connection refused: too many are open", "limit", s.cfg.MaxConns)
 		return
 	}
 	s.last++
 	c := newConn(s, nc, s.last, l.Addr().String())
 	s.conns[c] = struct{}{}
-	s.tally.opened()
+	s.tally.count(connected, 1)
 	s.wg.Go(func() {
 		c.run(ctx)
 		s.mu.Lock()
@@ -150,5 +149,5 @@ func (s *Snooper) summarize(served <-chan struct{}) {
 
 func (s *Snooper) sum(sum *summary) []byte {
 	sum.dropped = s.queue.dropped()
-	return s.print.summary(nil, sum)
+	return s.cfg.append(nil, sum)
 }

@@ -8,27 +8,31 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// summary appends a title and a table of the operations.
-func (p textPrinter) summary(dst []byte, s *summary) []byte {
+// text appends a title and a table of the operations.
+func (s *summary) text(p paint, dst []byte) []byte {
 	stretch := "last " + seconds(s.to.Sub(s.from))
 	if s.whole {
 		stretch = "all of " + seconds(s.to.Sub(s.from))
 	}
-	title := fmt.Sprintf("--- %s, %s: %s, %d open", s.to.Format("15:04:05"), stretch, count(s.connections, "new connection"), s.open)
+	title := fmt.Sprintf("--- %s, %s: %s, %d open", s.to.Format("15:04:05"), stretch,
+		count(s.n[connected], "new connection"), s.open)
 	for _, extra := range []struct {
 		n    uint64
 		what string
-	}{{s.failed, "without a server"}, {s.refused, "refused"}, {s.malformed, "malformed"}, {s.unanswered, "unanswered"}, {s.dropped, "lines dropped"}} {
+	}{
+		{s.n[unserved], "without a server"}, {s.n[refused], "refused"}, {s.n[undecodable], "malformed"},
+		{s.n[unanswered], "unanswered"}, {s.dropped, "lines dropped"},
+	} {
 		if extra.n > 0 {
 			title += fmt.Sprintf(", %d %s", extra.n, extra.what)
 		}
 	}
-	dst = append(p.paint(dst, bold, title, 0), '\n')
+	dst = append(p.text(dst, bold, title, 0), '\n')
 	all := s.all()
 	if all.requests+all.answers == 0 {
 		return dst
 	}
-	dst = p.paint(dst, dim, fmt.Sprintf("%-6s %9s %9s %9s %9s %9s %9s %9s  %s",
+	dst = p.text(dst, dim, fmt.Sprintf("%-6s %9s %9s %9s %9s %9s %9s %9s  %s",
 		"", "requests", "answers", "-> bytes", "<- bytes", "p50 ms", "p99 ms", "max ms", "answered"), 0)
 	dst = append(dst, '\n')
 	for op := range s.ops {
@@ -39,8 +43,9 @@ func (p textPrinter) summary(dst []byte, s *summary) []byte {
 	return p.row(dst, "all", all)
 }
 
-func (p textPrinter) row(dst []byte, name string, c *opCounts) []byte {
-	dst = fmt.Appendf(dst, "%-6s %9d %9d %9s %9s", name, c.requests, c.answers, amount(c.bytes[toServer]), amount(c.bytes[toClient]))
+func (p paint) row(dst []byte, name string, c *opCounts) []byte {
+	dst = fmt.Appendf(dst, "%-6s %9d %9d %9s %9s", name, c.requests, c.answers,
+		amount(c.bytes[toServer]), amount(c.bytes[toClient]))
 	if c.latencies == nil {
 		dst = fmt.Appendf(dst, " %9s %9s %9s  ", "-", "-", "-")
 	} else {
@@ -50,14 +55,14 @@ func (p textPrinter) row(dst []byte, name string, c *opCounts) []byte {
 	for status, n := range c.statuses {
 		if n > 0 {
 			dst = append(dst, sep...)
-			dst = p.paint(dst, statusColour(wire.Status(status)), wire.Status(status).Name(), 0)
+			dst = p.text(dst, statusColour(wire.Status(status)), wire.Status(status).Name(), 0)
 			dst = fmt.Appendf(dst, " %d", n)
 			sep = ", "
 		}
 	}
 	if c.unasked > 0 {
 		dst = append(dst, sep...)
-		dst = p.paint(dst, red, "no request", 0)
+		dst = p.text(dst, red, "no request", 0)
 		dst = fmt.Appendf(dst, " %d", c.unasked)
 	}
 	return finish(dst)

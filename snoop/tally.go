@@ -16,21 +16,31 @@ const (
 	latencyDigits = 3
 )
 
-// A tally counts what goes by on all connections: for the time since the last summary, and for all time.
+// A tally counts what goes by on all connections: for the time since the last summary, and for all time before.
 type tally struct {
 	mu      sync.Mutex
 	started time.Time
-	last    time.Time
+	last    time.Time // of the last summary
 	recent  counts
 	total   counts
-	open    int
 }
+
+// What is counted, besides messages.
+const (
+	connected   = iota // connections
+	ended              // connections
+	unserved           // connections that the server did not take
+	refused            // connections that there were too many of
+	undecodable        // directions of a connection that broke the protocol
+	unanswered         // requests of connections that have ended
+	counters
+)
 
 // counts are of one stretch of time.
 type counts struct {
-	connections, failed, refused, malformed, unanswered uint64
-	bytes                                               [2]int64
-	ops                                                 [wire.UserOps]opCounts
+	n     [counters]uint64
+	bytes [2]int64
+	ops   [wire.UserOps]opCounts
 }
 
 type opCounts struct {
@@ -43,38 +53,10 @@ type opCounts struct {
 
 func newTally(now time.Time) *tally { return &tally{started: now, last: now} }
 
-func (t *tally) opened() {
+func (t *tally) count(what, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.recent.connections++
-	t.open++
-}
-
-func (t *tally) closed(unanswered int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recent.unanswered += uint64(unanswered)
-	t.open--
-}
-
-// failed is closed for a connection that the server did not take.
-func (t *tally) failed() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recent.failed++
-	t.open--
-}
-
-func (t *tally) refused() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recent.refused++
-}
-
-func (t *tally) malformed() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recent.malformed++
+	t.recent.n[what] += uint64(n)
 }
 
 func (t *tally) passed(dir direction, n int) {
@@ -123,8 +105,8 @@ type summary struct {
 func (t *tally) interval(now time.Time) *summary {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &summary{counts: t.recent, from: t.last, to: now, open: t.open}
 	t.total.add(&t.recent)
+	s := &summary{counts: t.recent, from: t.last, to: now, open: t.total.open()}
 	t.recent, t.last = counts{}, now
 	return s
 }
@@ -134,15 +116,16 @@ func (t *tally) whole(now time.Time) *summary {
 	t.interval(now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return &summary{counts: t.total, from: t.started, to: now, whole: true, open: t.open}
+	return &summary{counts: t.total, from: t.started, to: now, whole: true, open: t.total.open()}
 }
 
+// open is how many connections are open at the end of all time.
+func (c *counts) open() int { return int(c.n[connected] - c.n[ended]) }
+
 func (c *counts) add(more *counts) {
-	c.connections += more.connections
-	c.failed += more.failed
-	c.refused += more.refused
-	c.malformed += more.malformed
-	c.unanswered += more.unanswered
+	for what, n := range more.n {
+		c.n[what] += n
+	}
 	c.bytes[toServer] += more.bytes[toServer]
 	c.bytes[toClient] += more.bytes[toClient]
 	for op := range c.ops {

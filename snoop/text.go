@@ -10,8 +10,10 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A textPrinter prints lines for people: columns that stay in place, and words that can be searched for.
-type textPrinter struct{ colour bool }
+// Lines for people have columns that stay in place, and words that can be searched for.
+
+// A paint is whether text has colours.
+type paint bool
 
 // The colours are the terminal's own eight, so that they suit its background.
 const (
@@ -26,13 +28,13 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// paint appends text, padded to a width; a negative width pads on the left.
-func (p textPrinter) paint(dst []byte, colour, text string, width int) []byte {
+// text appends text, padded to a width; a negative width pads on the left.
+func (p paint) text(dst []byte, colour, text string, width int) []byte {
 	pad := strings.Repeat(" ", max(0, max(width, -width)-utf8.RuneCountInString(text)))
 	if width < 0 {
 		dst = append(dst, pad...)
 	}
-	if p.colour && colour != plain && text != "" {
+	if bool(p) && colour != plain && text != "" {
 		dst = append(dst, colour...)
 		dst = append(dst, text...)
 		dst = append(dst, reset...)
@@ -48,10 +50,10 @@ func (p textPrinter) paint(dst []byte, colour, text string, width int) []byte {
 const clock = "15:04:05.000000"
 
 // begin appends what all lines about a connection have in front.
-func (p textPrinter) begin(dst []byte, at place, arrow string) []byte {
-	dst = p.paint(dst, dim, at.at.Format(clock), len(clock))
+func (p paint) begin(dst []byte, at place, arrow string) []byte {
+	dst = p.text(dst, dim, at.at.Format(clock), len(clock))
 	dst = append(dst, ' ')
-	dst = p.paint(dst, bold, fmt.Sprintf("#%d", at.conn), 7)
+	dst = p.text(dst, bold, fmt.Sprintf("#%d", at.conn), 7)
 	dst = append(dst, ' ')
 	dst = append(dst, arrow...)
 	return append(dst, ' ')
@@ -72,24 +74,24 @@ func finish(dst []byte) []byte {
 	return append(dst, '\n')
 }
 
-func (p textPrinter) opened(dst []byte, l *opened) []byte {
+func (l *opened) text(p paint, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
-	return finish(p.paint(dst, dim, "open   from "+l.client+" on "+l.listener, 0))
+	return finish(p.text(dst, dim, "open   from "+l.client+" on "+l.listener, 0))
 }
 
-func (p textPrinter) exchanged(dst []byte, l *exchanged) []byte {
+func (l *exchanged) text(p paint, dst []byte) []byte {
 	dst = p.begin(dst, l.place, arrow(l.dir))
 	colour := plain
 	if l.dir == toServer {
 		colour = cyan
 	}
-	dst = p.paint(dst, colour, l.op.String(), 6)
+	dst = p.text(dst, colour, l.op.String(), 6)
 	dst = fmt.Appendf(dst, " uid=%-10d id=%-14s ", l.uid, idText(l))
 	size := ""
 	if l.data > 0 {
 		size = fmt.Sprintf("%d B", l.data)
 	}
-	dst = p.paint(dst, plain, size, -7)
+	dst = p.text(dst, plain, size, -7)
 	dst = append(dst, "  "...)
 	if l.dir == toServer {
 		if l.op == wire.OpAdd {
@@ -97,13 +99,13 @@ func (p textPrinter) exchanged(dst []byte, l *exchanged) []byte {
 			dst = append(dst, duration(l.timeout)...)
 		}
 	} else {
-		dst = p.paint(dst, statusColour(l.status), l.status.Name(), 16)
+		dst = p.text(dst, statusColour(l.status), l.status.Name(), 16)
 		latency := "no request"
 		if l.asked {
 			latency = millis(l.latency) + " ms"
 		}
 		dst = append(dst, ' ')
-		dst = p.paint(dst, plain, latency, -12)
+		dst = p.text(dst, plain, latency, -12)
 		if l.size == 0 { // there is no status byte, but every client understands it so
 			dst = append(dst, "  (empty answer)"...)
 		}
@@ -172,30 +174,30 @@ func dump(dst, b []byte) []byte {
 	return dst
 }
 
-func (p textPrinter) malformed(dst []byte, l *malformed) []byte {
+func (l *malformed) text(p paint, dst []byte) []byte {
 	dst = p.begin(dst, l.place, arrow(l.dir))
-	dst = p.paint(dst, loud, fmt.Sprintf("MALFORMED at byte %d: %v", l.offset, l.rule), 0)
+	dst = p.text(dst, loud, fmt.Sprintf("MALFORMED at byte %d: %v", l.offset, l.rule), 0)
 	if l.rule != wire.ErrTruncated {
 		dst = append(dst, "; not decoded from here on"...)
 	}
 	return dump(finish(dst), l.header)
 }
 
-func (p textPrinter) failed(dst []byte, l *failed) []byte {
+func (l *failed) text(p paint, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
-	return finish(p.paint(dst, loud, "FAILED "+l.reason, 0))
+	return finish(p.text(dst, loud, "FAILED "+l.reason, 0))
 }
 
-func (p textPrinter) closed(dst []byte, l *closed) []byte {
+func (l *closed) text(p paint, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
 	text := fmt.Sprintf("close  %s after %s: %s (%d B), %s (%d B)", l.reason, span(l.lasted),
 		count(l.messages[toServer], "request"), l.bytes[toServer], count(l.messages[toClient], "answer"), l.bytes[toClient])
-	dst = p.paint(dst, dim, text, 0)
+	dst = p.text(dst, dim, text, 0)
 	if l.unanswered > 0 {
-		dst = p.paint(dst, red, fmt.Sprintf(", %d unanswered", l.unanswered), 0)
+		dst = p.text(dst, red, fmt.Sprintf(", %d unanswered", l.unanswered), 0)
 	}
 	if l.undecoded > 0 {
-		dst = p.paint(dst, red, fmt.Sprintf(", %d B not decoded", l.undecoded), 0)
+		dst = p.text(dst, red, fmt.Sprintf(", %d B not decoded", l.undecoded), 0)
 	}
 	return finish(dst)
 }
@@ -207,8 +209,8 @@ func count[N int | uint64](n N, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-func (p textPrinter) dropped(dst []byte, l *dropped) []byte {
-	dst = p.paint(dst, dim, l.at.Format(clock), len(clock))
+func (l *dropped) text(p paint, dst []byte) []byte {
+	dst = p.text(dst, dim, l.at.Format(clock), len(clock))
 	dst = append(dst, ' ')
-	return finish(p.paint(dst, loud, count(l.lines, "line")+" dropped: the output is too slow", 0))
+	return finish(p.text(dst, loud, count(l.lines, "line")+" dropped: the output is too slow", 0))
 }

@@ -12,7 +12,6 @@ import (
 // order in which they were read. It knows no clock but the times it is given.
 type watch struct {
 	cfg   *Config
-	print printer
 	queue *queue
 	tally *tally
 
@@ -25,13 +24,13 @@ type watch struct {
 	line     []byte
 }
 
-func newWatch(cfg *Config, print printer, queue *queue, tally *tally, conn uint64, now time.Time) *watch {
+func newWatch(cfg *Config, queue *queue, tally *tally, conn uint64, now time.Time) *watch {
 	keep := addHeader + wire.MaxID
 	if cfg.Data {
 		keep = wire.MaxPayload
 	}
 	return &watch{
-		cfg: cfg, print: print, queue: queue, tally: tally, conn: conn, since: now,
+		cfg: cfg, queue: queue, tally: tally, conn: conn, since: now,
 		decoders: [2]*decoder{toServer: newDecoder(wire.Requests, keep), toClient: newDecoder(wire.Responses, keep)},
 	}
 }
@@ -39,9 +38,7 @@ func newWatch(cfg *Config, print printer, queue *queue, tally *tally, conn uint6
 // opened tells of the connection itself.
 func (w *watch) opened(client, listener string) {
 	if w.connections() {
-		w.put(func(line []byte) []byte {
-			return w.print.opened(line, &opened{w.place(w.since), client, listener})
-		})
+		w.put(&opened{w.place(w.since), client, listener})
 	}
 }
 
@@ -60,22 +57,25 @@ func (w *watch) end(dir direction, at time.Time) {
 
 // closed tells of the connection's end.
 func (w *watch) closed(reason string, at time.Time) {
-	w.tally.closed(w.requests.waiting())
+	w.tally.count(ended, 1)
+	w.tally.count(unanswered, w.requests.waiting())
 	if !w.connections() {
 		return
 	}
-	l := &closed{place: w.place(at), reason: reason, lasted: at.Sub(w.since), messages: w.messages, unanswered: w.requests.waiting()}
+	l := &closed{place: w.place(at), reason: reason, lasted: at.Sub(w.since), messages: w.messages,
+		unanswered: w.requests.waiting()}
 	for dir, d := range w.decoders {
 		l.bytes[dir] = d.offset
 		l.undecoded += d.lost()
 	}
-	w.put(func(line []byte) []byte { return w.print.closed(line, l) })
+	w.put(l)
 }
 
 // failed tells of a connection that came to nothing. No filter hides it.
 func (w *watch) failed(reason string, at time.Time) {
-	w.tally.failed()
-	w.put(func(line []byte) []byte { return w.print.failed(line, &failed{w.place(at), reason}) })
+	w.tally.count(ended, 1)
+	w.tally.count(unserved, 1)
+	w.put(&failed{w.place(at), reason})
 }
 
 func (w *watch) place(at time.Time) place { return place{at, w.conn} }
@@ -117,7 +117,7 @@ func (w *watch) found(dir direction, m *message, at time.Time) error {
 		l.payload = m.payload
 	}
 	if shown && !w.cfg.Quiet {
-		w.put(func(line []byte) []byte { return w.print.exchanged(line, l) })
+		w.put(l)
 	}
 	return nil
 }
@@ -134,20 +134,20 @@ func (w *watch) fault(dir direction, at time.Time) {
 		return
 	}
 	w.told[dir] = true
-	w.tally.malformed()
+	w.tally.count(undecodable, 1)
 	l := &malformed{place: w.place(at), dir: dir, fault: *d.fault}
 	if w.cfg.Data {
 		l.header = d.broken()
 	}
-	w.put(func(line []byte) []byte { return w.print.malformed(line, l) })
+	w.put(l)
 }
 
-// put queues a line. It is not even made when there is no room for it.
-func (w *watch) put(make func(line []byte) []byte) {
+// put queues a line. It is not even formatted when there is no room for it.
+func (w *watch) put(l line) {
 	if w.queue.full() {
 		return
 	}
-	w.line = make(w.line[:0])
+	w.line = w.cfg.append(w.line[:0], l)
 	w.queue.put(w.line)
 	if cap(w.line) > maxLine {
 		w.line = nil
