@@ -1,58 +1,41 @@
 package snoop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-const (
-	// readSize is what a relay reads at once.
-	readSize = 8 << 10
-	// maxBehind is how many reads a decoder may fall behind before its relays wait for it.
-	maxBehind = 32
-)
-
-// A chunk is what a relay has read, or, with a reason, that it has come to its end.
-type chunk struct {
-	dir    direction
-	at     time.Time
-	n      int
-	bytes  *[readSize]byte // from chunks
-	reason string          // for the connection's end, if it comes from this
-	byPeer bool            // the end came from whoever sends in this direction
-}
-
-var chunks = sync.Pool{New: func() any { return new([readSize]byte) }}
+// readSize is what a relay reads at once.
+const readSize = 8 << 10
 
 // A conn is a client's connection and the one to the server that it is passed on to.
 type conn struct {
 	s        *Snooper
 	client   net.Conn
 	listener string
-	watch    *watch
-	chunks   chan chunk
-	relaying atomic.Int32 // relays that have not ended; the last closes the connections
 
-	mu     sync.Mutex
-	server net.Conn // nil until connected
+	watching sync.Mutex // guards watch and reason
+	watch    *watch
+	reason   string // why the connection ended: what happened first
+
+	mu     sync.Mutex // guards server and isCut
+	server net.Conn   // nil until connected
 	isCut  bool
 }
 
 func newConn(s *Snooper, client net.Conn, number uint64, listener string) *conn {
-	return &conn{
-		s: s, client: client, listener: listener, chunks: make(chan chunk, maxBehind),
-		watch: newWatch(&s.cfg, s.queue, s.tally, number, time.Now()),
-	}
+	return &conn{s: s, client: client, listener: listener,
+		watch: newWatch(&s.cfg, s.queue, s.tally, number, time.Now())}
 }
 
-// run connects to the server, starts the relays, and decodes what they hand over until both have ended.
+// run connects to the server and passes on both directions until both have ended.
 func (c *conn) run(ctx context.Context) {
 	c.watch.opened(peer(c.client), c.listener)
 	if err := c.connect(ctx); err != nil {
@@ -60,31 +43,12 @@ func (c *conn) run(ctx context.Context) {
 		c.watch.failed("cannot connect to the server: "+short(err), time.Now())
 		return
 	}
-	c.relaying.Store(2)
 	var relays sync.WaitGroup
 	relays.Go(func() { c.relay(toServer, c.client, c.server) })
 	relays.Go(func() { c.relay(toClient, c.server, c.client) })
-
-	reason := ""
-	for running := 2; running > 0; {
-		k := <-c.chunks
-		if k.reason != "" {
-			running--
-			if k.byPeer {
-				c.watch.end(k.dir, k.at)
-			}
-			if reason == "" {
-				reason = k.reason
-			}
-		} else {
-			c.watch.bytes(k.dir, k.bytes[:k.n], k.at)
-			chunks.Put(k.bytes)
-		}
-		if running == 0 {
-			c.watch.closed(reason, k.at)
-		}
-	}
 	relays.Wait()
+	c.cut()
+	c.watch.closed(c.reason, time.Now())
 }
 
 // connect connects to the server.
@@ -115,21 +79,14 @@ func (c *conn) cut() {
 	}
 }
 
-// relay passes one direction on until it ends, and the end with it. The decoder gets its copy before the bytes go out,
-// so that it has a request before anybody can have answered it, and of ends the one that came first.
+// relay passes one direction on until it ends, and the end with it. The watch sees bytes before they go out: so it sees
+// a request before its answer, and of two ends the first first.
 func (c *conn) relay(dir direction, src, dst net.Conn) {
-	defer func() {
-		if c.relaying.Add(-1) == 0 {
-			c.cut()
-		}
-	}()
 	buf := make([]byte, readSize)
 	for {
 		n, readErr := src.Read(buf)
 		if n > 0 {
-			k := chunk{dir: dir, at: time.Now(), n: n, bytes: chunks.Get().(*[readSize]byte)}
-			copy(k.bytes[:], buf[:n])
-			c.chunks <- k
+			c.passing(dir, buf[:n])
 			if _, err := dst.Write(buf[:n]); err != nil {
 				c.ended(dir, c.why(to(dir), err), false)
 				stopReading(src)
@@ -153,9 +110,21 @@ func (c *conn) relay(dir direction, src, dst net.Conn) {
 	}
 }
 
-// ended tells the decoder that no more comes.
+// passing shows the watch what is about to go out.
+func (c *conn) passing(dir direction, b []byte) {
+	c.watching.Lock()
+	defer c.watching.Unlock()
+	c.watch.bytes(dir, b, time.Now())
+}
+
+// ended notes that no more goes out in a direction, and why. With byPeer, whoever sends in that direction has ended it.
 func (c *conn) ended(dir direction, reason string, byPeer bool) {
-	c.chunks <- chunk{dir: dir, at: time.Now(), reason: reason, byPeer: byPeer}
+	c.watching.Lock()
+	defer c.watching.Unlock()
+	if byPeer {
+		c.watch.end(dir, time.Now())
+	}
+	c.reason = cmp.Or(c.reason, reason)
 }
 
 // why says what an error on one side's connection means for the whole.

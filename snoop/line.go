@@ -41,7 +41,7 @@ type place struct {
 
 // A line is something to tell, in either form of output.
 type line interface {
-	text(p paint, dst []byte) []byte // appends to dst
+	text(p style, dst []byte) []byte // appends to dst
 	json() any
 }
 
@@ -50,7 +50,7 @@ func (c *Config) append(dst []byte, l line) []byte {
 	if c.Format == JSON {
 		return appendJSON(dst, l.json())
 	}
-	return l.text(paint(c.Colour), dst)
+	return l.text(style(c.Colour), dst)
 }
 
 // All lines but the [summary].

@@ -9,7 +9,7 @@ import (
 )
 
 // text appends a title and a table of the operations.
-func (s *summary) text(p paint, dst []byte) []byte {
+func (s *summary) text(p style, dst []byte) []byte {
 	stretch := "last " + seconds(s.to.Sub(s.from))
 	if s.whole {
 		stretch = "all of " + seconds(s.to.Sub(s.from))
@@ -27,12 +27,12 @@ func (s *summary) text(p paint, dst []byte) []byte {
 			title += fmt.Sprintf(", %d %s", extra.n, extra.what)
 		}
 	}
-	dst = append(p.text(dst, bold, title, 0), '\n')
+	dst = append(p.paint(dst, bold, title, 0), '\n')
 	all := s.all()
 	if all.requests+all.answers == 0 {
 		return dst
 	}
-	dst = p.text(dst, dim, fmt.Sprintf("%-6s %9s %9s %9s %9s %9s %9s %9s  %s",
+	dst = p.paint(dst, dim, fmt.Sprintf("%-6s %9s %9s %9s %9s %9s %9s %9s  %s",
 		"", "requests", "answers", "-> bytes", "<- bytes", "p50 ms", "p99 ms", "max ms", "answered"), 0)
 	dst = append(dst, '\n')
 	for op := range s.ops {
@@ -43,7 +43,7 @@ func (s *summary) text(p paint, dst []byte) []byte {
 	return p.row(dst, "all", all)
 }
 
-func (p paint) row(dst []byte, name string, c *opCounts) []byte {
+func (p style) row(dst []byte, name string, c *opCounts) []byte {
 	dst = fmt.Appendf(dst, "%-6s %9d %9d %9s %9s", name, c.requests, c.answers,
 		amount(c.bytes[toServer]), amount(c.bytes[toClient]))
 	if c.latencies == nil {
@@ -55,14 +55,14 @@ func (p paint) row(dst []byte, name string, c *opCounts) []byte {
 	for status, n := range c.statuses {
 		if n > 0 {
 			dst = append(dst, sep...)
-			dst = p.text(dst, statusColour(wire.Status(status)), wire.Status(status).Name(), 0)
+			dst = p.paint(dst, statusColour(wire.Status(status)), wire.Status(status).Name(), 0)
 			dst = fmt.Appendf(dst, " %d", n)
 			sep = ", "
 		}
 	}
 	if c.unasked > 0 {
 		dst = append(dst, sep...)
-		dst = p.text(dst, red, "no request", 0)
+		dst = p.paint(dst, red, "no request", 0)
 		dst = fmt.Appendf(dst, " %d", c.unasked)
 	}
 	return finish(dst)

@@ -12,8 +12,8 @@ import (
 
 // Lines for people have columns that stay in place, and words that can be searched for.
 
-// A paint is whether text has colours.
-type paint bool
+// A style is whether text has colours.
+type style bool
 
 // The colours are the terminal's own eight, so that they suit its background.
 const (
@@ -28,8 +28,8 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// text appends text, padded to a width; a negative width pads on the left.
-func (p paint) text(dst []byte, colour, text string, width int) []byte {
+// paint appends text, padded to a width; a negative width pads on the left.
+func (p style) paint(dst []byte, colour, text string, width int) []byte {
 	pad := strings.Repeat(" ", max(0, max(width, -width)-utf8.RuneCountInString(text)))
 	if width < 0 {
 		dst = append(dst, pad...)
@@ -50,10 +50,10 @@ func (p paint) text(dst []byte, colour, text string, width int) []byte {
 const clock = "15:04:05.000000"
 
 // begin appends what all lines about a connection have in front.
-func (p paint) begin(dst []byte, at place, arrow string) []byte {
-	dst = p.text(dst, dim, at.at.Format(clock), len(clock))
+func (p style) begin(dst []byte, at place, arrow string) []byte {
+	dst = p.paint(dst, dim, at.at.Format(clock), len(clock))
 	dst = append(dst, ' ')
-	dst = p.text(dst, bold, fmt.Sprintf("#%d", at.conn), 7)
+	dst = p.paint(dst, bold, fmt.Sprintf("#%d", at.conn), 7)
 	dst = append(dst, ' ')
 	dst = append(dst, arrow...)
 	return append(dst, ' ')
@@ -74,24 +74,24 @@ func finish(dst []byte) []byte {
 	return append(dst, '\n')
 }
 
-func (l *opened) text(p paint, dst []byte) []byte {
+func (l *opened) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
-	return finish(p.text(dst, dim, "open   from "+l.client+" on "+l.listener, 0))
+	return finish(p.paint(dst, dim, "open   from "+l.client+" on "+l.listener, 0))
 }
 
-func (l *exchanged) text(p paint, dst []byte) []byte {
+func (l *exchanged) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, arrow(l.dir))
 	colour := plain
 	if l.dir == toServer {
 		colour = cyan
 	}
-	dst = p.text(dst, colour, l.op.String(), 6)
+	dst = p.paint(dst, colour, l.op.String(), 6)
 	dst = fmt.Appendf(dst, " uid=%-10d id=%-14s ", l.uid, idText(l))
 	size := ""
 	if l.data > 0 {
 		size = fmt.Sprintf("%d B", l.data)
 	}
-	dst = p.text(dst, plain, size, -7)
+	dst = p.paint(dst, plain, size, -7)
 	dst = append(dst, "  "...)
 	if l.dir == toServer {
 		if l.op == wire.OpAdd {
@@ -99,13 +99,13 @@ func (l *exchanged) text(p paint, dst []byte) []byte {
 			dst = append(dst, duration(l.timeout)...)
 		}
 	} else {
-		dst = p.text(dst, statusColour(l.status), l.status.Name(), 16)
+		dst = p.paint(dst, statusColour(l.status), l.status.Name(), 16)
 		latency := "no request"
 		if l.asked {
 			latency = millis(l.latency) + " ms"
 		}
 		dst = append(dst, ' ')
-		dst = p.text(dst, plain, latency, -12)
+		dst = p.paint(dst, plain, latency, -12)
 		if l.size == 0 { // there is no status byte, but every client understands it so
 			dst = append(dst, "  (empty answer)"...)
 		}
@@ -174,30 +174,30 @@ func dump(dst, b []byte) []byte {
 	return dst
 }
 
-func (l *malformed) text(p paint, dst []byte) []byte {
+func (l *malformed) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, arrow(l.dir))
-	dst = p.text(dst, loud, fmt.Sprintf("MALFORMED at byte %d: %v", l.offset, l.rule), 0)
+	dst = p.paint(dst, loud, fmt.Sprintf("MALFORMED at byte %d: %v", l.offset, l.rule), 0)
 	if l.rule != wire.ErrTruncated {
 		dst = append(dst, "; not decoded from here on"...)
 	}
 	return dump(finish(dst), l.header)
 }
 
-func (l *failed) text(p paint, dst []byte) []byte {
+func (l *failed) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
-	return finish(p.text(dst, loud, "FAILED "+l.reason, 0))
+	return finish(p.paint(dst, loud, "FAILED "+l.reason, 0))
 }
 
-func (l *closed) text(p paint, dst []byte) []byte {
+func (l *closed) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
 	text := fmt.Sprintf("close  %s after %s: %s (%d B), %s (%d B)", l.reason, span(l.lasted),
 		count(l.messages[toServer], "request"), l.bytes[toServer], count(l.messages[toClient], "answer"), l.bytes[toClient])
-	dst = p.text(dst, dim, text, 0)
+	dst = p.paint(dst, dim, text, 0)
 	if l.unanswered > 0 {
-		dst = p.text(dst, red, fmt.Sprintf(", %d unanswered", l.unanswered), 0)
+		dst = p.paint(dst, red, fmt.Sprintf(", %d unanswered", l.unanswered), 0)
 	}
 	if l.undecoded > 0 {
-		dst = p.text(dst, red, fmt.Sprintf(", %d B not decoded", l.undecoded), 0)
+		dst = p.paint(dst, red, fmt.Sprintf(", %d B not decoded", l.undecoded), 0)
 	}
 	return finish(dst)
 }
@@ -209,8 +209,8 @@ func count[N int | uint64](n N, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-func (l *dropped) text(p paint, dst []byte) []byte {
-	dst = p.text(dst, dim, l.at.Format(clock), len(clock))
+func (l *dropped) text(p style, dst []byte) []byte {
+	dst = p.paint(dst, dim, l.at.Format(clock), len(clock))
 	dst = append(dst, ' ')
-	return finish(p.text(dst, loud, count(l.lines, "line")+" dropped: the output is too slow", 0))
+	return finish(p.paint(dst, loud, count(l.lines, "line")+" dropped: the output is too slow", 0))
 }

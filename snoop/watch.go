@@ -8,8 +8,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A watch follows one connection: bytes in, lines out. One goroutine feeds it, with the two directions' bytes in the
-// order in which they were read. It knows no clock but the times it is given.
+// A watch follows one connection: bytes in, lines out. It is fed by one goroutine at a time, with a request's bytes
+// before its answer's, and knows no clock but the times it is given.
 type watch struct {
 	cfg   *Config
 	queue *queue
