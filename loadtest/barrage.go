@@ -52,7 +52,7 @@ func EachTime(addresses []wire.Address) func(worker int) (Store, error) {
 	return func(worker int) (Store, error) {
 		a := addresses[worker%len(addresses)]
 		_, err := findTargets(context.Background(), []wire.Address{a})
-		return newShooter(a), err
+		return newOneShot([]wire.Address{a}, 0), err
 	}
 }
 
@@ -189,7 +189,6 @@ func (w *checker) one(ctx context.Context) error {
 	var (
 		data    []byte // to add, or got
 		timeout time.Duration
-		err     error
 	)
 	if op == wire.OpAdd {
 		w.made++
@@ -197,15 +196,9 @@ func (w *checker) one(ctx context.Context) error {
 	}
 	asked := time.Now()
 	reqCtx, cancel := context.WithTimeout(ctx, w.cfg.RequestTimeout)
-	switch op {
-	case wire.OpAdd:
-		err = w.store.Add(reqCtx, m.id, data, timeout)
-	case wire.OpGet:
-		data, err = w.store.Get(reqCtx, m.id)
-	case wire.OpRemove:
-		err = w.store.Remove(reqCtx, m.id)
-	case wire.OpHave:
-		err = w.store.Have(reqCtx, m.id)
+	got, err := request(reqCtx, w.store, op, m.id, data, timeout)
+	if op == wire.OpGet {
+		data = got
 	}
 	cancel()
 	if ctx.Err() != nil {

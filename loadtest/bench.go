@@ -76,7 +76,7 @@ type Bench struct {
 	BenchConfig
 	targets   []target
 	corpus    *corpus
-	lanes     int // made so far: none adds the sessions of another
+	streams   int // made so far: none adds the sessions of another
 	recorders []*recorder
 	gap       gap
 }
@@ -143,7 +143,7 @@ func (b *Bench) ready() {
 func (b *Bench) start(ctx context.Context, wg *sync.WaitGroup) error {
 	switch {
 	case b.Open != nil:
-		return b.startAskers(ctx, wg)
+		return b.startAskers(ctx, wg, b.Open)
 	case b.Pipeline > 1 || !b.startLoops(ctx, wg):
 		return b.startWorkers(ctx, wg)
 	}
@@ -175,14 +175,12 @@ func (b *Bench) measure(ctx context.Context, start func(context.Context, *sync.W
 
 // startWorkers starts a goroutine for each worker.
 func (b *Bench) startWorkers(ctx context.Context, wg *sync.WaitGroup) error {
+	if !b.Persistent {
+		return b.startAskers(ctx, wg, func(i int) (Store, error) { return newOneShot(b.Addresses, i), nil })
+	}
 	for i := range b.Workers {
-		if b.Persistent {
-			w := newPipeliner(b, i)
-			wg.Go(func() { w.run(ctx) })
-		} else {
-			w := newOneByOne(b, i)
-			wg.Go(func() { w.run(ctx) })
-		}
+		w := newPipeliner(b, i)
+		wg.Go(func() { w.run(ctx) })
 	}
 	return nil
 }

@@ -16,12 +16,11 @@ type chart struct {
 	Lines []shape
 	Bands []band
 	Empty string // what to say in place of a drawing
+
+	OverTime bool // the x axis is the benchmark's time
 }
 
 const chartSize = 1000
-
-// OverTime tells whether its x axis is the benchmark's time.
-func (c chart) OverTime() bool { return c.Name == "rate" || c.Name == "errors" || c.Name == "latency" }
 
 // A tick is a mark on an axis, in percent from the left or from the bottom.
 type tick struct {

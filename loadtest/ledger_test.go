@@ -241,5 +241,5 @@ func TestNewLedger(t *testing.T) {
 
 var (
 	_ Store = (*store.Memory)(nil)
-	_ Store = (*shooter)(nil)
+	_ Store = (*oneShot)(nil)
 )

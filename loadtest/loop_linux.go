@@ -65,7 +65,7 @@ func (b *Bench) startLoops(ctx context.Context, wg *sync.WaitGroup) bool {
 	}
 	for i := range b.Workers {
 		l := loops[i%n]
-		w := &caller{lane: newLane(b, i), l: l, fd: -1, target: i % len(l.targets), index: int32(len(l.workers))}
+		w := &caller{stream: newStream(b, i), l: l, fd: -1, target: i % len(l.targets), index: int32(len(l.workers))}
 		w.rec = l.rec
 		l.workers = append(l.workers, w)
 	}
@@ -125,7 +125,7 @@ func (l *loop) run(ctx context.Context) {
 
 // A caller is a worker of a loop.
 type caller struct {
-	*lane
+	*stream
 	l          *loop
 	index      int32 // in the loop
 	generation int32 // counts connections, so that an event of an earlier one is not taken for this one's
@@ -170,7 +170,7 @@ func (w *caller) begin() {
 			return
 		}
 		if err != nil {
-			w.lost(fmt.Errorf("%w: %w", client.ErrNotSent, err))
+			w.broken(err)
 			return
 		}
 	}
@@ -252,11 +252,8 @@ func (w *caller) send() {
 		case err == unix.EAGAIN || err == unix.ENOTCONN: // not yet connected
 			return
 		case err == unix.EINTR:
-		case err != nil && len(w.out) == len(w.frames):
-			w.lost(fmt.Errorf("%w: %w", client.ErrNotSent, err))
-			return
 		case err != nil:
-			w.lost(fmt.Errorf("%w: %w", client.ErrLost, err))
+			w.broken(err)
 			return
 		default:
 			w.out = w.out[n:]
@@ -273,11 +270,8 @@ func (w *caller) receive() {
 			return
 		case err == unix.EINTR:
 			continue
-		case err != nil && len(w.out) == len(w.frames):
-			w.lost(fmt.Errorf("%w: %w", client.ErrNotSent, err))
-			return
 		case err != nil:
-			w.lost(fmt.Errorf("%w: %w", client.ErrLost, err))
+			w.broken(err)
 			return
 		case n == 0:
 			w.lost(fmt.Errorf("%w: closed by the server without an answer", client.ErrLost))
@@ -326,6 +320,15 @@ func (w *caller) answered(answer []byte) {
 		return
 	}
 	w.due = w.b.at() + w.wait.longer()
+}
+
+// broken is lost for an error of the connection.
+func (w *caller) broken(err error) {
+	fate := client.ErrLost
+	if len(w.out) == len(w.frames) {
+		fate = client.ErrNotSent
+	}
+	w.lost(fmt.Errorf("%w: %w", fate, err))
 }
 
 // lost ends the connection and the request under way, if any; the next goes to the next server, after a while.

@@ -17,13 +17,13 @@ type pipeliner struct {
 
 	mu    sync.Mutex
 	conn  *client.Conn
-	lanes []*slot
+	slots []*slot
 	ended bool
 }
 
 // A slot is one of a pipeliner's requests under way.
 type slot struct {
-	*lane
+	*stream
 	uid  uint32
 	busy bool
 	done func([]byte, error)
@@ -32,10 +32,10 @@ type slot struct {
 func newPipeliner(b *Bench, n int) *pipeliner {
 	w := &pipeliner{b: b, rec: b.recorders[n%len(b.recorders)], first: n % len(b.Addresses)}
 	for i := range b.Pipeline {
-		s := &slot{lane: newLane(b, n*b.Pipeline+i)}
+		s := &slot{stream: newStream(b, n*b.Pipeline+i)}
 		s.done = func(answer []byte, err error) { w.answered(s, answer, err) }
 		s.rec = w.rec
-		w.lanes = append(w.lanes, s)
+		w.slots = append(w.slots, s)
 	}
 	return w
 }
@@ -80,7 +80,7 @@ func (w *pipeliner) tend(ctx context.Context, conn *client.Conn) {
 	defer tick.Stop()
 	for {
 		w.mu.Lock()
-		for _, s := range w.lanes {
+		for _, s := range w.slots {
 			if s.busy && w.b.at()-s.asked > w.b.RequestTimeout {
 				if canceled, _ := conn.Cancel(s.uid); canceled {
 					s.busy = false

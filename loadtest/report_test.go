@@ -121,10 +121,10 @@ func TestSlices(t *testing.T) {
 	var good, errors uint64
 	at := 0.0
 	for _, x := range s {
-		if x.From != at || x.To <= x.From {
+		if x.From != at || x.At <= x.From {
 			t.Errorf("%+v follows %v", x, at)
 		}
-		at = x.To
+		at = x.At
 		good += x.Good
 		errors += x.Errors
 	}
@@ -136,7 +136,7 @@ func TestSlices(t *testing.T) {
 	}
 	// A late tick makes a long point and a short one.
 	s = newSlices([]Point{{At: 0.1}, {At: 0.29}, {At: 0.3}, {At: 0.4}})
-	if len(s) != 3 || s[1].To != 0.3 {
+	if len(s) != 3 || s[1].At != 0.3 {
 		t.Errorf("got %+v", s)
 	}
 }

@@ -236,12 +236,8 @@ func (w *writer) violation(n int, format string, args ...any) {
 
 // answerName is an answer by its name.
 func answerName(err error) string {
-	var status wire.Status
 	if err == nil {
 		return wire.OK.Name()
 	}
-	if errors.As(err, &status) {
-		return status.Name()
-	}
-	return err.Error()
+	return kind(err)
 }
