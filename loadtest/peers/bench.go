@@ -19,6 +19,14 @@ const (
 	warmUp = 4
 )
 
+// findings are what a bench has found.
+type findings struct {
+	samples samples
+	syncs   samples  // of the pass that counts syncs
+	noSyncs string   // why there are none
+	trouble []string // what went wrong, besides requests
+}
+
 // A bench goes through all rounds and keeps what they found.
 type bench struct {
 	o        *options
@@ -26,11 +34,7 @@ type bench struct {
 	dir      string
 	say      func(string, ...any)
 	strace   string // program; "" when it is not there
-
-	samples samples
-	syncs   []syncSample
-	noSyncs string   // why there are none
-	trouble []string // what went wrong, besides requests
+	findings
 }
 
 func newBench(o *options, entrants []entrant, dir string, say func(string, ...any)) *bench {
@@ -70,19 +74,28 @@ func (b *bench) fail(format string, args ...any) {
 func (b *bench) measure(ctx context.Context, round int, e entrant) error {
 	return b.with(ctx, e, nil, func(f *farm, lb *loadtest.Bench) error {
 		for _, w := range b.o.works {
-			m, err := b.work(ctx, f, w, lb, readUsage)
+			s, err := b.sample(ctx, round, e, f, w, lb, readUsage)
 			if err != nil {
 				return err
 			}
-			s := sample{round, e.name, w, newFigures(m)}
 			b.samples = append(b.samples, s)
 			b.say("  %-8s %8s/s, median %s ms%s", w, number(0, s.rate), number(3, s.p50), errorNote(s.errors))
-			if m.usedUnknown != nil && !errors.Is(m.usedUnknown, errors.ErrUnsupported) {
-				b.fail("%s, %s: %v", e.name, w, m.usedUnknown)
-			}
 		}
 		return nil
 	})
+}
+
+// sample does a work on running servers. read reads what they have used.
+func (b *bench) sample(ctx context.Context, round int, e entrant, f *farm, w work, lb *loadtest.Bench,
+	read func(*farm) (usage, error)) (sample, error) {
+	m, err := b.work(ctx, f, w, lb, read)
+	if err != nil {
+		return sample{}, err
+	}
+	if m.usedUnknown != nil && !errors.Is(m.usedUnknown, errors.ErrUnsupported) {
+		b.fail("%s, %s: %v", e.name, w, m.usedUnknown)
+	}
+	return sample{round, e.name, w, newFigures(m)}, nil
 }
 
 func errorNote(t tally) string {
@@ -118,12 +131,12 @@ func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, *
 
 // load makes ready what a farm is loaded with, and puts sessions there if they are to be read.
 func (b *bench) load(ctx context.Context, f *farm, reads bool) (*loadtest.Bench, error) {
-	s, err := f.contestant.connect(preloaders)
+	clients, err := f.contestant.connect(preloaders)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	cfg := loadtest.BenchConfig{Open: callersOf(s, preloaders), Workers: 1, Pipeline: 1, Duration: b.o.duration,
+	defer closeAll(clients)
+	cfg := loadtest.BenchConfig{Open: callersOf(clients, preloaders), Workers: 1, Pipeline: 1, Duration: b.o.duration,
 		Mix: addMix, DataMin: int(b.o.size), DataMax: int(b.o.size), RequestTimeout: requestTimeout,
 		Timeout: sessionTimeout, PreloadTimeout: sessionTimeout}
 	if reads {
@@ -143,12 +156,12 @@ type measurement struct {
 // work does one work.
 func (b *bench) work(ctx context.Context, f *farm, w work, lb *loadtest.Bench,
 	read func(*farm) (usage, error)) (*measurement, error) {
-	s, err := f.contestant.connect(w.callers)
+	clients, err := f.contestant.connect(w.callers)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	lb.Open, lb.Workers, lb.Mix, lb.Duration = callersOf(s, w.callers), w.callers, w.mix(), b.o.duration/warmUp
+	defer closeAll(clients)
+	lb.Open, lb.Workers, lb.Mix, lb.Duration = callersOf(clients, w.callers), w.callers, w.mix(), b.o.duration/warmUp
 	warm, err := lb.Run(ctx)
 	if err != nil {
 		return nil, err
@@ -206,16 +219,12 @@ func (b *bench) countSyncs(ctx context.Context) error {
 		t := &tracer{strace: b.strace}
 		err := b.with(ctx, e, t, func(f *farm, lb *loadtest.Bench) error {
 			for _, w := range b.o.adds() {
-				m, err := b.work(ctx, f, w, lb, t.read)
+				s, err := b.sample(ctx, 0, e, f, w, lb, t.read)
 				if err != nil {
 					return err
 				}
-				s := newSyncSample(e.name, w, m)
 				b.syncs = append(b.syncs, s)
-				b.say("  %-8s %s per answer%s", w, number(3, s.all), errorNote(s.errors))
-				if m.usedUnknown != nil {
-					b.fail("syncs of %s, %s: %v", e.name, w, m.usedUnknown)
-				}
+				b.say("  %-8s %s per answer%s", w, number(3, s.syncs), errorNote(s.errors))
 			}
 			return nil
 		})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/distcache/distcache/loadtest"
@@ -55,8 +56,8 @@ type contestant interface {
 	commands() []command
 	// ready returns nil when all servers are fit to be measured, or why they are not yet. It is called until then.
 	ready(ctx context.Context) error
-	// connect makes a store for so many callers.
-	connect(callers int) (store, error)
+	// connect opens the connections that so many callers share. Clients in a row are of one node after another.
+	connect(callers int) ([]client, error)
 }
 
 // A command starts one server.
@@ -65,49 +66,83 @@ type command struct {
 	args []string // without the program
 }
 
-// A store is a contestant's servers, as callers see them. Callers call it at the same time. Requests go by way of a
-// number from 0 on: of nodes numbers in a row, each leads to another node, and the same number leads to the same
-// connection. No call takes much longer than requestTimeout.
-type store interface {
+// A client is a connection to one node of a contestant. Callers call it at the same time. No call takes much longer than
+// requestTimeout.
+type client interface {
 	// add stores a new session; nil means that the server has said so.
-	add(ctx context.Context, way int, id, data []byte) error
+	add(ctx context.Context, id, data []byte) error
 	// get reads a session's data; errMissing when there is none.
-	get(ctx context.Context, way int, id []byte) ([]byte, error)
-	// close is for when no call is under way any more.
-	close()
+	get(ctx context.Context, id []byte) ([]byte, error)
+	// Close is for when no call is under way any more.
+	Close() error
 }
 
-// ways is how many connections there are for so many callers, with at most so many to each node.
-func ways(callers, mostPerNode int) int {
-	return nodes * min(mostPerNode, (callers+nodes-1)/nodes)
+// connectNodes opens the connections that so many callers share, with perNode of them to each node at most.
+func connectNodes(callers, perNode int, connect func(node int) (client, error)) ([]client, error) {
+	var list []client
+	for i := range nodes * min(perNode, (callers+nodes-1)/nodes) {
+		c, err := connect(i % nodes)
+		if err != nil {
+			closeAll(list)
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }
 
-// A caller is one of a work's, for loadtest. It goes one way, or round the nodes, request by request.
+func closeAll(list []client) {
+	for _, c := range list {
+		_ = c.Close()
+	}
+}
+
+// askAll asks each node for a session that is not there.
+func askAll(ctx context.Context, c contestant) error {
+	clients, err := c.connect(nodes)
+	if err != nil {
+		return err
+	}
+	defer closeAll(clients)
+	for i, client := range clients {
+		if _, err := client.get(ctx, make([]byte, idLen)); err != errMissing {
+			return fmt.Errorf("n%d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// A caller is a store for loadtest. It stays with one client, or goes round all of them, request by request.
 type caller struct {
-	store store
-	way   int
-	step  int // 1: round the nodes
+	clients []client
+	at      int // the client in use, modulo their number
+	step    int // 1: round the clients
 }
 
-// callersOf makes callers of a store, so many.
-func callersOf(s store, callers int) func(int) (loadtest.Store, error) {
+// callersOf makes so many callers that share clients.
+func callersOf(clients []client, callers int) func(int) (loadtest.Store, error) {
 	step := 0
 	if callers < nodes {
 		step = 1
 	}
-	return func(i int) (loadtest.Store, error) { return &caller{s, i - step, step}, nil }
+	return func(i int) (loadtest.Store, error) { return &caller{clients, i, step}, nil }
+}
+
+// next is the client to ask.
+func (c *caller) next() client {
+	now := c.clients[c.at%len(c.clients)]
+	c.at += c.step
+	return now
 }
 
 // Add implements loadtest.Store.
 func (c *caller) Add(ctx context.Context, id, data []byte, _ time.Duration) error {
-	c.way += c.step
-	return c.store.add(ctx, c.way, id, data)
+	return c.next().add(ctx, id, data)
 }
 
 // Get implements loadtest.Store.
 func (c *caller) Get(ctx context.Context, id []byte) ([]byte, error) {
-	c.way += c.step
-	return c.store.get(ctx, c.way, id)
+	return c.next().get(ctx, id)
 }
 
 // Remove is not measured.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/client"
+	wireclient "github.com/distcache/distcache/wire/client"
 )
 
 // distcacheConns is how many connections to each node serve all callers.
@@ -50,55 +50,29 @@ func (d *distcache) commands() []command {
 }
 
 // ready asks every node for a session that is not there, which takes a leader to answer.
-func (d *distcache) ready(ctx context.Context) error {
-	for _, address := range d.listen {
-		c, err := client.Dial(address)
-		if err != nil {
-			return err
-		}
-		_, err = c.Get(ctx, make([]byte, idLen))
-		_ = c.Close()
-		if !errors.Is(err, wire.NotOK) {
-			return fmt.Errorf("%s: %w", address, err)
-		}
-	}
-	return nil
+func (d *distcache) ready(ctx context.Context) error { return askAll(ctx, d) }
+
+func (d *distcache) connect(callers int) ([]client, error) {
+	return connectNodes(callers, distcacheConns, func(node int) (client, error) {
+		c, err := wireclient.Dial(d.listen[node], wireclient.WithTimeout(requestTimeout), wireclient.WithMaxInFlight(callers))
+		return distcacheClient{c}, err
+	})
 }
 
-func (d *distcache) connect(callers int) (store, error) {
-	s := &distcacheStore{}
-	for i := range ways(callers, distcacheConns) {
-		c, err := client.Dial(d.listen[i%nodes], client.WithTimeout(requestTimeout), client.WithMaxInFlight(callers))
-		if err != nil {
-			s.close()
-			return nil, err
-		}
-		s.clients = append(s.clients, c)
-	}
-	return s, nil
-}
+type distcacheClient struct{ *wireclient.Client }
 
-// distcacheStore has clients of one node after another.
-type distcacheStore struct{ clients []*client.Client }
-
-func (s *distcacheStore) add(ctx context.Context, way int, id, data []byte) error {
-	err := s.clients[way%len(s.clients)].Add(ctx, id, data, sessionTimeout)
+func (c distcacheClient) add(ctx context.Context, id, data []byte) error {
+	err := c.Add(ctx, id, data, sessionTimeout)
 	if errors.Is(err, wire.MatchingSession) {
 		return errExists
 	}
 	return err
 }
 
-func (s *distcacheStore) get(ctx context.Context, way int, id []byte) ([]byte, error) {
-	data, err := s.clients[way%len(s.clients)].Get(ctx, id)
+func (c distcacheClient) get(ctx context.Context, id []byte) ([]byte, error) {
+	data, err := c.Get(ctx, id)
 	if errors.Is(err, wire.NotOK) {
 		return nil, errMissing
 	}
 	return data, err
-}
-
-func (s *distcacheStore) close() {
-	for _, c := range s.clients {
-		_ = c.Close()
-	}
 }

@@ -70,29 +70,30 @@ func (r *redisServers) client(connections int) *redis.Client {
 	})
 }
 
-func (r *redisServers) connect(callers int) (store, error) {
-	c := r.client(callers)
-	if callers == 1 {
-		return &redisStore{c, c}, nil
+// connect makes one client, of the master. Reads of several callers share pipelines, which makes three times as many of
+// them. Writes don't: the next pipeline would wait for the last one's sync, while the server syncs once for all that it
+// has read from its connections.
+func (r *redisServers) connect(callers int) ([]client, error) {
+	c := redisClient{Client: r.client(callers)}
+	c.reads = c.Client
+	if callers > 1 {
+		together, err := c.AutoPipeline()
+		if err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		c.reads = together
 	}
-	together, err := c.AutoPipeline()
-	if err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return &redisStore{c, together}, nil
+	return []client{c}, nil
 }
 
-// redisStore asks the master, whichever way it is told. Reads of several callers share pipelines, which makes three
-// times as many of them. Writes don't: the next pipeline would wait for the last one's sync, while the server syncs
-// once for all that it has read from its connections.
-type redisStore struct {
-	client *redis.Client
-	reads  redis.Cmdable
+type redisClient struct {
+	*redis.Client
+	reads redis.Cmdable
 }
 
-func (s *redisStore) add(ctx context.Context, _ int, id, data []byte) error {
-	stored, err := s.client.SetNX(ctx, string(id), data, sessionTimeout).Result()
+func (c redisClient) add(ctx context.Context, id, data []byte) error {
+	stored, err := c.SetNX(ctx, string(id), data, sessionTimeout).Result()
 	switch {
 	case err != nil:
 		return err
@@ -102,12 +103,10 @@ func (s *redisStore) add(ctx context.Context, _ int, id, data []byte) error {
 	return nil
 }
 
-func (s *redisStore) get(ctx context.Context, _ int, id []byte) ([]byte, error) {
-	data, err := s.reads.Get(ctx, string(id)).Bytes()
+func (c redisClient) get(ctx context.Context, id []byte) ([]byte, error) {
+	data, err := c.reads.Get(ctx, string(id)).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, errMissing
 	}
 	return data, err
 }
-
-func (s *redisStore) close() { _ = s.client.Close() }

@@ -13,10 +13,7 @@ type report struct {
 	options  *options
 	entrants []entrant
 	machine  []string
-	samples  samples
-	syncs    []syncSample
-	noSyncs  string
-	trouble  []string
+	findings
 }
 
 // blocks are the report's parts, in order.
@@ -112,10 +109,8 @@ func (r *report) synced() block {
 }
 
 func (r *report) syncCell(kind string, w work) string {
-	for _, s := range r.syncs {
-		if s.kind == kind && s.work == w {
-			return fmt.Sprintf("%s (%s)", number(3, s.all), number(3, s.busiest))
-		}
+	for _, s := range r.syncs.of(kind, w) {
+		return fmt.Sprintf("%s (%s)", number(3, s.syncs), number(3, s.busiest))
 	}
 	return "-"
 }

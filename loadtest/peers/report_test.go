@@ -37,7 +37,8 @@ func madeUp(t *testing.T) *report {
 			}
 		}
 		if e.name != "redis" {
-			r.syncs = append(r.syncs, syncSample{kind: e.name, work: work{opAdd, 64}, all: 0.31 * float64(i+1), busiest: 0.1})
+			r.syncs = append(r.syncs, sample{kind: e.name, work: work{opAdd, 64},
+				figures: figures{syncs: 0.31 * float64(i+1), busiest: 0.1}})
 		}
 	}
 	r.trouble = []string{"round 3: redis did not start\nit says why"}

@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	b := newBench(opts, entrants, dir, say)
 	err = b.run(ctx)
-	r.samples, r.syncs, r.noSyncs, r.trouble = b.samples, b.syncs, b.noSyncs, b.trouble
+	r.findings = b.findings
 	if len(b.samples) > 0 {
 		if err := render(stdout, opts.format, r.blocks()); err != nil {
 			return err

@@ -15,6 +15,8 @@ type figures struct {
 	servers  float64 // processor time of the servers for each, in microseconds
 	load     float64 // and of the load
 	disk     float64 // bytes written to the disk for each, on the average node
+	syncs    float64 // of the disk for each, by all nodes together, where they are counted
+	busiest  float64 // syncs by the node with the most
 	errors   tally
 }
 
@@ -30,7 +32,7 @@ type sample struct {
 func newFigures(m *measurement) figures {
 	n := float64(m.Total.Good)
 	f := figures{rate: m.Total.PerSecond, p50: unknown, p99: unknown, servers: unknown, load: unknown, disk: unknown,
-		errors: m.errors}
+		syncs: unknown, busiest: unknown, errors: m.errors}
 	if n == 0 {
 		return f
 	}
@@ -41,15 +43,14 @@ func newFigures(m *measurement) figures {
 		if u.disk != nil {
 			f.disk = float64(*u.disk) / nodes / n
 		}
+		if u.syncs != nil {
+			f.syncs, f.busiest = 0, float64(slices.Max(u.syncs))/n
+			for _, count := range u.syncs {
+				f.syncs += float64(count) / n
+			}
+		}
 	}
 	return f
-}
-
-func sum(list []uint64) (total uint64) {
-	for _, n := range list {
-		total += n
-	}
-	return total
 }
 
 // A spread is what the rounds' figures come to. All are unknown when there was none.

@@ -68,12 +68,11 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-func TestSyncSample(t *testing.T) {
-	s := newSyncSample("a", work{opAdd, 1}, measured(10, &usage{syncs: []uint64{5, 20, 5}}))
-	if s.all != 3 || s.busiest != 2 {
-		t.Errorf("%+v", s)
+func TestSyncs(t *testing.T) {
+	if f := newFigures(measured(10, &usage{syncs: []uint64{5, 20, 5}})); f.syncs != 3 || f.busiest != 2 {
+		t.Errorf("%+v", f)
 	}
-	if s := newSyncSample("a", work{opAdd, 1}, measured(10, nil)); !math.IsNaN(s.all) {
-		t.Errorf("unknown: %+v", s)
+	if f := newFigures(measured(10, nil)); !math.IsNaN(f.syncs) || !math.IsNaN(f.busiest) {
+		t.Errorf("unknown: %+v", f)
 	}
 }

@@ -49,27 +49,3 @@ func (t *tracer) read(f *farm) (usage, error) {
 var aSync = regexp.MustCompile(`(?m)^\d+ +(fsync|fdatasync|sync_file_range|syncfs)\(`)
 
 func countSyncs(lines []byte) uint64 { return uint64(len(aSync.FindAllIndex(lines, -1))) }
-
-// A syncSample is how often the disk was synced for each answer.
-type syncSample struct {
-	kind    string
-	work    work
-	all     float64 // by all nodes together
-	busiest float64 // by the one that did it most
-	errors  tally
-}
-
-func newSyncSample(kind string, w work, m *measurement) syncSample {
-	s := syncSample{kind: kind, work: w, all: unknown, busiest: unknown, errors: m.errors}
-	n := float64(m.Total.Good)
-	if m.used == nil || n == 0 {
-		return s
-	}
-	s.all = float64(sum(m.used.syncs)) / n
-	var most uint64
-	for _, c := range m.used.syncs {
-		most = max(most, c)
-	}
-	s.busiest = float64(most) / n
-	return s
-}

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -51,17 +48,4 @@ func (u usage) since(earlier usage) *usage {
 		d.syncs = append(d.syncs, n-earlier.syncs[i])
 	}
 	return d
-}
-
-// sector is the unit of /sys/dev/block/*/stat, whatever the disk's own.
-const sector = 512
-
-// parseDisk takes the bytes written from the text of /sys/dev/block/*/stat.
-func parseDisk(text string) (uint64, error) {
-	fields := strings.Fields(text)
-	if len(fields) < 7 {
-		return 0, fmt.Errorf("a disk's statistics have %d fields", len(fields))
-	}
-	n, err := strconv.ParseUint(fields[6], 10, 64)
-	return n * sector, err
 }
