@@ -8,8 +8,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A jsonHead is what all JSON objects about a connection begin with. The fields of every object are an interface to other
-// programs: new ones may come, none goes.
+// A jsonHead is what all JSON objects about a connection begin with. The fields of every object are an interface to
+// other programs: new ones may come, none goes.
 type jsonHead struct {
 	Time  string `json:"time"`
 	Event string `json:"event"`

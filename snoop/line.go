@@ -106,9 +106,6 @@ type (
 	}
 )
 
-// addHeader is what an ADD carries before the id: the timeout and the id's length.
-const addHeader = 8
-
 // readRequest fills in what a request's payload says. An ADD that the server will refuse is taken apart as far as it
 // goes; the answer says what is wrong. The id is a part of the payload, or of its beginning that was kept.
 func (l *exchanged) readRequest(m *message) (id []byte, err error) {
@@ -117,17 +114,17 @@ func (l *exchanged) readRequest(m *message) (id []byte, err error) {
 		l.id = newSessionID(m.payload, m.size)
 		return m.payload, nil
 	}
-	if m.size < addHeader {
+	if m.size < wire.AddOverhead {
 		return nil, wire.ErrShortAdd
 	}
 	l.timeout = time.Duration(binary.BigEndian.Uint32(m.payload)) * time.Millisecond
 	n := uint64(binary.BigEndian.Uint32(m.payload[4:]))
-	if n >= uint64(m.size-addHeader) {
+	if n >= uint64(m.size-wire.AddOverhead) {
 		return nil, nil // the length is wrong, so which bytes are the id can't be told
 	}
-	id = m.payload[addHeader:min(len(m.payload), addHeader+int(n))]
+	id = m.payload[wire.AddOverhead:min(len(m.payload), wire.AddOverhead+int(n))]
 	l.id = newSessionID(id, int(n))
-	l.data = m.size - addHeader - int(n)
+	l.data = m.size - wire.AddOverhead - int(n)
 	return id, nil
 }
 

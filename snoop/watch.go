@@ -25,7 +25,7 @@ type watch struct {
 }
 
 func newWatch(cfg *Config, queue *queue, tally *tally, conn uint64, now time.Time) *watch {
-	keep := addHeader + wire.MaxID
+	keep := wire.AddOverhead + wire.MaxID
 	if cfg.Data {
 		keep = wire.MaxPayload
 	}

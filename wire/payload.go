@@ -38,7 +38,7 @@ func AppendAdd(dst, id, data []byte, timeout time.Duration) []byte {
 // ParseAdd takes an ADD request apart; id and data are parts of payload. ErrShortAdd is corruption, a Status is what
 // to answer.
 func ParseAdd(payload []byte) (id, data []byte, timeout time.Duration, err error) {
-	if len(payload) < addOverhead {
+	if len(payload) < AddOverhead {
 		return nil, nil, 0, ErrShortAdd
 	}
 	timeout = time.Duration(binary.BigEndian.Uint32(payload)) * time.Millisecond
@@ -46,7 +46,7 @@ func ParseAdd(payload []byte) (id, data []byte, timeout time.Duration, err error
 		return nil, nil, 0, TimeoutRange
 	}
 	n := binary.BigEndian.Uint32(payload[4:])
-	rest := payload[addOverhead:]
+	rest := payload[AddOverhead:]
 	if uint64(n) >= uint64(len(rest)) {
 		return nil, nil, 0, Corrupt
 	}
