@@ -92,7 +92,8 @@ func RunBarrage(ctx context.Context, cfg BarrageConfig) (BarrageResult, error) {
 		return BarrageResult{}, fmt.Errorf("%d sessions: a barrage needs one at least", cfg.Sessions)
 	}
 	if cfg.TimeoutVar < 0 || cfg.Timeout < 0 || cfg.Timeout+cfg.TimeoutVar > wire.MaxTimeout {
-		return BarrageResult{}, fmt.Errorf("timeout %v and variation %v: they may not be negative, and together not over %v",
+		return BarrageResult{}, fmt.Errorf(
+			"timeout %v and variation %v: they may not be negative, and together not over %v",
 			cfg.Timeout, cfg.TimeoutVar, wire.MaxTimeout)
 	}
 	b := &barrage{cfg: cfg}

@@ -75,7 +75,8 @@ func TestBarrageFindsWrongStores(t *testing.T) {
 				if !errors.As(err, &wrong) {
 					t.Fatalf("nothing found in %d operations: %v", r.Ops, err)
 				}
-				if wrong.Number == 0 || wrong.ID == "" || wrong.Expected == "" || wrong.Got == "" || wrong.Number != r.Ops+1 {
+				if wrong.Number == 0 || wrong.ID == "" || wrong.Expected == "" || wrong.Got == "" ||
+					wrong.Number != r.Ops+1 {
 					t.Errorf("incomplete after %d operations: %+v", r.Ops, wrong)
 				}
 				t.Log(err)
@@ -126,8 +127,9 @@ func TestReportKeepsSecrets(t *testing.T) {
 		if err == nil {
 			t.Fatal("nothing found")
 		}
+		report := err.Error()
 		for _, secret := range [][]byte{seen.data, seen.id} {
-			if bytes.Contains([]byte(err.Error()), secret) || strings.Contains(err.Error(), hex.EncodeToString(secret)) {
+			if strings.Contains(report, string(secret)) || strings.Contains(report, hex.EncodeToString(secret)) {
 				t.Error("the report has a secret in it")
 			}
 		}
@@ -147,9 +149,12 @@ func (w *witness) Get(ctx context.Context, id []byte) ([]byte, error) {
 	return data, err
 }
 
+// openers are the ways to open stores at addresses.
+var openers = map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime}
+
 func TestBarrageOverTheWire(t *testing.T) {
 	address, _ := serve(t, newMemory(t), "")
-	for name, open := range map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime} {
+	for name, open := range openers {
 		t.Run(name, func(t *testing.T) {
 			cfg := barrageOf(nil)
 			cfg.Open, cfg.Ops, cfg.Workers, cfg.DataMax = open([]wire.Address{address}), 1000, 2, wire.MaxAddData
@@ -162,10 +167,11 @@ func TestBarrageOverTheWire(t *testing.T) {
 
 func TestBarrageWithoutServer(t *testing.T) {
 	nobody := []wire.Address{testutil.Address(t, "IP:127.0.0.1:1")}
-	for name, open := range map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime} {
+	for name, open := range openers {
 		cfg := barrageOf(nil)
 		cfg.Open = open(nobody)
-		if _, err := RunBarrage(t.Context(), cfg); err == nil || !strings.HasPrefix(err.Error(), "connect to IP:127.0.0.1:1: ") {
+		_, err := RunBarrage(t.Context(), cfg)
+		if err == nil || !strings.HasPrefix(err.Error(), "connect to IP:127.0.0.1:1: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

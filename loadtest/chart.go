@@ -83,16 +83,8 @@ func roundUp(v float64) float64 {
 	return 10 * ten
 }
 
-// roundDown is the greatest such number that is not above v.
-func roundDown(v float64) float64 {
-	ten := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{5, 2} {
-		if m*ten <= v*(1+1e-9) {
-			return m * ten
-		}
-	}
-	return ten
-}
+// roundDown is the greatest such number that is not above v: their inverses are such numbers too.
+func roundDown(v float64) float64 { return 1 / roundUp(1/v) }
 
 // logarithmic is a scale of microseconds that holds least and most, with its ticks.
 func logarithmic(least, most float64) (scale, []tick) {

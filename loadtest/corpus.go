@@ -24,7 +24,8 @@ type corpus struct {
 // newCorpus makes a corpus like no other, of data between min and max bytes.
 func newCorpus(min, max int) (*corpus, error) {
 	if min < 1 || max < min || max > wire.MaxAddData {
-		return nil, fmt.Errorf("data sizes %d to %d: they must be from 1 to %d, and in that order", min, max, wire.MaxAddData)
+		return nil, fmt.Errorf("data sizes %d to %d: they must be from 1 to %d, and in that order",
+			min, max, wire.MaxAddData)
 	}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails

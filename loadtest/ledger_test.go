@@ -61,7 +61,8 @@ func TestLedgerOnRightServers(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if c := l.Counts(); c.Unknown > 8 || c.NotSent > 8 || l.LongestGap() <= 0 { // some are interrupted at the end of Run
+	// The end of Run interrupts some requests.
+	if c := l.Counts(); c.Unknown > 8 || c.NotSent > 8 || l.LongestGap() <= 0 {
 		t.Errorf("%+v, gap %v", c, l.LongestGap())
 	}
 }
@@ -198,7 +199,9 @@ func TestVerifyWithoutServer(t *testing.T) {
 }
 
 func TestExpiryInTheLedger(t *testing.T) {
-	l, err := NewLedger(LedgerConfig{Addresses: make([]wire.Address, 1), Timeout: 10 * time.Second, RequestTimeout: 2 * time.Second})
+	l, err := NewLedger(LedgerConfig{
+		Addresses: make([]wire.Address, 1), Timeout: 10 * time.Second, RequestTimeout: 2 * time.Second,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

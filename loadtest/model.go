@@ -44,7 +44,8 @@ type WrongAnswer struct {
 func (w *WrongAnswer) Error() string {
 	var status wire.Status
 	if w.Err != nil && !errors.As(w.Err, &status) {
-		return fmt.Sprintf("no answer to operation %d, %s of session %s (worker %d): %v", w.Number, w.Op, w.ID, w.Worker, w.Err)
+		return fmt.Sprintf("no answer to operation %d, %s of session %s (worker %d): %v",
+			w.Number, w.Op, w.ID, w.Worker, w.Err)
 	}
 	return fmt.Sprintf("wrong answer at operation %d: %s of session %s (worker %d)\n  expected: %s\n  got:      %s",
 		w.Number, w.Op, w.ID, w.Worker, w.Expected, w.Got)

@@ -109,8 +109,8 @@ func (s *series) take(at time.Duration) {
 	s.recent.Merge(s.merged)
 	s.bad += bad
 	p := Point{At: at.Seconds(), Good: uint64(s.merged.TotalCount()), Errors: bad}
-	if p.Good > 0 {
-		p.P50, p.P99, p.Max = micros(s.merged.ValueAtQuantile(50)), micros(s.merged.ValueAtQuantile(99)), micros(s.merged.Max())
+	if h := s.merged; p.Good > 0 {
+		p.P50, p.P99, p.Max = micros(h.ValueAtQuantile(50)), micros(h.ValueAtQuantile(99)), micros(h.Max())
 	}
 	s.points = append(s.points, p)
 }

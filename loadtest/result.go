@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -128,13 +129,13 @@ func (r *Result) Print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "\tanswers\tmissed\terrors\tper second\tp50\tp90\tp99\tp99.9\tmax\t")
 	for _, o := range r.rows() {
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%.0f\t%s\t%s\t%s\t%s\t%s\t\n", o.Op, o.Good, o.Missed, o.Errors, o.PerSecond,
-			o.shown(o.Latency.P50), o.shown(o.Latency.P90), o.shown(o.Latency.P99), o.shown(o.Latency.P999), o.shown(o.Latency.Max))
+		fmt.Fprintf(tw, "%s\t\n", strings.Join(o.row(decimal), "\t"))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nlongest time without a good answer: %s, from %.1f s on\n", shown(r.LongestGap*1e6), r.LongestGapFrom)
+	fmt.Fprintf(w, "\nlongest time without a good answer: %s, from %.1f s on\n",
+		shown(r.LongestGap*1e6), r.LongestGapFrom)
 	if len(r.Errors) == 0 {
 		_, err := fmt.Fprintln(w, "no errors")
 		return err
@@ -145,6 +146,8 @@ func (r *Result) Print(w io.Writer) error {
 	}
 	return err
 }
+
+func decimal(n uint64) string { return fmt.Sprint(n) }
 
 // rows are the operations, and their sum if there is more than one.
 func (r *Result) rows() []OpResult {

@@ -26,7 +26,8 @@ type stream struct {
 func newStream(b *Bench, n int) *stream {
 	number := uint64(b.streams)
 	b.streams++
-	return &stream{b: b, rec: b.recorders[n%len(b.recorders)], rng: mix(b.corpus.seed ^ number), next: (number + 1) << 40}
+	return &stream{b: b, rec: b.recorders[n%len(b.recorders)],
+		rng: mix(b.corpus.seed ^ number), next: (number + 1) << 40}
 }
 
 // pick chooses the next request, which is asked now.

@@ -76,8 +76,8 @@ func (l *Ledger) Verify(ctx context.Context, address wire.Address) error {
 	case v.last == nil:
 		return fmt.Errorf("only %d of %d sessions were verified at %s: %w", done, len(v.entries), address, ctx.Err())
 	}
-	return fmt.Errorf("only %d of %d sessions were verified at %s: %w; the last that went wrong: %w", done, len(v.entries), address,
-		ctx.Err(), v.last)
+	return fmt.Errorf("only %d of %d sessions were verified at %s: %w; the last that went wrong: %w",
+		done, len(v.entries), address, ctx.Err(), v.last)
 }
 
 // A verification is a Verify under way.

@@ -19,7 +19,8 @@ func (l *Ledger) Run(ctx context.Context) error {
 	defer cancel()
 	var clients []*client.Client
 	for _, a := range l.cfg.Addresses {
-		c, err := client.New(a.String(), client.WithTimeout(l.cfg.RequestTimeout), client.WithDialTimeout(l.cfg.RequestTimeout))
+		limit := l.cfg.RequestTimeout
+		c, err := client.New(a.String(), client.WithTimeout(limit), client.WithDialTimeout(limit))
 		if err != nil {
 			return err
 		}

@@ -60,8 +60,10 @@ func atOnce() int     { return 1 << 30 }
 
 // conversation is requests of all sizes that matter, one after the other.
 func conversation(response bool) (b []byte, want []message) {
-	for i, size := range []int{0, 1, 8, 72, 73, 2047, 2048, 2049, 4096, 30000, wire.MaxPayload - 1, wire.MaxPayload, 5} {
-		m := wire.Message{Response: response, UID: uint32(i) << 20, Op: wire.Op(i % wire.UserOps), Payload: bytes.Repeat([]byte{byte(i)}, size)}
+	sizes := []int{0, 1, 8, 72, 73, 2047, 2048, 2049, 4096, 30000, wire.MaxPayload - 1, wire.MaxPayload, 5}
+	for i, size := range sizes {
+		m := wire.Message{Response: response, UID: uint32(i) << 20, Op: wire.Op(i % wire.UserOps),
+			Payload: bytes.Repeat([]byte{byte(i)}, size)}
 		start := int64(len(b))
 		b = wire.AppendMessage(b, &m)
 		want = append(want, message{
@@ -128,7 +130,8 @@ func TestDecoderFaults(t *testing.T) {
 		{"short", "00110000 00 00000001 00 00 00 07ff", 12, wire.ErrShort, 14},
 		{"another uid", whole + "00110000 00 00000008", 2062 + 8, wire.ErrMixed, 2062 + 9},
 		{"another operation", whole + "00110000 00 00000007 00 01", 2062 + 10, wire.ErrMixed, 2062 + 11},
-		{"too long, last", strings.Repeat(whole, 15) + "00110000 00 00000007 00 00 00", 15*2062 + 11, wire.ErrTooLong, 15*2062 + 12},
+		{"too long, last", strings.Repeat(whole, 15) + "00110000 00 00000007 00 00 00", 15*2062 + 11,
+			wire.ErrTooLong, 15*2062 + 12},
 		{"cut in the header", good + "0011", 18, wire.ErrTruncated, 2},
 		{"cut in the data", "00110000 00 00000002 00 01 01 0002 30", 15, wire.ErrTruncated, 15},
 		{"cut between frames", whole, 2062, wire.ErrTruncated, 2062},
@@ -137,7 +140,8 @@ func TestDecoderFaults(t *testing.T) {
 		for name, next := range map[string]func() int{"at once": atOnce, "byte by byte": byteByByte} {
 			got := decode(false, 72, unhex(t, test.hex), next)
 			if want := (&fault{test.at, test.rule}); !reflect.DeepEqual(got.fault, want) || got.lost != test.lost {
-				t.Errorf("%s, %s: got %+v and %d lost, want %+v and %d", test.name, name, got.fault, got.lost, want, test.lost)
+				t.Errorf("%s, %s: got %+v and %d lost, want %+v and %d",
+					test.name, name, got.fault, got.lost, want, test.lost)
 			}
 		}
 	}
@@ -148,7 +152,8 @@ func FuzzDecoder(f *testing.F) {
 	for _, response := range []bool{false, true} {
 		var b []byte
 		for uid, size := range []int{0, 1, 20, 2049} {
-			b = wire.AppendMessage(b, &wire.Message{Response: response, UID: uint32(uid), Op: wire.Op(uid), Payload: make([]byte, size)})
+			m := wire.Message{Response: response, UID: uint32(uid), Op: wire.Op(uid), Payload: make([]byte, size)}
+			b = wire.AppendMessage(b, &m)
 		}
 		f.Add(b, response, uint64(1))
 		f.Add(b[:60], response, uint64(2))
@@ -170,12 +175,14 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatalf("%d messages, want %d", len(got.messages), len(want))
 		}
 		for i, m := range got.messages {
-			if w := want[i]; m.UID != w.UID || m.Op != w.Op || m.size != len(w.Payload) || !bytes.Equal(m.payload, w.Payload) {
+			w := want[i]
+			if m.UID != w.UID || m.Op != w.Op || m.size != len(w.Payload) || !bytes.Equal(m.payload, w.Payload) {
 				t.Errorf("message %d differs", i)
 			}
 		}
 		switch {
-		case rule == io.EOF && got.fault != nil, rule != io.EOF && (got.fault == nil || !errors.Is(got.fault.rule, rule)):
+		case rule == io.EOF && got.fault != nil,
+			rule != io.EOF && (got.fault == nil || !errors.Is(got.fault.rule, rule)):
 			t.Errorf("fault is %+v, want %v", got.fault, rule)
 		case got.fault != nil && (got.fault.offset < 0 || got.fault.offset > int64(len(b)) || got.lost > int64(len(b))):
 			t.Errorf("fault is at %d and %d lost, of %d", got.fault.offset, got.lost, len(b))

@@ -126,7 +126,8 @@ func TestNoSecrets(t *testing.T) {
 
 // TestSameInPieces cuts the recorded reads into single bytes.
 func TestSameInPieces(t *testing.T) {
-	b := recorded(t, strings.Fields("00110000 00 00000003 00 01 01 0010 30*16 00110000 00 00000004 00 03 01 0004 deadbeef 00110000 01"))
+	b := recorded(t, strings.Fields("00110000 00 00000003 00 01 01 0010 30*16"+
+		" 00110000 00 00000004 00 03 01 0004 deadbeef 00110000 01"))
 	print := func(size int) string {
 		var out bytes.Buffer
 		cfg := Config{Format: Text}
@@ -153,7 +154,8 @@ func slicesOf(b []byte, size int) func(yield func([]byte) bool) {
 
 func TestAmount(t *testing.T) {
 	for n, want := range map[int64]string{
-		0: "0", 99_999: "99999", 100_000: "100k", 999_949: "999.9k", 999_950: "1M", 1_234_567: "1.2M", 12_000_000_000: "12G",
+		0: "0", 99_999: "99999", 100_000: "100k", 999_949: "999.9k", 999_950: "1M", 1_234_567: "1.2M",
+		12_000_000_000: "12G",
 	} {
 		if got := amount(n); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
@@ -183,8 +185,8 @@ func TestTallyAddsUp(t *testing.T) {
 	for ms := 1; ms <= 50; ms++ {
 		record(ms)
 	}
-	if first := tally.interval(start); first.ops[wire.OpGet].answers != 50 || first.ops[wire.OpGet].slowest != 50*time.Millisecond {
-		t.Errorf("first interval is %+v", first.ops[wire.OpGet])
+	if gets := tally.interval(start).ops[wire.OpGet]; gets.answers != 50 || gets.slowest != 50*time.Millisecond {
+		t.Errorf("first interval is %+v", gets)
 	}
 	for ms := 51; ms <= 100; ms++ {
 		record(ms)
@@ -194,7 +196,8 @@ func TestTallyAddsUp(t *testing.T) {
 	}
 	record(1000)
 	all := tally.whole(start).all()
-	got := fmt.Sprint(all.requests, all.answers, all.bytes, all.slowest, all.quantile(50).Round(time.Millisecond), all.quantile(99).Round(time.Millisecond))
+	got := fmt.Sprint(all.requests, all.answers, all.bytes, all.slowest,
+		all.quantile(50).Round(time.Millisecond), all.quantile(99).Round(time.Millisecond))
 	if want := "101 101 [1010 1010] 1s 51ms 100ms"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -22,17 +22,35 @@ type lines struct{ testutil.Buffer }
 
 // An event is one line of JSON output.
 type event struct {
-	Event, Direction, Op, ID, Status, Reason, Rule, Client string
-	Conn, UID, Offset                                      uint64
-	Asked                                                  bool
-	LatencyUS                                              int64 `json:"latency_us"`
-	Undecoded                                              int64 `json:"undecoded_bytes"`
-	Unanswered                                             int   `json:"unanswered"`
-	Lines, Refused, Connections                            uint64
-	LinesDropped                                           uint64 `json:"lines_dropped"`
-	ToServer                                               int64  `json:"to_server_bytes"`
-	ToClient                                               int64  `json:"to_client_bytes"`
-	Ops                                                    map[string]struct{ Requests, Answers uint64 }
+	Event    string
+	Conn     uint64
+	ToServer int64 `json:"to_server_bytes"`
+	ToClient int64 `json:"to_client_bytes"`
+	exchangeEvent
+	endEvent
+	summaryEvent
+}
+
+// exchangeEvent has the fields of request, answer and malformed.
+type exchangeEvent struct {
+	Direction, Op, ID, Status, Rule string
+	UID, Offset                     uint64
+	Asked                           bool
+	LatencyUS                       int64 `json:"latency_us"`
+}
+
+// endEvent has the fields of failed and close.
+type endEvent struct {
+	Reason     string
+	Undecoded  int64 `json:"undecoded_bytes"`
+	Unanswered int
+}
+
+// summaryEvent has the fields of summary and dropped.
+type summaryEvent struct {
+	Refused, Connections, Lines uint64
+	LinesDropped                uint64 `json:"lines_dropped"`
+	Ops                         map[string]struct{ Requests, Answers uint64 }
 }
 
 // count is the number of events of one kind.

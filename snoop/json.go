@@ -173,7 +173,8 @@ func (s *summary) json() any {
 		ToClient    int64             `json:"to_client_bytes"`
 		Ops         map[string]jsonOp `json:"ops"`
 	}{
-		stamp(s.to), "summary", stamp(s.from), s.whole, s.n[connected], s.open, s.n[unserved], s.n[refused], s.n[undecodable],
-		s.n[unanswered], s.dropped, s.bytes[toServer], s.bytes[toClient], ops,
+		stamp(s.to), "summary", stamp(s.from), s.whole,
+		s.n[connected], s.open, s.n[unserved], s.n[refused], s.n[undecodable], s.n[unanswered],
+		s.dropped, s.bytes[toServer], s.bytes[toClient], ops,
 	}
 }

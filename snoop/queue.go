@@ -25,7 +25,8 @@ type queue struct {
 }
 
 func newQueue(w io.Writer, limit int, notice func([]byte, uint64) []byte, failed func(error)) *queue {
-	q := &queue{w: w, limit: limit, notice: notice, failed: failed, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	q := &queue{w: w, limit: limit, notice: notice, failed: failed,
+		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go q.run()
 	return q
 }

@@ -65,8 +65,9 @@ func TestCacheBehindAndClientBefore(t *testing.T) {
 			c.Close()
 			events := s.wait("close", 1)
 			want := []string{
-				"open", "request ADD", "answer ADD OK", "request ADD", "answer ADD MATCHING_SESSION", "request GET", "answer GET OK",
-				"request REMOVE", "answer REMOVE OK", "request HAVE", "answer HAVE NOTOK", "close",
+				"open", "request ADD", "answer ADD OK", "request ADD", "answer ADD MATCHING_SESSION",
+				"request GET", "answer GET OK", "request REMOVE", "answer REMOVE OK",
+				"request HAVE", "answer HAVE NOTOK", "close",
 			}
 			var got []string
 			for _, e := range events {
@@ -77,7 +78,8 @@ func TestCacheBehindAndClientBefore(t *testing.T) {
 				if e.Status != "" {
 					text += " " + e.Status
 				}
-				if e.Op != "" && e.ID != "303132333435" || e.Conn != 1 || e.Event == "answer" && (!e.Asked || e.LatencyUS < 0) {
+				if e.Op != "" && e.ID != "303132333435" || e.Conn != 1 ||
+					e.Event == "answer" && (!e.Asked || e.LatencyUS < 0) {
 					t.Errorf("%+v", e)
 				}
 				got = append(got, text)
@@ -129,7 +131,8 @@ func TestHundredConnections(t *testing.T) {
 			}
 			s.stop()
 			sum := only(s.out.events(t), "summary")
-			if len(sum) != 1 || sum[0].Connections != conns || sum[0].Ops["GET"].Answers != conns*rounds || sum[0].Ops["ADD"].Requests != conns {
+			if len(sum) != 1 || sum[0].Connections != conns || sum[0].Ops["GET"].Answers != conns*rounds ||
+				sum[0].Ops["ADD"].Requests != conns {
 				t.Errorf("summary is %+v", sum)
 			}
 		})
@@ -169,7 +172,8 @@ func TestGarbage(t *testing.T) {
 				}
 			}
 			end := only(events, "close")[0]
-			if len(only(events, "malformed")) != 2 || end.Undecoded != 2*size || end.ToServer != size || end.ToClient != size || end.Reason != "by the client" {
+			if len(only(events, "malformed")) != 2 || end.Undecoded != 2*size || end.ToServer != size ||
+				end.ToClient != size || end.Reason != "by the client" {
 				t.Errorf("%+v", events)
 			}
 		})
@@ -214,7 +218,8 @@ func TestNoServer(t *testing.T) {
 	if b := readAll(t, s.dial()); len(b) != 0 {
 		t.Errorf("got %q", b)
 	}
-	if e := only(s.wait("failed", 1), "failed")[0]; e.Reason != "cannot connect to the server: connect: connection refused" {
+	e := only(s.wait("failed", 1), "failed")[0]
+	if e.Reason != "cannot connect to the server: connect: connection refused" {
 		t.Errorf("%+v", e)
 	}
 }
@@ -269,7 +274,8 @@ func TestClientStopsReading(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			ended := make(chan error, 1)
 			s := start(t, network, serve(t, network, func(c net.Conn) {
-				b := wire.AppendMessage(nil, &wire.Message{Response: true, Op: wire.OpGet, Payload: make([]byte, wire.MaxPayload)})
+				m := wire.Message{Response: true, Op: wire.OpGet, Payload: make([]byte, wire.MaxPayload)}
+				b := wire.AppendMessage(nil, &m)
 				for {
 					if _, err := c.Write(b); err != nil {
 						ended <- err
@@ -319,7 +325,11 @@ func TestSlowOutput(t *testing.T) {
 		dropped += e.Lines
 	}
 	sum := events[len(events)-1]
-	if got := len(only(events, "request")) + len(only(events, "answer")) + len(only(events, "open")) + len(only(events, "close")); dropped == 0 || uint64(got)+dropped != 2*requests+2 {
+	got := 0
+	for _, kind := range []string{"request", "answer", "open", "close"} {
+		got += len(only(events, kind))
+	}
+	if dropped == 0 || uint64(got)+dropped != 2*requests+2 {
 		t.Errorf("%d lines and %d dropped", got, dropped)
 	}
 	if sum.Event != "summary" || sum.LinesDropped != dropped || sum.Ops["HAVE"].Answers != requests {

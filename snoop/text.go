@@ -191,7 +191,8 @@ func (l *failed) text(p style, dst []byte) []byte {
 func (l *closed) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
 	text := fmt.Sprintf("close  %s after %s: %s (%d B), %s (%d B)", l.reason, span(l.lasted),
-		count(l.messages[toServer], "request"), l.bytes[toServer], count(l.messages[toClient], "answer"), l.bytes[toClient])
+		count(l.messages[toServer], "request"), l.bytes[toServer],
+		count(l.messages[toClient], "answer"), l.bytes[toClient])
 	dst = p.paint(dst, dim, text, 0)
 	if l.unanswered > 0 {
 		dst = p.paint(dst, red, fmt.Sprintf(", %d unanswered", l.unanswered), 0)

@@ -79,7 +79,8 @@ func (a Address) listening() (bool, error) {
 	v, err := unix.GetsockoptInt(a.read, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	switch {
 	case errors.Is(err, unix.ENOTSOCK):
-		return false, &addressError{a.String(), fmt.Sprintf("descriptor %d is not a socket; a read and a write descriptor are FD:READ:WRITE", a.read)}
+		return false, &addressError{a.String(), fmt.Sprintf(
+			"descriptor %d is not a socket; a read and a write descriptor are FD:READ:WRITE", a.read)}
 	case err != nil:
 		return false, &addressError{a.String(), fmt.Sprintf("descriptor %d: %v", a.read, err)}
 	}
@@ -137,7 +138,8 @@ func discard(fd int) error {
 }
 
 func errTaken(fd int, a Address) error {
-	return &addressError{a.String(), fmt.Sprintf("descriptor %d has been taken over already, which can be done once", fd)}
+	return &addressError{a.String(), fmt.Sprintf(
+		"descriptor %d has been taken over already, which can be done once", fd)}
 }
 
 // A pairConn is a connection of two descriptors, or of one that is no socket.

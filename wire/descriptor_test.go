@@ -166,7 +166,8 @@ func TestBadDescriptors(t *testing.T) {
 		t.Errorf("a pipe: %v", err)
 	}
 	for _, s := range []string{"FD:987654", "FD:987654:987655"} {
-		if _, err := parse(t, s).Listen(ctx); !strings.Contains(errString(err), "descriptor 987654: bad file descriptor") {
+		_, err := parse(t, s).Listen(ctx)
+		if !strings.Contains(errString(err), "descriptor 987654: bad file descriptor") {
 			t.Errorf("%s: %v", s, err)
 		}
 		if _, err := parse(t, s).Dial(ctx); err == nil {

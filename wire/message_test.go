@@ -75,7 +75,8 @@ func TestExamples(t *testing.T) {
 			wire.Message{Response: true, UID: 2, Op: wire.OpGet, Payload: []byte{byte(wire.NotOK)}},
 		},
 		{
-			"two frames", "00110000 01 00000003 00 01 00 0800" + strings.Repeat("a5", 2048) + "00110000 01 00000003 00 01 01 03b8" + strings.Repeat("a5", 952),
+			"two frames", "00110000 01 00000003 00 01 00 0800" + strings.Repeat("a5", 2048) +
+				"00110000 01 00000003 00 01 01 03b8" + strings.Repeat("a5", 952),
 			wire.Message{Response: true, UID: 3, Op: wire.OpGet, Payload: big},
 		},
 	} {
@@ -95,7 +96,8 @@ func TestExamples(t *testing.T) {
 }
 
 func equal(a, b *wire.Message) bool {
-	return a.Response == b.Response && a.UID == b.UID && a.Class == b.Class && a.Op == b.Op && bytes.Equal(a.Payload, b.Payload)
+	return a.Response == b.Response && a.UID == b.UID && a.Class == b.Class && a.Op == b.Op &&
+		bytes.Equal(a.Payload, b.Payload)
 }
 
 func TestSizes(t *testing.T) {
@@ -134,7 +136,9 @@ func TestEmptyLastFrame(t *testing.T) {
 }
 
 func TestFrameBytes(t *testing.T) {
-	b := wire.AppendMessage(nil, &wire.Message{Response: true, UID: 0x01020304, Class: wire.ClassPeer, Op: wire.OpRemove, Payload: make([]byte, 2049)})
+	b := wire.AppendMessage(nil, &wire.Message{
+		Response: true, UID: 0x01020304, Class: wire.ClassPeer, Op: wire.OpRemove, Payload: make([]byte, 2049),
+	})
 	first, second := b[:wire.HeaderSize], b[wire.HeaderSize+2048:]
 	if want := unhex(t, "00110000 01 01020304 70 02 00 0800"); !bytes.Equal(first, want) {
 		t.Errorf("first header %x, want %x", first, want)
@@ -154,8 +158,8 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for s, want := range map[wire.Status]string{
-		0: "OK", 1: "NOTOK", 2: "DISCONNECTED", 100: "CORRUPT", 101: "MATCHING_SESSION", 102: "TIMEOUT_RANGE", 103: "ID_RANGE",
-		104: "DATA_RANGE", 77: "STATUS_77",
+		0: "OK", 1: "NOTOK", 2: "DISCONNECTED", 100: "CORRUPT", 101: "MATCHING_SESSION", 102: "TIMEOUT_RANGE",
+		103: "ID_RANGE", 104: "DATA_RANGE", 77: "STATUS_77",
 	} {
 		if s.Name() != want {
 			t.Errorf("status %d is %s, want %s", s, s.Name(), want)

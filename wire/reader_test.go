@@ -99,7 +99,9 @@ func TestRules(t *testing.T) {
 // A limit that is no multiple of the frame size is known to be passed when the last header is whole.
 func TestOddLimit(t *testing.T) {
 	rules := wire.Rules{Class: wire.ClassPeer, Ops: 9, MaxPayload: 5000}
-	for size, want := range map[int]error{0: nil, 4096: nil, 5000: nil, 5001: wire.ErrTooLong, 6144: wire.ErrTooLong, 9000: wire.ErrTooLong} {
+	for size, want := range map[int]error{
+		0: nil, 4096: nil, 5000: nil, 5001: wire.ErrTooLong, 6144: wire.ErrTooLong, 9000: wire.ErrTooLong,
+	} {
 		b := wire.AppendMessage(nil, &wire.Message{Class: wire.ClassPeer, Op: 8, Payload: make([]byte, size)})
 		var m wire.Message
 		if err := wire.NewReader(bytes.NewReader(b), rules).Read(&m); err != want {
@@ -218,7 +220,8 @@ func TestReaderAllocations(t *testing.T) {
 
 func FuzzFrameHeader(f *testing.F) {
 	for _, s := range []string{
-		"00110000 00 00000001 00 00 01 001d", full, "00110000 01 00000001 00 00 01 0001", "00110000 00 00000001 00 04 01 0001",
+		"00110000 00 00000001 00 00 01 001d", full,
+		"00110000 01 00000001 00 00 01 0001", "00110000 00 00000001 00 04 01 0001",
 		"00110000 00 00000001 00 00 00 0000", "00110000 00 00000001 00 00 01 0801", "00120000 00", "0011",
 	} {
 		f.Add(unhex(f, s))
@@ -233,8 +236,8 @@ func FuzzFrameHeader(f *testing.F) {
 		if whole != bytewise {
 			t.Fatalf("%v at once, %v byte by byte", whole, bytewise)
 		}
-		good := len(b) == wire.HeaderSize && b[0] == 0 && b[1] == 0x11 && b[4] == 0 && b[9] == 0 && b[10] < 4 && b[11] == 1 &&
-			b[12] == 0 && b[13] == 0
+		good := len(b) == wire.HeaderSize && b[0] == 0 && b[1] == 0x11 && b[4] == 0 && b[9] == 0 && b[10] < 4 &&
+			b[11] == 1 && b[12] == 0 && b[13] == 0
 		switch {
 		case good && whole != nil, !good && whole == nil:
 			t.Fatalf("%x: %v", b, whole)
@@ -247,8 +250,10 @@ func FuzzFrameHeader(f *testing.F) {
 // Whatever is read without error is written again as bytes that mean the same. Parse reads the same from the bytes as a
 // Reader does from a connection.
 func FuzzReader(f *testing.F) {
-	f.Add(unhex(f, "00110000 00 00000001 00 00 01 001d 0000ea60 00000010 30313233343536373839616263646566 68656c6c6f"), false)
-	f.Add(unhex(f, "00110000 01 00000003 00 01 00 0800"+strings.Repeat("a5", 2048)+"00110000 01 00000003 00 01 01 03b8"+strings.Repeat("a5", 952)), true)
+	f.Add(unhex(f, "00110000 00 00000001 00 00 01 001d"+
+		"0000ea60 00000010 30313233343536373839616263646566 68656c6c6f"), false)
+	f.Add(unhex(f, "00110000 01 00000003 00 01 00 0800"+strings.Repeat("a5", 2048)+
+		"00110000 01 00000003 00 01 01 03b8"+strings.Repeat("a5", 952)), true)
 	f.Add(unhex(f, fullFrame()+"00110000 00 00000001 00 00 01 0000"), false)
 	f.Add(unhex(f, strings.Repeat("00110000 00 00000002 00 02 01 0002 3031", 3)+"ff"), false)
 	f.Add(wire.AppendMessage(nil, &wire.Message{Payload: make([]byte, wire.MaxPayload)}), false)
@@ -278,7 +283,8 @@ func FuzzReader(f *testing.F) {
 				}
 				return
 			}
-			if len(m.Payload) > wire.MaxPayload || m.Response != response || m.Class != wire.ClassUser || m.Op >= wire.UserOps {
+			if len(m.Payload) > wire.MaxPayload || m.Response != response || m.Class != wire.ClassUser ||
+				m.Op >= wire.UserOps {
 				t.Fatalf("%+v was let through", m)
 			}
 			taken += wire.Size(len(m.Payload))

@@ -52,7 +52,7 @@ const (
 	MaxID        = 64                            // of a session id; the least is 1
 	MaxData      = 32768                         // of session data; the least is 1
 	AddOverhead  = 8                             // of an ADD payload before the id: timeout and id length
-	MaxAddData   = MaxPayload - AddOverhead - 32 // of session data that fit into an ADD with the usual 32-byte id: 32728
+	MaxAddData   = MaxPayload - AddOverhead - 32 // of session data in an ADD with the usual 32-byte id: 32728
 )
 
 // MaxTimeout is the longest timeout that an ADD may ask for: 7 days.

@@ -182,7 +182,8 @@ func (d *demo) failover(leader *procs.Server) (*loadtest.Ledger, error) {
 		return nil, err
 	}
 	c := ledger.Counts()
-	d.say("load ended: %d sessions acknowledged, %d removals; the fate of %d requests is unknown", c.Added, c.Removed, c.Unknown)
+	d.say("load ended: %d sessions acknowledged, %d removals; the fate of %d requests is unknown",
+		c.Added, c.Removed, c.Unknown)
 	return ledger, nil
 }
 

@@ -55,7 +55,8 @@ func check(report func(format string, args ...any), where, expr string, samples 
 			known = append(known, name)
 		}
 		for _, l := range label.FindAllStringSubmatch(m[2], -1) {
-			if !slices.Contains(scraper, l[1]) && !slices.ContainsFunc(have, func(labels map[string]string) bool { return matches(labels, l) }) {
+			has := func(labels map[string]string) bool { return matches(labels, l) }
+			if !slices.Contains(scraper, l[1]) && !slices.ContainsFunc(have, has) {
 				report("%s: no %s has %s", where, m[1], l[0])
 			}
 		}
@@ -112,7 +113,8 @@ func TestAlertsNameMetricsThatExist(t *testing.T) {
 		for _, r := range g.Rules {
 			rules++
 			check(t.Errorf, r.Alert, r.Expr, samples)
-			if r.Alert == "" || r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+			if r.Alert == "" || r.Labels["severity"] == "" ||
+				r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 				t.Errorf("alert %q lacks a severity, a summary or a description", r.Alert)
 			}
 		}

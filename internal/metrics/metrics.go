@@ -144,18 +144,21 @@ func (d *serverDesc) all() []*prometheus.Desc {
 }
 
 var serverDescs = serverDesc{
-	requests:    Desc("requests_total", "Requests answered, by operation and the answer's status.", "operation", "status"),
-	inFlight:    Desc("requests_in_flight", "Requests that the store is busy with."),
-	overloaded:  Desc("requests_overload_total", "Requests answered DISCONNECTED at once because too many were in flight."),
+	requests: Desc("requests_total", "Requests answered, by operation and the answer's status.",
+		"operation", "status"),
+	inFlight: Desc("requests_in_flight", "Requests that the store is busy with."),
+	overloaded: Desc("requests_overload_total",
+		"Requests answered DISCONNECTED at once because too many were in flight."),
 	connections: Desc("connections", "Clients' connections that are open."),
 	mostConns:   Desc("connections_limit", "The most clients' connections that may be open; more are closed at once."),
 	accepted:    Desc("connections_accepted_total", "Clients' connections taken."),
 	refused:     Desc("connections_refused_total", "Clients' connections closed at once because too many were open."),
-	dropped:     Desc("connections_dropped_total", "Clients' connections that this side closed: malformed traffic, stalled in the middle of a message or an answer, or idle.", "reason"),
-	received:    Desc("received_bytes_total", "Bytes received from clients."),
-	sent:        Desc("sent_bytes_total", "Bytes sent to clients."),
-	held:        Desc("requests_in_flight_bytes", "Bytes of requests that the store is busy with."),
-	untaken:     Desc("untaken_answer_bytes", "Bytes of answers that wait for their clients to take them."),
+	dropped: Desc("connections_dropped_total", "Clients' connections that this side closed: malformed traffic, "+
+		"stalled in the middle of a message or an answer, or idle.", "reason"),
+	received: Desc("received_bytes_total", "Bytes received from clients."),
+	sent:     Desc("sent_bytes_total", "Bytes sent to clients."),
+	held:     Desc("requests_in_flight_bytes", "Bytes of requests that the store is busy with."),
+	untaken:  Desc("untaken_answer_bytes", "Bytes of answers that wait for their clients to take them."),
 }
 
 // Operation is the label of an operation.

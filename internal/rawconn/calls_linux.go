@@ -16,7 +16,8 @@ import (
 
 func read(fd uintptr, b []byte) (int, syscall.Errno) {
 	for {
-		n, _, err := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_DONTWAIT, 0, 0)
+		n, _, err := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(len(b)), syscall.MSG_DONTWAIT, 0, 0)
 		if err != syscall.EINTR {
 			hasRead(fd)
 			return int(n), err
@@ -28,7 +29,8 @@ func read(fd uintptr, b []byte) (int, syscall.Errno) {
 func write(fd uintptr, b []byte) (int, syscall.Errno) {
 	willWrite()
 	for {
-		n, _, err := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT, 0, 0)
+		n, _, err := syscall.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(len(b)), syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT, 0, 0)
 		if err != syscall.EINTR {
 			return int(n), err
 		}
@@ -36,5 +38,6 @@ func write(fd uintptr, b []byte) (int, syscall.Errno) {
 }
 
 func setUserTimeout(fd uintptr, d time.Duration) error {
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds())))
+	err := unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+	return os.NewSyscallError("setsockopt", err)
 }

@@ -72,7 +72,8 @@ func (p *Poller) control(how, fd int) error {
 	var errno syscall.Errno
 	p.one = unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP, Fd: int32(fd)}
 	err := p.raw.Control(func(ep uintptr) {
-		_, _, errno = syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, ep, uintptr(how), uintptr(fd), uintptr(unsafe.Pointer(&p.one)), 0, 0)
+		_, _, errno = syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, ep, uintptr(how), uintptr(fd),
+			uintptr(unsafe.Pointer(&p.one)), 0, 0)
 	})
 	if err == nil && errno != 0 {
 		err = os.NewSyscallError("epoll_ctl", errno)
@@ -100,7 +101,8 @@ func (p *Poller) Wait(fds []int) ([]int, error) {
 func (p *Poller) SetDeadline(t time.Time) error { return p.file.SetReadDeadline(t) }
 
 func (p *Poller) look(ep uintptr) bool {
-	n, _, err := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, ep, uintptr(unsafe.Pointer(&p.events)), uintptr(len(p.events)), 0, 0, 0)
+	n, _, err := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, ep, uintptr(unsafe.Pointer(&p.events)),
+		uintptr(len(p.events)), 0, 0, 0)
 	p.found = 0
 	if err == 0 {
 		p.found = int(n)

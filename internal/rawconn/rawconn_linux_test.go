@@ -303,7 +303,9 @@ func TestUserTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got int
-	if err := c.raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) }); err != nil {
+	if err := c.raw.Control(func(fd uintptr) {
+		got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err != nil || got != 1500 {

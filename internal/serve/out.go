@@ -103,7 +103,8 @@ func (c *Conn) encode(buf *[]byte, a Answer) {
 	if buf != c.out.buf {
 		c.out.late += n
 	}
-	if limit := c.s.cfg.MaxUntaken; c.s.counters.untaken.Add(int64(n)) > int64(limit) && c.out.size() > c.s.share(limit) {
+	limit := c.s.cfg.MaxUntaken
+	if c.s.counters.untaken.Add(int64(n)) > int64(limit) && c.out.size() > c.s.share(limit) {
 		c.s.counters.stalled.Add(1)
 		c.logClosed(errUntaken, "bytes", c.out.size())
 		c.breakOff(errUntaken)

@@ -40,10 +40,10 @@ var kinds = []kind{
 		new: func(dir string) (contestant, error) { return newDistcache(dir, "bolt") }},
 	{name: "wal", about: "three dc_server -raft-log wal", version: "-version",
 		new: func(dir string) (contestant, error) { return newDistcache(dir, "wal") }},
-	{name: "etcd", about: "three etcd, as they come; keys without leases", program: "etcd", debian: "etcd-server", version: "--version",
-		new: newEtcd},
-	{name: "redis", about: "redis-server with appendfsync always and two replicas that the master does not wait for; reads from the master",
-		program: "redis-server", debian: "redis-server", version: "--version", new: newRedis},
+	{name: "etcd", about: "three etcd, as they come; keys without leases",
+		program: "etcd", debian: "etcd-server", version: "--version", new: newEtcd},
+	{name: "redis", about: "redis-server with appendfsync always and two replicas that the master does not wait for; " +
+		"reads from the master", program: "redis-server", debian: "redis-server", version: "--version", new: newRedis},
 }
 
 // ours tells whether it is distcache.
@@ -66,7 +66,7 @@ type command struct {
 	args []string // without the program
 }
 
-// A client is a connection to one node of a contestant. Callers call it at the same time. No call takes much longer than
+// A client is a connection to one node of a contestant, which callers share. No call takes much longer than
 // requestTimeout.
 type client interface {
 	// add stores a new session; nil means that the server has said so.

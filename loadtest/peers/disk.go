@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readDisk reads how many bytes have been written to the disk that a file is on. Linux alone tells that, and not for file
+// readDisk reads how many bytes have been written to the disk that a file is on. Only Linux tells, and not for file
 // systems that are on no disk, or on several.
 func readDisk(path string) (uint64, error) {
 	var info syscall.Stat_t

@@ -43,8 +43,8 @@ func (d *distcache) commands() []command {
 	var list []command
 	for i, listen := range d.listen {
 		name := fmt.Sprintf("n%d", i+1)
-		list = append(list, command{name, []string{"-node", name, "-listen", listen, "-data", filepath.Join(d.dir, name),
-			"-cluster", d.cluster, "-raft-log", d.log, "-sessions", "0"}})
+		list = append(list, command{name, []string{"-node", name, "-listen", listen,
+			"-data", filepath.Join(d.dir, name), "-cluster", d.cluster, "-raft-log", d.log, "-sessions", "0"}})
 	}
 	return list
 }
@@ -54,7 +54,8 @@ func (d *distcache) ready(ctx context.Context) error { return askAll(ctx, d) }
 
 func (d *distcache) connect(callers int) ([]client, error) {
 	return connectNodes(callers, distcacheConns, func(node int) (client, error) {
-		c, err := wireclient.Dial(d.listen[node], wireclient.WithTimeout(requestTimeout), wireclient.WithMaxInFlight(callers))
+		c, err := wireclient.Dial(d.listen[node],
+			wireclient.WithTimeout(requestTimeout), wireclient.WithMaxInFlight(callers))
 		return distcacheClient{c}, err
 	})
 }

@@ -41,7 +41,8 @@ func newOptions() (*options, *config.Set) {
 	o := &options{rounds: 5, duration: 2 * time.Second, size: 1024, sessions: 10_000, format: "text", syncs: true}
 	set := config.New(program, intro)
 	set.Group("What")
-	set.List("works", "WORK,…", "add or get with a number of callers, such as add64, or several with commas between them",
+	set.List("works", "WORK,…",
+		"add or get with a number of callers, such as add64, or several with commas between them",
 		"what is done, in this order: "+defaultWorks+" unless given", o.addWork)
 	set.List("only", "NAME,…", kindNames()+", or several of them with commas between them",
 		"which are measured: "+kindNames()+"; all unless given", o.addKind)
@@ -50,9 +51,11 @@ func newOptions() (*options, *config.Set) {
 	set.Group("How")
 	set.Uint64(&o.rounds, maxRounds, "rounds", "how often all of it is done")
 	set.Duration(&o.duration, "duration", "for how long each work is measured, each time")
-	set.Bool(&o.syncs, "syncs", "count how often the servers sync the disk, in a pass of its own under strace; -syncs=false leaves it out (default true)")
+	set.Bool(&o.syncs, "syncs", "count how often the servers sync the disk, in a pass of its own under strace; "+
+		"-syncs=false leaves it out (default true)")
 	set.String(&o.dir, "dir", "DIR", "the path of a directory",
-		"where the servers' files go, in a directory that is made and removed; by default where temporary files go. It should be on the kind of disk that is of interest")
+		"where the servers' files go, in a directory that is made and removed; by default where temporary files go. "+
+			"It should be on the kind of disk that is of interest")
 	set.Choice(&o.format, []string{"text", "markdown"}, "format", "how the result is printed")
 	return o, set
 }

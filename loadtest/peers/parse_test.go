@@ -22,8 +22,8 @@ func TestMountOf(t *testing.T) {
 bad line
 `
 	for path, want := range map[string]string{
-		"/home/me": "ext4 /dev/vda", "/": "ext4 /dev/vda", "/tmp": "tmpfs tmpfs", "/tmp/x": "tmpfs tmpfs", "/tmpx": "ext4 /dev/vda",
-		"/srv/data/x": "btrfs /dev/sda2", "/srv": "ext4 /dev/vda",
+		"/home/me": "ext4 /dev/vda", "/": "ext4 /dev/vda", "/tmp": "tmpfs tmpfs", "/tmp/x": "tmpfs tmpfs",
+		"/tmpx": "ext4 /dev/vda", "/srv/data/x": "btrfs /dev/sda2", "/srv": "ext4 /dev/vda",
 	} {
 		kind, source := mountOf(mounts, path)
 		if got := kind + " " + source; got != want {

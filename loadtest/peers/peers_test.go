@@ -24,11 +24,15 @@ func TestEndToEnd(t *testing.T) {
 			}
 			dir := testutil.ShortDir(t)
 			var out, errs bytes.Buffer
-			err := run(t.Context(), strings.Fields("-rounds 1 -duration 300ms -sessions 100 -works get1,get5,add1,add5 -only "+k.name+" -dir "+dir), &out, &errs)
+			args := "-rounds 1 -duration 300ms -sessions 100 -works get1,get5,add1,add5" +
+				" -only " + k.name + " -dir " + dir
+			err := run(t.Context(), strings.Fields(args), &out, &errs)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, errs.String())
 			}
-			for _, want := range []string{"get5: 5 callers", "add1: 1 caller,", "none: every answer was right", "round 1 of 1: " + k.name} {
+			for _, want := range []string{
+				"get5: 5 callers", "add1: 1 caller,", "none: every answer was right", "round 1 of 1: " + k.name,
+			} {
 				if !strings.Contains(out.String()+errs.String(), want) {
 					t.Errorf("%q is missing", want)
 				}
@@ -66,7 +70,8 @@ func TestInterrupted(t *testing.T) {
 	dir := testutil.ShortDir(t)
 	var out bytes.Buffer
 	errs := &cancelWriter{at: "get2", cancel: cancel}
-	err := run(ctx, strings.Fields("-only bolt -works get2,add2 -duration 100ms -sessions 10 -rounds 1000 -dir "+dir), &out, errs)
+	args := "-only bolt -works get2,add2 -duration 100ms -sessions 10 -rounds 1000 -dir " + dir
+	err := run(ctx, strings.Fields(args), &out, errs)
 	if status := config.Exit(program, err, &out); status != 130 {
 		t.Errorf("status %d: %v\n%s", status, err, errs.String())
 	}

@@ -31,10 +31,13 @@ func (r *report) blocks() []block {
 func (r *report) head() block {
 	o := r.options
 	lines := append(slices.Clone(r.machine),
-		fmt.Sprintf("rounds: %d; each work measured for %v after %v unmeasured; sessions of %d bytes, %d of them there to be read",
+		fmt.Sprintf("rounds: %d; each work measured for %v after %v unmeasured; "+
+			"sessions of %d bytes, %d of them there to be read",
 			o.rounds, o.duration, o.duration/warmUp, o.size, o.sessions),
-		"a figure is the median of the rounds, beside it the least and the most; disk bytes are all that the machine wrote to that disk")
-	return block{title: "distcache beside others: the same work on three nodes each, one machine, in turns", lines: lines}
+		"a figure is the median of the rounds, beside it the least and the most; "+
+			"disk bytes are all that the machine wrote to that disk")
+	return block{lines: lines,
+		title: "distcache beside others: the same work on three nodes each, one machine, in turns"}
 }
 
 // work is the table of one work.
@@ -74,7 +77,8 @@ func (r *report) compared() block {
 				ratio := func(f func(figures) float64) string {
 					return wide(3, r.samples.ratio(ours.name, theirs.name, w, f))
 				}
-				t.rows = append(t.rows, []string{w.String(), ours.name, theirs.name, ratio(rate), ratio(p50), ratio(p99)})
+				t.rows = append(t.rows, []string{w.String(), ours.name, theirs.name,
+					ratio(rate), ratio(p50), ratio(p99)})
 			}
 		}
 	}
@@ -92,7 +96,8 @@ func (r *report) synced() block {
 		b.lines = []string{r.noSyncs}
 		return b
 	}
-	b.lines = []string{"by all nodes together, in brackets by the node with the most; counted apart, the servers under strace"}
+	b.lines = []string{"by all nodes together, in brackets by the node with the most; " +
+		"counted apart, the servers under strace"}
 	adds := r.options.adds()
 	b.table = &table{words: 1, header: []string{""}}
 	for _, w := range adds {

@@ -70,7 +70,8 @@ func findPrograms(list []kind, find func(string) (string, error), say func(strin
 			asked++
 			path, err := find(k.program)
 			if err != nil {
-				say("%s is left out: there is no %s in $PATH (Debian has it in the package %s)", k.name, k.program, k.debian)
+				say("%s is left out: there is no %s in $PATH (Debian has it in the package %s)",
+					k.name, k.program, k.debian)
 				continue
 			}
 			found++

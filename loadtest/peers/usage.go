@@ -11,7 +11,7 @@ import (
 type usage struct {
 	servers time.Duration // processor time of the servers, together
 	load    time.Duration // of this process
-	disk    *uint64       // bytes written to the disk that the servers' files are on, by whoever; nil when that is not known
+	disk    *uint64       // bytes that all processes wrote to the disk of the servers' files; nil when not known
 	syncs   []uint64      // of the disk, by server; nil when not counted
 }
 

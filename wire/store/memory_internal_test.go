@@ -20,7 +20,8 @@ func TestMemoryGivesBack(t *testing.T) {
 		}
 		add := func(prefix string, n int, timeout time.Duration) {
 			for k := range n {
-				if err := m.Add(context.Background(), []byte(prefix+strconv.Itoa(k)), []byte("data"), timeout); err != nil {
+				err := m.Add(context.Background(), []byte(prefix+strconv.Itoa(k)), []byte("data"), timeout)
+				if err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -60,7 +60,8 @@ func TestMemory(t *testing.T) {
 	for range 2 {
 		m.Close()
 	}
-	if m.Len() != 0 || m.Have(background, []byte("last")) != wire.Disconnected || m.Add(background, id, data, 0) != wire.Disconnected {
+	if m.Len() != 0 || m.Have(background, []byte("last")) != wire.Disconnected ||
+		m.Add(background, id, data, 0) != wire.Disconnected {
 		t.Error("still there after Close")
 	}
 }
