@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// readSize is what a relay reads at once.
+// readSize is the most bytes that a relay reads at once.
 const readSize = 8 << 10
 
-// A conn is a client's connection and the one to the server that it is passed on to.
+// A conn is a client's connection, with the connection to the server that its bytes are passed on to.
 type conn struct {
 	s        *Snooper
 	client   net.Conn
@@ -23,7 +23,7 @@ type conn struct {
 
 	watching sync.Mutex // guards watch and reason
 	watch    *watch
-	reason   string // why the connection ended: what happened first
+	reason   string // why the connection ended: the first reason
 
 	mu     sync.Mutex // guards server and isCut
 	server net.Conn   // nil until connected
@@ -79,8 +79,8 @@ func (c *conn) cut() {
 	}
 }
 
-// relay passes one direction on until it ends, and the end with it. The watch sees bytes before they go out: so it sees
-// a request before its answer, and of two ends the first first.
+// relay passes on one direction until it ends, and then the end. The watch sees bytes before they go out, so that it
+// sees a request before its answer.
 func (c *conn) relay(dir direction, src, dst net.Conn) {
 	buf := make([]byte, readSize)
 	for {
@@ -97,7 +97,7 @@ func (c *conn) relay(dir direction, src, dst net.Conn) {
 		case readErr == nil:
 		case errors.Is(readErr, io.EOF):
 			c.ended(dir, "by the "+from(dir), true)
-			if !stopWriting(dst) { // then the end is passed on with the other direction's
+			if !stopWriting(dst) { // then the end is passed on when the other direction ends
 				c.cut()
 			}
 			return
@@ -117,7 +117,7 @@ func (c *conn) passing(dir direction, b []byte) {
 	c.watch.bytes(dir, b, time.Now())
 }
 
-// ended notes that no more goes out in a direction, and why. With byPeer, whoever sends in that direction has ended it.
+// ended records that a direction has ended, and why. byPeer says that the sender of that direction ended it.
 func (c *conn) ended(dir direction, reason string, byPeer bool) {
 	c.watching.Lock()
 	defer c.watching.Unlock()
@@ -127,7 +127,7 @@ func (c *conn) ended(dir direction, reason string, byPeer bool) {
 	c.reason = cmp.Or(c.reason, reason)
 }
 
-// why says what an error on one side's connection means for the whole.
+// why describes the error of one side's connection, as the reason for the end of both.
 func (c *conn) why(side string, err error) string {
 	switch {
 	case c.s.stopping.Load():
@@ -140,7 +140,7 @@ func (c *conn) why(side string, err error) string {
 	return "as the " + side + " failed: " + short(err)
 }
 
-// ours tells whether a connection's error is that it has been closed here.
+// ours tells whether a connection's error is that this process has closed it.
 func ours(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) }
 
 func from(dir direction) string {
@@ -152,27 +152,27 @@ func from(dir direction) string {
 
 func to(dir direction) string { return from(1 - dir) }
 
-// stopWriting passes on that no more comes, and tells whether that was possible.
+// stopWriting tells the peer of nc that no more comes. The result is false if the kind of connection can't say so.
 func stopWriting(nc net.Conn) bool {
 	w, ok := nc.(interface{ CloseWrite() error })
 	return ok && !errors.Is(w.CloseWrite(), errors.ErrUnsupported)
 }
 
-// stopReading passes on that nothing more is taken, as far as the kind of connection lets it be known.
+// stopReading tells the peer of nc that nothing more is read, if the kind of connection can say so.
 func stopReading(nc net.Conn) {
 	if r, ok := nc.(interface{ CloseRead() error }); ok {
-		_ = r.CloseRead() // it may be closed already
+		_ = r.CloseRead() // fails if the connection is closed already
 	}
 }
 
-// passReset makes the closing of nc a reset if that is what happened on the other side.
+// passReset makes the closing of nc a reset, if err says that the other side was reset.
 func passReset(err error, nc net.Conn) {
 	if l, ok := nc.(interface{ SetLinger(int) error }); ok && errors.Is(err, syscall.ECONNRESET) {
-		_ = l.SetLinger(0) // it may be closed already
+		_ = l.SetLinger(0) // fails if the connection is closed already
 	}
 }
 
-// short is an error without the addresses that everybody knows.
+// short is the error without the addresses that package net adds.
 func short(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) {

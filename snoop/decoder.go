@@ -10,19 +10,19 @@ type message struct {
 	start, end  int64  // offsets of its first byte, and of the byte after its last, in its direction of the connection
 }
 
-// A fault is where and how the protocol was broken.
+// A fault is a broken rule of the protocol, and where it was broken.
 type fault struct {
 	offset int64 // of the offending byte in its direction of the connection
 	rule   error // matches wire.ErrCorrupt
 }
 
-// A decoder finds the messages in one direction of a connection, whose bytes it is fed in pieces of any size. After the
-// first byte that breaks the protocol it only counts: nothing that follows can be trusted.
+// A decoder finds the messages in one direction of a connection. It is fed the bytes in pieces of any size. After the
+// first byte that breaks a rule it only counts bytes: nothing that follows can be trusted.
 type decoder struct {
 	rules wire.Rules
 	keep  int // how much of a payload is kept
 
-	fault  *fault // why it gave up
+	fault  *fault // the rule that was broken, nil for none
 	offset int64  // of the next byte
 
 	header [wire.HeaderSize]byte // of the frame under way
@@ -36,8 +36,8 @@ func newDecoder(rules wire.Rules, keep int) *decoder {
 	return &decoder{rules: rules, keep: min(keep, wire.MaxPayload)}
 }
 
-// feed takes the next bytes, and calls found with each message that they complete. An error of found is a rule that
-// the message breaks as a whole, and ends decoding like any other.
+// feed takes the next bytes, and calls found with each message that they complete. An error of found is a rule that the
+// message as a whole breaks; it ends decoding as any other broken rule does.
 func (d *decoder) feed(p []byte, found func(*message) error) {
 	for len(p) > 0 && d.fault == nil {
 		if d.have < wire.HeaderSize {
@@ -58,7 +58,7 @@ func (d *decoder) feed(p []byte, found func(*message) error) {
 	}
 }
 
-// end tells that no more comes.
+// end tells the decoder that no more bytes come.
 func (d *decoder) end() {
 	if d.fault == nil && d.offset > d.msg.start {
 		d.fail(d.offset, wire.ErrTruncated)
@@ -78,14 +78,15 @@ func (d *decoder) lost() int64 {
 
 func (d *decoder) fail(at int64, rule error) { d.fault = &fault{at, rule} }
 
-// takeHeader takes what p has of the frame's header, up to a byte that breaks a rule, and returns how much that was.
+// takeHeader takes the part of p that belongs to the frame's header, up to a byte that breaks a rule, and returns its
+// length.
 func (d *decoder) takeHeader(p []byte) int {
 	n := copy(d.header[d.have:], p)
 	at, rule := d.rules.CheckHeader(d.header[:d.have+n], d.before, d.msg.size)
 	if rule != nil {
 		n = at - d.have
 		d.fail(d.offset+int64(n), rule)
-		d.have++ // for broken
+		d.have++ // broken includes the byte that broke the rule
 	}
 	d.offset += int64(n)
 	d.have += n

@@ -29,14 +29,14 @@ func rules(response bool) wire.Rules {
 	return wire.Requests
 }
 
-// found is what a decoder makes of a direction's bytes.
+// found is what a decoder found in the bytes of one direction.
 type found struct {
 	messages []message
 	fault    *fault
 	lost     int64
 }
 
-// decode feeds a decoder in pieces of the sizes that next returns, and ends it.
+// decode feeds a decoder in pieces of the sizes that next returns, and then ends the direction.
 func decode(response bool, keep int, b []byte, next func() int) found {
 	d := newDecoder(rules(response), keep)
 	var f found
@@ -58,7 +58,7 @@ func decode(response bool, keep int, b []byte, next func() int) found {
 func byteByByte() int { return 1 }
 func atOnce() int     { return 1 << 30 }
 
-// conversation is requests of all sizes that matter, one after the other.
+// conversation is a row of messages of all sizes that matter.
 func conversation(response bool) (b []byte, want []message) {
 	sizes := []int{0, 1, 8, 72, 73, 2047, 2048, 2049, 4096, 30000, wire.MaxPayload - 1, wire.MaxPayload, 5}
 	for i, size := range sizes {
@@ -147,7 +147,7 @@ func TestDecoderFaults(t *testing.T) {
 	}
 }
 
-// FuzzDecoder holds the decoder against the reader that the servers and clients use.
+// FuzzDecoder compares the decoder with the reader that servers and clients use.
 func FuzzDecoder(f *testing.F) {
 	for _, response := range []bool{false, true} {
 		var b []byte

@@ -6,14 +6,13 @@
 //	              v
 //	            watch: decoder ─> matcher ─> line ─> queue ─> output
 //
-// A [Snooper] has two relays for each connection, one in each direction. A relay reads, shows the connection's watch
-// what it has read, writes that, and reads again. It knows nothing of the protocol, so what can't be decoded passes
-// like everything else, as do a closed direction (a half-close) and a reset.
+// A [Snooper] has two relays for each connection, one in each direction. A relay reads, shows what it has read to the
+// connection's watch, writes it, and reads again. A relay knows nothing of the protocol: bytes that can't be decoded
+// are passed on like all others, and so are a half-close and a reset.
 //
-// The watch sees bytes before they are passed on, so that it never sees an answer before its request. It never waits
-// for the output: lines go into a queue of limited size, and are counted and dropped when the output is too slow for
-// them.
+// The watch sees bytes before they are passed on, so that it sees a request before its answer. It never waits for the
+// output: lines go into a queue of limited size, and are counted and dropped when the output is too slow.
 //
-// Session data are TLS secrets. Nothing of them is kept past a session id, or printed, unless [Config].Data asks for
-// it.
+// Session data are TLS secrets. Unless [Config].Data asks for them, nothing of a payload past the session id is kept or
+// printed.
 package snoop

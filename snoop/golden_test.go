@@ -14,7 +14,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// replay feeds recorded bytes to watches, as relays would, and returns what is printed. The file says how it is read.
+// replay feeds recorded bytes to watches, as relays would, and returns the output. The format of the records is
+// described in testdata/conversation.rec.
 func replay(t *testing.T, file string, cfg Config) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
@@ -106,7 +107,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestNoSecrets looks for session data, and for more of a session id than is meant to be shown.
+// TestNoSecrets looks for session data in the output, and for more of a session id than may be shown.
 func TestNoSecrets(t *testing.T) {
 	for _, format := range []string{Text, JSON} {
 		for _, rec := range []string{"conversation.rec", "malformed.rec"} {
@@ -124,7 +125,7 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
-// TestSameInPieces cuts the recorded reads into single bytes.
+// TestSameInPieces feeds the bytes one by one.
 func TestSameInPieces(t *testing.T) {
 	b := recorded(t, strings.Fields("00110000 00 00000003 00 01 01 0010 30*16"+
 		" 00110000 00 00000004 00 03 01 0004 deadbeef 00110000 01"))

@@ -80,16 +80,16 @@ func only(events []event, kind string) (some []event) {
 	return some
 }
 
-// A snooper under test, with one listener, before whatever a test has put behind it.
+// A snooper is a Snooper under test, with one listener.
 type snooper struct {
 	t    testing.TB
 	addr net.Addr
 	out  *lines
-	stop func() // and wait for the end; may be called twice
+	stop func() // ends the Snooper and waits for its end; may be called twice
 }
 
-// start snoops on a network before the server on addr. The output is JSON, with a summary, into lines, unless cfg has
-// another.
+// start snoops before the server on addr, with a listener of the given network. The output is JSON with a summary,
+// written to out unless cfg has an Output.
 func start(t testing.TB, network string, server net.Addr, cfg snoop.Config) *snooper {
 	t.Helper()
 	s := &snooper{t: t, out: new(lines)}
@@ -133,7 +133,7 @@ func (s *snooper) dial() net.Conn {
 	return c
 }
 
-// wait returns the events once there are n of a kind.
+// wait waits until there are n events of a kind, and returns all events.
 func (s *snooper) wait(kind string, n int) []event {
 	s.t.Helper()
 	testutil.Eventually(s.t, fmt.Sprintf("%d lines of %s", n, kind), func() bool { return s.out.count(kind) >= n })
@@ -154,7 +154,7 @@ func cache(t testing.TB, network string) net.Addr {
 	return l.Addr()
 }
 
-// serve runs one function on each connection, and waits for all of them in the end.
+// serve calls handle for each connection. The test waits for all of them at its end.
 func serve(t testing.TB, network string, handle func(net.Conn)) net.Addr {
 	t.Helper()
 	l := testutil.Listen(t, network)

@@ -18,7 +18,7 @@ type jsonHead struct {
 
 func head(event string, at place) jsonHead { return jsonHead{stamp(at.at), event, at.conn} }
 
-// stamp has always the same length, so that lines can be sorted by it.
+// stamp formats a time with a fixed length, so that lines can be sorted by it.
 func stamp(t time.Time) string { return t.Format("2006-01-02T15:04:05.000000Z07:00") }
 
 // appendJSON appends an object as a line.
@@ -50,7 +50,7 @@ type jsonMessage struct {
 	Wire      int64   `json:"wire_bytes"`
 	TimeoutMS *int64  `json:"timeout_ms,omitempty"` // of an ADD
 	Status    string  `json:"status,omitempty"`     // of an answer
-	Asked     *bool   `json:"asked,omitempty"`      // of an answer: its request went by
+	Asked     *bool   `json:"asked,omitempty"`      // of an answer: its request was seen
 	LatencyUS *int64  `json:"latency_us,omitempty"`
 	Data      string  `json:"payload,omitempty"` // with Config.Data, in hex
 }
@@ -165,7 +165,7 @@ func (s *summary) json() any {
 		Connections uint64            `json:"connections"`
 		Open        int               `json:"open"`
 		Failed      uint64            `json:"failed"`  // connections that the server did not take
-		Refused     uint64            `json:"refused"` // and that there were too many of
+		Refused     uint64            `json:"refused"` // connections closed because too many were open
 		Malformed   uint64            `json:"malformed"`
 		Unanswered  uint64            `json:"unanswered"`
 		Dropped     uint64            `json:"lines_dropped"` // since the start

@@ -39,9 +39,9 @@ type place struct {
 	conn uint64 // counted from 1
 }
 
-// A line is something to tell, in either form of output.
+// A line is one line of output, in either form.
 type line interface {
-	text(p style, dst []byte) []byte // appends to dst
+	text(p style, dst []byte) []byte // appends the line to dst
 	json() any
 }
 
@@ -66,15 +66,15 @@ type (
 		dir     direction
 		uid     uint32
 		op      wire.Op
-		known   bool // its session id is; always, for a request
+		known   bool // the session id is known; always true for a request
 		id      sessionID
 		size    int           // of the payload
 		data    int           // of the session data in it, 0 for none
 		wire    int64         // bytes on the wire
 		timeout time.Duration // of an ADD
 		status  wire.Status   // of an answer
-		asked   bool          // an answer to a request that went by
-		latency time.Duration // since that
+		asked   bool          // an answer whose request was seen
+		latency time.Duration // since the request
 		payload []byte        // with Config.Data
 	}
 	// malformed: the protocol was broken, and the rest of that direction is not decoded.
@@ -82,7 +82,7 @@ type (
 		place
 		dir direction
 		fault
-		header []byte // of the frame, as far as it has come; with Config.Data
+		header []byte // of the frame up to the offending byte; with Config.Data
 	}
 	// failed: the server could not be reached for a client.
 	failed struct {
@@ -99,15 +99,15 @@ type (
 		undecoded  int64
 		unanswered int
 	}
-	// dropped: lines that the output was too slow for.
+	// dropped: the output was too slow for some lines.
 	dropped struct {
 		at    time.Time
 		lines uint64
 	}
 )
 
-// readRequest fills in what a request's payload says. An ADD that the server will refuse is taken apart as far as it
-// goes; the answer says what is wrong. The id is a part of the payload, or of its beginning that was kept.
+// readRequest sets what a request's payload says. An ADD that the server will refuse is read as far as possible; its
+// answer tells what is wrong. The id is a part of the payload, or of the beginning of the payload that was kept.
 func (l *exchanged) readRequest(m *message) (id []byte, err error) {
 	l.known = true
 	if m.Op != wire.OpAdd {
@@ -120,7 +120,7 @@ func (l *exchanged) readRequest(m *message) (id []byte, err error) {
 	l.timeout = time.Duration(binary.BigEndian.Uint32(m.payload)) * time.Millisecond
 	n := uint64(binary.BigEndian.Uint32(m.payload[4:]))
 	if n >= uint64(m.size-wire.AddOverhead) {
-		return nil, nil // the length is wrong, so which bytes are the id can't be told
+		return nil, nil // the id length is wrong, so the id is not known
 	}
 	id = m.payload[wire.AddOverhead:min(len(m.payload), wire.AddOverhead+int(n))]
 	l.id = newSessionID(id, int(n))
@@ -128,7 +128,7 @@ func (l *exchanged) readRequest(m *message) (id []byte, err error) {
 	return id, nil
 }
 
-// readAnswer fills in what an answer's payload says.
+// readAnswer sets what an answer's payload says.
 func (l *exchanged) readAnswer(m *message) error {
 	if m.Op != wire.OpGet && m.size > 1 {
 		return &longStatus{m.Op, m.size}
@@ -144,7 +144,7 @@ func (l *exchanged) readAnswer(m *message) error {
 	return nil
 }
 
-// A longStatus is the rule that all answers but a GET's have at most one byte.
+// A longStatus is the error for an answer, other than a GET's, of more than one byte.
 type longStatus struct {
 	op   wire.Op
 	size int

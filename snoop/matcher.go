@@ -7,21 +7,22 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// maxOpen is how many unanswered requests a connection's matcher remembers. Past it the oldest is forgotten, and its
-// answer, should it come, belongs to no request. Servers and proxies have 512 under way.
+// maxOpen is how many unanswered requests of a connection are remembered. Past that number the oldest is forgotten, and
+// its answer counts as an answer without a request. Servers and proxies have at most 512 requests of a connection under
+// way.
 const maxOpen = 4096
 
-// An asked is what is remembered of a request until its answer comes.
+// An asked is a request that has not been answered.
 type asked struct {
 	uid   uint32
 	op    wire.Op
 	id    sessionID
-	shown bool // it passed the filters, and so will its answer
+	shown bool // the request passed the filters, so its answer does too
 	at    time.Time
 	place *list.Element // in the matcher's list
 }
 
-// A matcher finds the request that an answer belongs to: the oldest unanswered of that uid and operation.
+// A matcher finds the request of an answer: the oldest unanswered one with the same uid and operation.
 type matcher struct {
 	open map[uint64][]*asked // by key, the oldest first
 	all  list.List           // of *asked, the oldest first
@@ -42,7 +43,7 @@ func (m *matcher) request(a *asked) {
 	a.place = m.all.PushBack(a)
 }
 
-// answer takes out the request that is answered; nil when there is none.
+// answer removes and returns the request that is answered; nil when there is none.
 func (m *matcher) answer(uid uint32, op wire.Op) *asked {
 	k := key(uid, op)
 	same := m.open[k]

@@ -109,7 +109,7 @@ func TestHundredConnections(t *testing.T) {
 						t.Error(err)
 					}
 					ready.Done()
-					ready.Wait() // all are open at once
+					ready.Wait() // all connections are open at once
 					for range rounds {
 						if got, err := c.Get(t.Context(), id); err != nil || !bytes.Equal(got, id) {
 							t.Errorf("got %q, %v", got, err)
@@ -139,7 +139,8 @@ func TestHundredConnections(t *testing.T) {
 	}
 }
 
-// TestGarbage sends what is not the protocol both ways, and half-closes: the server answers only when all has come.
+// TestGarbage sends bytes that are not the protocol both ways, and half-closes: the server answers only when it has all
+// of the request.
 func TestGarbage(t *testing.T) {
 	const size = 300_000
 	random := func(seed uint64) []byte {
@@ -180,7 +181,7 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// TestServerEndsFirst half-closes from the server's side: what the client says after that still arrives.
+// TestServerEndsFirst half-closes from the server's side: what the client sends after that still arrives.
 func TestServerEndsFirst(t *testing.T) {
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
@@ -224,7 +225,7 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
-// TestServerGone takes the server away under a request.
+// TestServerGone closes the server's connection while a request is under way.
 func TestServerGone(t *testing.T) {
 	ask := wire.AppendMessage(nil, &wire.Message{UID: 9, Op: wire.OpGet, Payload: []byte("id")})
 	for _, network := range networks {
@@ -268,7 +269,7 @@ func TestResetIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestClientStopsReading has a client that goes away while the server sends on and on.
+// TestClientStopsReading has a client that goes away while the server keeps sending.
 func TestClientStopsReading(t *testing.T) {
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
@@ -291,7 +292,8 @@ func TestClientStopsReading(t *testing.T) {
 			if err := <-ended; errors.Is(err, context.DeadlineExceeded) {
 				t.Error("the server never heard of it")
 			}
-			// The answers were whole when they came: that they did not all get out is not the server's fault.
+			// The answers were whole when they were read, so none of them is malformed, although the client did not get
+			// all.
 			if bad := only(s.wait("close", 1), "malformed"); len(bad) > 0 {
 				t.Errorf("%+v", bad)
 			}
@@ -299,7 +301,7 @@ func TestClientStopsReading(t *testing.T) {
 	}
 }
 
-// TestSlowOutput passes traffic while nothing is taken of the output.
+// TestSlowOutput passes traffic on while nobody reads the output.
 func TestSlowOutput(t *testing.T) {
 	const requests = 2000
 	r, w := io.Pipe()

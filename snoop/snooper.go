@@ -11,7 +11,7 @@ import (
 	"github.com/distcache/distcache/internal/serve"
 )
 
-// flushTimeout is how long the last lines may take when a Snooper ends.
+// flushTimeout is how long a Snooper that ends waits for its last lines to be written.
 const flushTimeout = 2 * time.Second
 
 // A Snooper passes connections on to a server and tells what goes by. Make one with [New], and [Snooper.Run] it once.
@@ -29,7 +29,7 @@ type Snooper struct {
 	last  uint64 // number of the newest connection
 }
 
-// New makes a Snooper. It fails when the configuration makes no sense, and starts nothing.
+// New makes a Snooper. It starts nothing. It fails when the configuration makes no sense.
 func New(cfg Config) (*Snooper, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -38,17 +38,18 @@ func New(cfg Config) (*Snooper, error) {
 	return &Snooper{cfg: cfg, log: ratelog.New(cfg.Logger), conns: make(map[*conn]struct{})}, nil
 }
 
-// Run accepts connections from the listeners, and passes each on, until ctx is done, and then cuts them all; or until
-// no listener has any more (io.EOF) and all connections are over. Both return nil. A listener that fails ends it too,
-// and is the error, except for passing troubles such as running out of file descriptors. It closes the listeners, and
-// returns when nothing of it is left running, except for a write to an Output that is stuck.
+// Run accepts connections from the listeners and passes them on. When ctx is done, Run cuts all connections and returns
+// nil. When all listeners have ended (io.EOF), Run waits for the connections to end and returns nil. When a listener
+// fails, Run cuts all connections and returns the error; errors that may pass, such as running out of file descriptors,
+// are no failure. Run closes the listeners. When it returns nothing is left running, except for a write to an Output
+// that is stuck.
 func (s *Snooper) Run(ctx context.Context, listeners ...net.Listener) error {
 	s.tally = newTally(time.Now())
 	s.queue = newQueue(s.cfg.Output, s.cfg.MaxQueue,
 		func(dst []byte, lines uint64) []byte { return s.cfg.append(dst, &dropped{time.Now(), lines}) },
 		func(err error) { s.cfg.Logger.Error("no more output; traffic goes on", "error", err) })
 
-	// ctx ends the accepting and all connections; served ends what goes on beside them.
+	// ctx ends accepting and the connections; served ends the summaries.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var accepting, beside sync.WaitGroup
@@ -107,7 +108,7 @@ func (s *Snooper) accept(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// start passes a connection on, unless there are too many.
+// start serves a connection, unless too many are open.
 func (s *Snooper) start(ctx context.Context, nc net.Conn, l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +134,7 @@ func (s *Snooper) start(ctx context.Context, nc net.Conn, l net.Listener) {
 	})
 }
 
-// summarize tells what went by, again and again.
+// summarize puts out a summary every interval.
 func (s *Snooper) summarize(served <-chan struct{}) {
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()

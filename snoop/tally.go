@@ -9,14 +9,14 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// The range and precision of the latencies that are told apart, in microseconds: three digits of up to ten minutes.
+// The range of latencies that histograms tell apart, in microseconds, and their precision in digits.
 const (
 	leastLatency  = 1
 	mostLatency   = int64(10 * time.Minute / time.Microsecond)
 	latencyDigits = 3
 )
 
-// A tally counts what goes by on all connections: for the time since the last summary, and for all time before.
+// A tally counts the traffic of all connections: since the last summary, and before it.
 type tally struct {
 	mu      sync.Mutex
 	started time.Time
@@ -36,7 +36,7 @@ const (
 	counters
 )
 
-// counts are of one stretch of time.
+// counts are the counts of one period.
 type counts struct {
 	n     [counters]uint64
 	bytes [2]int64
@@ -47,7 +47,7 @@ type opCounts struct {
 	requests, answers, unasked uint64
 	bytes                      [2]int64
 	statuses                   [256]uint64
-	latencies                  *hdrhistogram.Histogram // of the answers that were asked for; nil for none
+	latencies                  *hdrhistogram.Histogram // of the answers with a request; nil for none
 	slowest                    time.Duration
 }
 
@@ -92,16 +92,16 @@ func (t *tally) answer(l *exchanged) {
 	_ = op.latencies.RecordValue(us) // it is in range
 }
 
-// A summary is a tally's counts of a stretch of time.
+// A summary is the counts of a period.
 type summary struct {
 	counts
 	from, to time.Time
-	whole    bool // since the start, rather than since the last one
+	whole    bool // since the start, rather than since the last summary
 	open     int
 	dropped  uint64 // lines, since the start
 }
 
-// interval sums up the time since the last call.
+// interval is the summary of the time since interval was last called.
 func (t *tally) interval(now time.Time) *summary {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -111,7 +111,7 @@ func (t *tally) interval(now time.Time) *summary {
 	return s
 }
 
-// whole sums up everything.
+// whole is the summary since the start.
 func (t *tally) whole(now time.Time) *summary {
 	t.interval(now)
 	t.mu.Lock()
@@ -119,7 +119,7 @@ func (t *tally) whole(now time.Time) *summary {
 	return &summary{counts: t.total, from: t.started, to: now, whole: true, open: t.total.open()}
 }
 
-// open is how many connections are open at the end of all time.
+// open is how many connections are open now, if c counts since the start.
 func (c *counts) open() int { return int(c.n[connected] - c.n[ended]) }
 
 func (c *counts) add(more *counts) {
@@ -152,7 +152,7 @@ func (c *opCounts) add(more *opCounts) {
 	}
 }
 
-// all is the sum over the operations.
+// all is the sum of all operations.
 func (c *counts) all() *opCounts {
 	sum := new(opCounts)
 	for op := range c.ops {
@@ -161,7 +161,7 @@ func (c *counts) all() *opCounts {
 	return sum
 }
 
-// quantile is a latency below which that percentage of the answers came.
+// quantile is the latency that the given percentage of the answers did not exceed.
 func (c *opCounts) quantile(percent float64) time.Duration {
 	if c.latencies == nil {
 		return 0

@@ -10,12 +10,12 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// Lines for people have columns that stay in place, and words that can be searched for.
+// Lines of text have columns that stay in place, and words that can be searched for.
 
-// A style is whether text has colours.
+// A style tells whether text is coloured.
 type style bool
 
-// The colours are the terminal's own eight, so that they suit its background.
+// The terminal's own colours, so that they suit its background.
 const (
 	plain  = ""
 	dim    = "\x1b[2m"
@@ -28,7 +28,7 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// paint appends text, padded to a width; a negative width pads on the left.
+// paint appends text, padded to a width. A negative width pads on the left.
 func (p style) paint(dst []byte, colour, text string, width int) []byte {
 	pad := strings.Repeat(" ", max(0, max(width, -width)-utf8.RuneCountInString(text)))
 	if width < 0 {
@@ -49,7 +49,7 @@ func (p style) paint(dst []byte, colour, text string, width int) []byte {
 
 const clock = "15:04:05.000000"
 
-// begin appends what all lines about a connection have in front.
+// begin appends what all lines about a connection begin with.
 func (p style) begin(dst []byte, at place, arrow string) []byte {
 	dst = p.paint(dst, dim, at.at.Format(clock), len(clock))
 	dst = append(dst, ' ')
@@ -66,7 +66,7 @@ func arrow(dir direction) string {
 	return "<-"
 }
 
-// finish ends a line without the padding of columns that came to nothing.
+// finish ends a line, without the padding of empty columns at its end.
 func finish(dst []byte) []byte {
 	for len(dst) > 0 && dst[len(dst)-1] == ' ' {
 		dst = dst[:len(dst)-1]
@@ -106,7 +106,7 @@ func (l *exchanged) text(p style, dst []byte) []byte {
 		}
 		dst = append(dst, ' ')
 		dst = p.paint(dst, plain, latency, -12)
-		if l.size == 0 { // there is no status byte, but every client understands it so
+		if l.size == 0 { // there is no status byte; clients take that as DISCONNECTED
 			dst = append(dst, "  (empty answer)"...)
 		}
 	}
@@ -114,7 +114,7 @@ func (l *exchanged) text(p style, dst []byte) []byte {
 	return dump(dst, l.payload)
 }
 
-// idText is the beginning of a session id; two dots stand for the rest.
+// idText is the beginning of a session id, with two dots if there is more of it.
 func idText(l *exchanged) string {
 	switch {
 	case !l.known:
@@ -142,7 +142,7 @@ func millis(d time.Duration) string {
 	return fmt.Sprintf("%d.%03d", d.Milliseconds(), d.Microseconds()%1000)
 }
 
-// duration is d without the units that are nought at its end: 5m rather than 5m0s.
+// duration is d without trailing zero units: 5m rather than 5m0s.
 func duration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

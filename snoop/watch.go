@@ -8,8 +8,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A watch follows one connection: bytes in, lines out. It is fed by one goroutine at a time, with a request's bytes
-// before its answer's, and knows no clock but the times it is given.
+// A watch follows one connection: it takes bytes and puts out lines. One goroutine at a time feeds it, with a request's
+// bytes before its answer's. It takes the time from its callers.
 type watch struct {
 	cfg   *Config
 	queue *queue
@@ -18,7 +18,7 @@ type watch struct {
 	conn     uint64
 	since    time.Time
 	decoders [2]*decoder
-	told     [2]bool // of a fault
+	told     [2]bool // of a fault in that direction
 	messages [2]uint64
 	requests matcher
 	line     []byte
@@ -35,14 +35,14 @@ func newWatch(cfg *Config, queue *queue, tally *tally, conn uint64, now time.Tim
 	}
 }
 
-// opened tells of the connection itself.
+// opened puts out that the connection was opened.
 func (w *watch) opened(client, listener string) {
 	if w.connections() {
 		w.put(&opened{w.place(w.since), client, listener})
 	}
 }
 
-// bytes takes what was read.
+// bytes takes bytes that were read.
 func (w *watch) bytes(dir direction, p []byte, at time.Time) {
 	w.tally.passed(dir, len(p))
 	w.decoders[dir].feed(p, func(m *message) error { return w.found(dir, m, at) })
@@ -55,7 +55,7 @@ func (w *watch) end(dir direction, at time.Time) {
 	w.fault(dir, at)
 }
 
-// closed tells of the connection's end.
+// closed puts out that the connection has ended.
 func (w *watch) closed(reason string, at time.Time) {
 	w.tally.count(ended, 1)
 	w.tally.count(unanswered, w.requests.waiting())
@@ -71,7 +71,7 @@ func (w *watch) closed(reason string, at time.Time) {
 	w.put(l)
 }
 
-// failed tells of a connection that came to nothing. No filter hides it.
+// failed puts out that there is no connection to the server. No filter hides that line.
 func (w *watch) failed(reason string, at time.Time) {
 	w.tally.count(ended, 1)
 	w.tally.count(unserved, 1)
@@ -80,12 +80,12 @@ func (w *watch) failed(reason string, at time.Time) {
 
 func (w *watch) place(at time.Time) place { return place{at, w.conn} }
 
-// connections tells whether lines about connections are wanted: not beside messages that were picked out.
+// connections tells whether lines about connections are shown: not if filters pick out messages.
 func (w *watch) connections() bool {
 	return !w.cfg.Quiet && len(w.cfg.Ops) == 0 && len(w.cfg.IDPrefix) == 0
 }
 
-// found takes a message.
+// found puts out a message.
 func (w *watch) found(dir direction, m *message, at time.Time) error {
 	l := &exchanged{
 		place: w.place(at), dir: dir, uid: m.UID, op: m.Op,
@@ -127,7 +127,7 @@ func (w *watch) picked(op wire.Op, id []byte) bool {
 	return (len(w.cfg.Ops) == 0 || slices.Contains(w.cfg.Ops, op)) && bytes.HasPrefix(id, w.cfg.IDPrefix)
 }
 
-// fault tells, once, that a direction can't be decoded any further. No filter hides it.
+// fault puts out, once, that a direction can't be decoded any further. No filter hides that line.
 func (w *watch) fault(dir direction, at time.Time) {
 	d := w.decoders[dir]
 	if d.fault == nil || w.told[dir] {
@@ -142,7 +142,7 @@ func (w *watch) fault(dir direction, at time.Time) {
 	w.put(l)
 }
 
-// put queues a line. It is not even formatted when there is no room for it.
+// put queues a line. If there is no room for it, the line is not even formatted.
 func (w *watch) put(l line) {
 	if w.queue.full() {
 		return
@@ -154,5 +154,5 @@ func (w *watch) put(l line) {
 	}
 }
 
-// maxLine is what a watch keeps for the next line; a dump can be much longer.
+// maxLine is how much memory a watch keeps for its next line; a dump can need much more.
 const maxLine = 4096

@@ -272,7 +272,7 @@ func TestAddressParts(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	noName := "IP:" + strings.Repeat("a", 64) + ":9001" // no label is so long: no server is asked
+	noName := "IP:" + strings.Repeat("a", 64) + ":9001" // a label has at most 63 bytes, so no name server is asked
 	for text, want := range map[string]string{
 		"IP:127.0.0.1:9001": "127.0.0.1:9001", "UNIX:/run/s": "/run/s", noName: "", "FD:3": "",
 	} {

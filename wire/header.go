@@ -2,21 +2,21 @@ package wire
 
 import "encoding/binary"
 
-// Rules say what a Reader accepts.
+// Rules are what the messages in one direction of a connection must follow.
 type Rules struct {
-	Response   bool  // responses, or requests
-	Class      Class // the one class of this connection
+	Response   bool  // the messages are responses, not requests
+	Class      Class // the one class of the connection
 	Ops        int   // how many operations the class has, counted from 0
-	MaxPayload int   // the longest message
+	MaxPayload int   // the longest payload
 }
 
-// Requests are the rules of a public listener's side of a connection, Responses those of a client's.
+// Requests are the rules for what a public listener receives, Responses for what its clients receive.
 var (
 	Requests  = Rules{Response: false, Class: ClassUser, Ops: UserOps, MaxPayload: MaxPayload}
 	Responses = Rules{Response: true, Class: ClassUser, Ops: UserOps, MaxPayload: MaxPayload}
 )
 
-// A Header is what a frame's header says, apart from what the Rules of its connection say already.
+// A Header is the part of a frame's header that the Rules of its connection leave open.
 type Header struct {
 	UID  uint32
 	Op   Op
@@ -24,7 +24,7 @@ type Header struct {
 	Len  int  // of the frame's data
 }
 
-// ParseHeader reads a whole header, which CheckHeader has let pass.
+// ParseHeader reads a whole header that CheckHeader found right.
 func ParseHeader(b []byte) Header {
 	return Header{
 		UID:  binary.BigEndian.Uint32(b[5:]),
@@ -34,9 +34,9 @@ func ParseHeader(b []byte) Header {
 	}
 }
 
-// CheckHeader checks b, the part of a frame's header that has arrived. before is the header of the message's frame
-// before, nil for its first frame, and payload is how many bytes of data the message's frames before carried. The error
-// is the rule that the header breaks; at is the first byte of b that breaks a rule.
+// CheckHeader checks b, the part of a frame's header that has arrived so far. before is the header of the frame before
+// in the same message, nil for the first frame of a message. payload is how much data the frames before carried. The
+// error is the first rule that is broken, and at the first byte of b that breaks it.
 func (r Rules) CheckHeader(b []byte, before *Header, payload int) (at int, err error) {
 	n := len(b)
 	if n == 0 {
@@ -67,7 +67,8 @@ func (r Rules) CheckHeader(b []byte, before *Header, payload int) (at int, err e
 	return checkLength(b, r.MaxPayload-payload)
 }
 
-// otherUID is the first byte of a header in which its uid is not that of the frame before, 0 if there is none.
+// otherUID is the position of the first byte of a header whose uid differs from that of the frame before, 0 if there is
+// none.
 func otherUID(b []byte, before *Header) int {
 	if before == nil {
 		return 0
@@ -80,8 +81,8 @@ func otherUID(b []byte, before *Header) int {
 	return 0
 }
 
-// checkLength checks the last fields of a header, complete and data_len, of a frame whose message may carry room more
-// bytes. After an incomplete frame at least one byte must follow.
+// checkLength checks the last two fields of a header, complete and data_len. The message may carry room more bytes, and
+// after an incomplete frame at least one byte must follow.
 func checkLength(b []byte, room int) (at int, err error) {
 	n := len(b)
 	if n <= 11 {

@@ -10,7 +10,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// unhex takes bytes as PROTOCOL.md writes them.
+// unhex decodes bytes in the notation of PROTOCOL.md.
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
@@ -27,7 +27,7 @@ func rules(response bool) wire.Rules {
 	return wire.Requests
 }
 
-// readOne reads the one message that b must be.
+// readOne reads the only message in b.
 func readOne(t testing.TB, b []byte, response bool) wire.Message {
 	t.Helper()
 	var m wire.Message
@@ -41,7 +41,7 @@ func readOne(t testing.TB, b []byte, response bool) wire.Message {
 	return m
 }
 
-// The examples of PROTOCOL.md, both ways.
+// The examples of PROTOCOL.md are written, and read, as they stand there.
 func TestExamples(t *testing.T) {
 	const id = "0123456789abcdef"
 	big := bytes.Repeat([]byte{0xa5}, 3000)
@@ -127,7 +127,7 @@ func TestPatchLevel(t *testing.T) {
 	}
 }
 
-// A writer need not emit the fewest frames.
+// A writer may emit more frames than needed.
 func TestEmptyLastFrame(t *testing.T) {
 	b := unhex(t, "00110000 00 00000001 00 01 00 0800"+strings.Repeat("00", 2048)+"00110000 00 00000001 00 01 01 0000")
 	if m := readOne(t, b, false); len(m.Payload) != 2048 {

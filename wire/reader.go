@@ -7,18 +7,18 @@ import (
 	"io"
 )
 
-// bufferSize holds one whole frame, and a burst of small ones.
+// bufferSize is enough for one whole frame, and for a burst of small ones.
 const bufferSize = 4096
 
-// A Reader takes messages off a connection. It checks each field of a header as soon as its bytes are there, so that
-// a peer speaking something else is turned away at once, and copies a frame's data only when all of it has arrived:
-// it allocates nothing on a peer's word. One goroutine may use it at a time.
+// A Reader reads messages from a connection. It checks each field of a header as soon as its bytes have arrived, so
+// that a peer that speaks another protocol is turned away at once. It copies a frame's data only when all of it has
+// arrived, so no peer makes it allocate memory by a claim. One goroutine may use it at a time.
 type Reader struct {
 	br    *bufio.Reader
 	rules Rules
 }
 
-// NewReader returns a Reader of r's messages.
+// NewReader returns a Reader of messages from r.
 func NewReader(r io.Reader, rules Rules) *Reader {
 	return &Reader{br: bufio.NewReaderSize(r, bufferSize), rules: rules}
 }
@@ -26,14 +26,14 @@ func NewReader(r io.Reader, rules Rules) *Reader {
 // Reset makes the Reader read from another connection, under the same rules, with the same buffer.
 func (r *Reader) Reset(src io.Reader) { r.br.Reset(src) }
 
-// Wait blocks until the first byte of the next message is there. Its error is the connection's: io.EOF when the peer
+// Wait blocks until the first byte of the next message has arrived. Its error is the connection's, io.EOF when the peer
 // closed between two messages.
 func (r *Reader) Wait() error {
 	_, err := r.br.Peek(1)
 	return err
 }
 
-// Ready tells whether Read would return without waiting for the peer, as far as the next frame goes.
+// Ready tells whether the next message is in one frame that has arrived, so that Read would not wait for the peer.
 func (r *Reader) Ready() bool {
 	n := r.br.Buffered()
 	if n < HeaderSize {
@@ -44,8 +44,8 @@ func (r *Reader) Ready() bool {
 }
 
 // Read reads the next message into m. It appends the payload to m.Payload[:0], so that a caller who passes the same
-// Message again reuses its memory. A broken rule is an error that matches ErrCorrupt; io.EOF means that the peer
-// closed between two messages; others are the connection's own.
+// Message again reuses its memory. An error that matches ErrCorrupt is a broken rule; io.EOF means that the peer closed
+// between two messages; other errors are the connection's.
 func (r *Reader) Read(m *Message) error {
 	m.Payload = m.Payload[:0]
 	var h Header
@@ -67,7 +67,7 @@ func (r *Reader) Read(m *Message) error {
 	return nil
 }
 
-// header reads one frame header, checking what has arrived before waiting for more. The parameters are CheckHeader's.
+// header reads one frame header. It checks what has arrived before it waits for more. The parameters are CheckHeader's.
 func (r *Reader) header(before *Header, payload int) (Header, error) {
 	for {
 		n := min(r.br.Buffered(), HeaderSize)
@@ -89,9 +89,9 @@ func (r *Reader) header(before *Header, payload int) (Header, error) {
 	}
 }
 
-// Parse takes the first message off b, which is what has arrived of a connection. taken is how many bytes the message
-// has, or 0 when it is not whole. The payload is a part of b, in which Parse moves the data of a message's frames
-// together. What has arrived of a message that is not whole is checked as well.
+// Parse reads the first message in b, which is what has arrived on a connection. taken is the length of the message, 0
+// when not all of it has arrived; what has arrived is checked in any case. The payload is a part of b: Parse moves the
+// data of the message's frames together there.
 func (r Rules) Parse(m *Message, b []byte) (taken int, err error) {
 	var h Header
 	payload := 0

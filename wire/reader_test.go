@@ -13,13 +13,12 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// full is a frame that is not the last of its message, ADD with uid 1.
+// full is the header of a full frame that is not the last of its message: ADD with uid 1.
 const full = "00110000 00 00000001 00 00 00 0800"
 
 func fullFrame() string { return full + strings.Repeat("00", 2048) }
 
-// feed gives b to a Reader byte by byte and returns its error and how many bytes it took until then. Messages before
-// the bad one are skipped.
+// feed gives b to a Reader byte by byte. It returns the Reader's first error, and how many bytes it took until then.
 func feed(t *testing.T, b []byte, rules wire.Rules) (int, error) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -43,7 +42,7 @@ func feed(t *testing.T, b []byte, rules wire.Rules) (int, error) {
 	return <-taken, err
 }
 
-// Each rule is enforced at the very byte that breaks it: the peer need not send more, and can't.
+// Each rule is enforced at the very byte that breaks it: the Reader takes no more bytes.
 func TestRules(t *testing.T) {
 	const rest = "ffffffffffffffffffffffffffffffff"
 	sixteen := strings.Repeat(fullFrame(), 15)
@@ -96,7 +95,7 @@ func TestRules(t *testing.T) {
 	})
 }
 
-// A limit that is no multiple of the frame size is known to be passed when the last header is whole.
+// When the limit is no multiple of the frame size, a message over the limit is found when its last header is whole.
 func TestOddLimit(t *testing.T) {
 	rules := wire.Rules{Class: wire.ClassPeer, Ops: 9, MaxPayload: 5000}
 	for size, want := range map[int]error{
@@ -121,7 +120,7 @@ func TestLongestMessage(t *testing.T) {
 	}
 }
 
-// What the connection says is passed on, and a deadline that passes between two messages does no harm.
+// Errors of the connection are passed on. A deadline that passes between two messages does no harm.
 func TestReadErrors(t *testing.T) {
 	broken := errors.New("cable cut")
 	src := io.MultiReader(bytes.NewReader([]byte{0, 0x11}), iotest.ErrReader(broken))
@@ -167,7 +166,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// pieces gives what it has in one read, and then waits for the test to fail.
+// pieces returns all it has in one read. Another read is an error.
 type pieces struct{ b []byte }
 
 func (p *pieces) Read(b []byte) (int, error) {
@@ -179,8 +178,8 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// A header is not believed: nothing is allocated for data that has not come, and nothing at all when the caller's
-// memory is enough.
+// Nothing is allocated for data that has been claimed and has not come, and nothing at all when the caller's memory is
+// enough.
 func TestReaderAllocations(t *testing.T) {
 	src := new(bytes.Reader)
 	r := wire.NewReader(src, wire.Requests)
@@ -247,8 +246,8 @@ func FuzzFrameHeader(f *testing.F) {
 	})
 }
 
-// Whatever is read without error is written again as bytes that mean the same. Parse reads the same from the bytes as a
-// Reader does from a connection.
+// A message that is read without error means the same when it is written again. Parse and Reader read the same
+// messages.
 func FuzzReader(f *testing.F) {
 	f.Add(unhex(f, "00110000 00 00000001 00 00 01 001d"+
 		"0000ea60 00000010 30313233343536373839616263646566 68656c6c6f"), false)

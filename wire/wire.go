@@ -18,11 +18,12 @@
 //
 // # Messages
 //
-// A message is one or more frames with the same uid, class and operation, back to back; their data joined are its
+// A message is one or more frames with the same uid, class and operation, back to back. Their data joined are its
 // payload, at most [MaxPayload] bytes. Writers emit the fewest frames: 2048 bytes are one complete frame, 4096 are two,
 // and an empty payload is one complete frame without data.
 //
-// Anything that breaks these rules is corruption ([ErrCorrupt]) and ends the connection it came on, and only that one.
+// Anything that breaks these rules is corruption ([ErrCorrupt]). It ends the connection on which it arrives, and no
+// other.
 //
 // # Payloads
 //
@@ -64,8 +65,8 @@ type Class uint8
 const (
 	// ClassUser is the class of everything that clients send.
 	ClassUser Class = 0
-	// ClassPeer is our own: what the nodes of one cluster say to each other on their peer port. A public listener
-	// refuses it. The package raftstore defines its operations.
+	// ClassPeer is the class of what the nodes of a cluster send each other on their peer port. The original does not
+	// have it. A public listener refuses it. Package raftstore defines its operations.
 	ClassPeer Class = 0x70
 )
 
@@ -79,7 +80,7 @@ const (
 	OpRemove Op = 2
 	OpHave   Op = 3
 
-	// UserOps is how many there are.
+	// UserOps is the number of operations.
 	UserOps = 4
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The memory of what has expired is given back within a second, with nobody asking, and by one timer.
+// The memory of expired sessions is given back within a second, without any request, and by one timer.
 func TestMemoryGivesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory(0)
