@@ -10,12 +10,12 @@ import (
 	"github.com/distcache/distcache/wire/store"
 )
 
-// An asker is a worker that has a store, and one request under way at a time.
+// An asker is a worker with a store. It has one request under way at a time.
 type asker struct {
 	*stream
 	store  Store
-	period time.Duration // between its requests; 0: they follow each other
-	due    time.Duration // when it asks next, since the start
+	period time.Duration // between its requests; 0: each follows the answer to the last
+	due    time.Duration // when the next request is to be made, since the start
 }
 
 // startAskers starts workers with the stores that open gives them.
@@ -48,7 +48,8 @@ func closeStore(s Store) {
 	}
 }
 
-// run asks until ctx is done. A request that is under way then goes on, so that the next run finds the servers at rest.
+// run makes requests until ctx is done. It waits for the request that is then under way, so that the next run finds the
+// servers at rest.
 func (w *asker) run(ctx context.Context) {
 	defer closeStore(w.store)
 	var wait backoff
@@ -77,7 +78,7 @@ func (w *asker) run(ctx context.Context) {
 	}
 }
 
-// ask carries out the request that was picked.
+// ask makes the request that was picked.
 func (w *asker) ask() error {
 	ctx, cancel := context.WithTimeout(context.Background(), w.b.RequestTimeout)
 	defer cancel()
@@ -88,7 +89,7 @@ func (w *asker) ask() error {
 	return err
 }
 
-// request has a store carry out an operation. Of id, data and timeout it takes what the operation needs.
+// request calls the store's method for an operation, with those of id, data and timeout that the method needs.
 func request(ctx context.Context, s Store, op wire.Op, id, data []byte, timeout time.Duration) ([]byte, error) {
 	r := store.Do(ctx, s, &store.Request{Op: store.Op(op), ID: id, Data: data, Timeout: timeout})
 	return r.Data, r.Err

@@ -65,7 +65,7 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// A benchmark that is run again, over stores and at a rate, goes on with the sessions that are there.
+// A benchmark over stores, at a rate, can be run again with the sessions that are there.
 func TestBenchAgain(t *testing.T) {
 	m := newMemory(t)
 	a, _ := serve(t, m, "")
@@ -104,7 +104,7 @@ func TestBenchAgain(t *testing.T) {
 	}
 }
 
-// The servers hold what it added, and only that.
+// The servers have exactly the sessions that the benchmark added.
 func TestBenchReallyAdds(t *testing.T) {
 	m := newMemory(t)
 	a, _ := serve(t, m, "")
@@ -152,7 +152,7 @@ func TestBenchMisses(t *testing.T) {
 	}
 }
 
-// It outlives the death of its server, counts what that cost, and goes on when there is one again.
+// The benchmark survives the death of its server, counts the errors, and goes on when the server is back.
 func TestBenchOutlivesServer(t *testing.T) {
 	for name, change := range map[string]func(*BenchConfig){
 		"pipelined":  func(*BenchConfig) {},
@@ -164,7 +164,7 @@ func TestBenchOutlivesServer(t *testing.T) {
 			a, stop := serve(t, m, "")
 			at := strings.TrimPrefix(a.String(), "IP:")
 			cfg := benchOf(t, "add=1", a)
-			cfg.Duration = time.Hour // until it is told to stop
+			cfg.Duration = time.Hour // until ctx is done
 			change(&cfg)
 			var bad atomic.Uint64
 			cfg.Live = func(l Live) { bad.Store(l.Errors) }
@@ -192,7 +192,7 @@ func TestBenchOutlivesServer(t *testing.T) {
 	}
 }
 
-// The goroutines that do the work where there is no loop, or no address to give to it.
+// Workers without a loop: a goroutine each.
 func TestWorkers(t *testing.T) {
 	a, _ := serve(t, newMemory(t), "")
 	for name, persistent := range map[string]bool{"one by one": true, "each time": false} {

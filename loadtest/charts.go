@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// gapShown is how long, in seconds, nobody must have had a good answer for a chart to point it out.
+// gapShown is the shortest gap without a good answer, in seconds, that charts show.
 const gapShown = 2 * float64(Interval) / 1e9
 
 // rateChart is throughput over time, with the longest gap marked.
@@ -32,7 +32,7 @@ func rateChart(r *Result, slices []slice) chart {
 	return c
 }
 
-// overTime gives a chart the axis of the benchmark's time and marks the longest gap there, in words if named is set.
+// overTime gives a chart the time axis and marks the longest gap there, with its length in words if named is set.
 func (c *chart) overTime(r *Result, named bool) (x scale) {
 	c.OverTime = true
 	x, c.X = timeAxis(r.Seconds)
@@ -85,7 +85,7 @@ func errorChart(r *Result, slices []slice) chart {
 	return c
 }
 
-// latencyChart is latency over time; where nobody had an answer, the lines are broken.
+// latencyChart is latency over time. Where there were no answers, the lines are broken.
 func latencyChart(r *Result, slices []slice) chart {
 	c := chart{Name: "latency", Title: "Latency over time", Note: "logarithmic"}
 	least, most := math.Inf(1), 0.0
@@ -126,7 +126,7 @@ func latencyChart(r *Result, slices []slice) chart {
 	return c
 }
 
-// binsPerTen is how finely spreadChart divides latencies between one and ten.
+// binsPerTen is the number of bars of spreadChart between 1 and 10 µs, 10 and 100 µs and so on.
 const binsPerTen = 20
 
 // spreadChart is how many answers took how long.
@@ -146,7 +146,7 @@ func spreadChart(r *Result) chart {
 		if d.Count == 0 {
 			continue
 		}
-		// What the histogram does not tell apart is spread evenly.
+		// Values that the histogram does not tell apart are spread evenly.
 		from, to := at(micros(d.From)), at(micros(d.To+1))
 		for i := int(from); i < n && float64(i) < to; i++ {
 			part := min(to, float64(i+1)) - max(from, float64(i))
@@ -162,7 +162,7 @@ func spreadChart(r *Result) chart {
 	bars := pen{x: scale{high: float64(n)}, y: y}
 	for i, v := range bins {
 		if v > 0 {
-			bars.bar(float64(i), float64(i+1), max(v, y.high/150)) // what is there can be seen
+			bars.bar(float64(i), float64(i+1), max(v, y.high/150)) // even the smallest bar can be seen
 		}
 	}
 	c.Lines = []shape{{Class: "bars", Path: bars.String()}}
@@ -180,7 +180,7 @@ func spreadChart(r *Result) chart {
 	return c
 }
 
-// tailChart is latency by percentile, the last of them as far apart as the first.
+// tailChart is latency by percentile. The axis gives each further nine (p90, p99, p99.9) the same room.
 func tailChart(r *Result) chart {
 	c := chart{Name: "tail", Title: "Latency by percentile", Note: "logarithmic"}
 	h := r.Total.Histogram
@@ -212,7 +212,7 @@ func tailChart(r *Result) chart {
 	return c
 }
 
-// percentile is the label of the percentile with so many nines.
+// percentile is the label of the percentile with that many nines.
 func percentile(nines int) string {
 	switch nines {
 	case 0:
@@ -225,7 +225,7 @@ func percentile(nines int) string {
 	return "p99." + strings.Repeat("9", nines-2)
 }
 
-// short is a number in as few digits as do.
+// short is a number with at most four digits.
 func short(v float64) string {
 	switch {
 	case v >= 1e6:
@@ -236,11 +236,11 @@ func short(v float64) string {
 	return fmt.Sprintf("%.4g", v)
 }
 
-// A hover is what the page says about the time that the pointer is at.
+// A hover is what the page shows about the time under the pointer.
 type hover struct {
 	Seconds float64    `json:"seconds"`
 	To      []float64  `json:"to"`
-	Text    [][]string `json:"text"` // of each slice, line by line
+	Text    [][]string `json:"text"` // lines of text for each slice
 }
 
 func newHover(r *Result, slices []slice) hover {

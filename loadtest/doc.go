@@ -18,6 +18,6 @@ import (
 // A Store is what a barrage checks: a server, through a client, or anything that behaves as one.
 type Store = store.Store
 
-// DefaultRequestTimeout is how long one request may take, a new connection for it included. It is above a server's own
-// limit, so that a server without a leader is heard saying so.
+// DefaultRequestTimeout is how long one request may take, including a new connection for it. It is above a server's own
+// limit, so that a server without a leader has time to answer DISCONNECTED.
 const DefaultRequestTimeout = 5 * time.Second

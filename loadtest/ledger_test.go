@@ -21,7 +21,7 @@ func newLedger(t *testing.T, addresses ...wire.Address) *Ledger {
 	return l
 }
 
-// runLedger runs it until enough is done, or something is found wrong.
+// runLedger runs a ledger until done is true, or an answer is wrong.
 func runLedger(t *testing.T, l *Ledger, done func(Counts) bool) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testutil.Patience)
@@ -86,7 +86,7 @@ func TestLedgerCatchesWrongServers(t *testing.T) {
 	}
 }
 
-// What goes wrong between Run and Verify is found, and what may be either way is no error.
+// Verify finds what goes wrong after Run. Where either answer may be right, it finds no error.
 func TestVerify(t *testing.T) {
 	m := newMemory(t)
 	bad := &badStore{Store: m, every: 10, fail: true}
@@ -147,7 +147,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// Servers die and come back; nothing they acknowledged is lost, as the store stays.
+// Servers die and come back. Their store stays, so nothing that they acknowledged is lost.
 func TestLedgerThroughDeaths(t *testing.T) {
 	m := newMemory(t)
 	a, stopA := serve(t, m, "")

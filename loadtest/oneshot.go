@@ -11,11 +11,11 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// A oneShot is a store that opens a connection for each request and closes it after the answer, as clients that talk to
-// a local proxy do. After a failure it turns to the next address. One goroutine may use it at a time.
+// A oneShot is a store that opens a connection for each request and closes it after the answer, as clients of a local
+// proxy do. After a failure the next request goes to the next address. One goroutine may use it at a time.
 type oneShot struct {
 	addresses []wire.Address
-	at        int // the address in use, modulo their number
+	at        int // index of the address in use, modulo their number
 	reader    *wire.Reader
 	out       []byte
 	answer    wire.Message
@@ -25,7 +25,7 @@ func newOneShot(addresses []wire.Address, at int) *oneShot {
 	return &oneShot{addresses: addresses, at: at, reader: wire.NewReader(nil, wire.Responses)}
 }
 
-// do sends one request. The payload of the answer is valid until the next.
+// do makes one request. The answer's payload is valid until the next request.
 func (s *oneShot) do(ctx context.Context, op wire.Op, payload []byte) (answer []byte, err error) {
 	defer func() {
 		if err != nil {
@@ -61,7 +61,7 @@ func (s *oneShot) do(ctx context.Context, op wire.Op, payload []byte) (answer []
 	return s.answer.Payload, nil
 }
 
-// shotError makes of a connection's error one of package client's.
+// shotError turns a connection's error into one of package client's.
 func shotError(fate, err error) error {
 	var timeout interface{ Timeout() bool }
 	switch {
@@ -75,7 +75,7 @@ func shotError(fate, err error) error {
 	return fmt.Errorf("%w: %w", fate, err)
 }
 
-// Add and the rest make a oneShot a Store.
+// Add, Get, Remove and Have make a oneShot a Store.
 func (s *oneShot) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
 	return s.status(ctx, wire.OpAdd, wire.AppendAdd(nil, id, data, timeout))
 }

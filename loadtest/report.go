@@ -18,7 +18,7 @@ var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap
 	"odd": func(i int) bool { return i%2 == 1 },
 }).Parse(reportHTML))
 
-// A report is what the page shows.
+// A report is the data of the page.
 type report struct {
 	Result   *Result
 	Title    string
@@ -35,7 +35,7 @@ type report struct {
 	Config   []pair
 }
 
-// A tile is a figure with its name.
+// A tile is a named figure.
 type tile struct {
 	Name, Value, Note string
 	Bad               bool
@@ -43,7 +43,7 @@ type tile struct {
 
 type pair struct{ Name, Value string }
 
-// row is a row of the summary, with numbers as number shows them.
+// row is a row of the summary. number formats counts.
 func (o *OpResult) row(number func(uint64) string) []string {
 	cells := []string{o.Op, number(o.Good), number(o.Missed), number(o.Errors), number(uint64(o.PerSecond + 0.5))}
 	for _, us := range []float64{o.Latency.P50, o.Latency.P90, o.Latency.P99, o.Latency.P999, o.Latency.Max} {
@@ -52,8 +52,7 @@ func (o *OpResult) row(number func(uint64) string) []string {
 	return cells
 }
 
-// Report writes the result as a page of HTML that needs nothing besides itself, with a title and, in madeBy, what
-// program the load came from.
+// Report writes the result as an HTML page that needs no other files. madeBy names the program that made the load.
 func (r *Result) Report(w io.Writer, title, madeBy string) error {
 	p := report{Result: r, Title: title + ": " + r.Mix}
 	p.Subtitle = fmt.Sprintf("%s on %s, %s", r.Mix, strings.Join(r.Addresses, ", "),

@@ -11,7 +11,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// sample is a run of three seconds, with a failover of half of one.
+// sample is the result of a run of three seconds, with a failover of half a second.
 func sample() *Result {
 	r := &Result{Mix: "add=10,get=90", Addresses: []string{"IP:127.0.0.1:9001", "UNIX:/tmp/<script>"},
 		Workers: 8, Pipeline: 16, Persistent: true, DataMin: 300, DataMax: 2000, Sessions: 10000, SessionTimeout: 600,
@@ -54,7 +54,7 @@ func TestSummary(t *testing.T) {
 	testutil.Golden(t, "summary.txt", out.String())
 }
 
-// The page needs nothing but itself, and what came from outside does not become markup.
+// The page needs no other files, and text from outside does not become markup.
 func TestReport(t *testing.T) {
 	empty := &Result{}
 	empty.fill(nil, 0)
@@ -90,7 +90,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// In the gap the throughput is nothing and the lines of latency are broken.
+// In the gap the throughput is zero, and the lines of latency are broken.
 func TestGapIsDrawn(t *testing.T) {
 	r := sample()
 	s := newSlices(r.Series)
@@ -104,7 +104,7 @@ func TestGapIsDrawn(t *testing.T) {
 	}
 }
 
-// The gap's label stands where there is room.
+// The gap's label stands where there is room for it.
 func TestGapLabel(t *testing.T) {
 	for from, want := range map[float64]string{0: "", 4: "", 8: "left"} {
 		b := gapBands(&Result{LongestGap: 1, LongestGapFrom: from}, scale{high: 10})
@@ -145,7 +145,7 @@ func TestSlices(t *testing.T) {
 	if x := s[0]; x.P50 != 10 || x.P99 != 2 || x.Max != 4 || x.Good != 1 || x.Errors != 3 {
 		t.Errorf("three points make %+v", x)
 	}
-	// A late tick makes a long point and a short one.
+	// A tick that came late makes a long point and a short one.
 	s = newSlices([]Point{{At: 0.1}, {At: 0.29}, {At: 0.3}, {At: 0.4}})
 	if len(s) != 3 || s[1].At != 0.3 {
 		t.Errorf("got %+v", s)
@@ -184,7 +184,7 @@ func TestScales(t *testing.T) {
 	}
 }
 
-// What servers say does not grow without bound, however much of it they have to say.
+// The texts and kinds of errors that are kept are bounded, whatever servers send.
 func TestErrorsAreBounded(t *testing.T) {
 	r := newRecorder()
 	for i := range 3 * maxErrors {

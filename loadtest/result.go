@@ -14,8 +14,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Result is what a benchmark has measured. A good answer is one that says what was asked, a miss included; all else
-// is an error. Latencies are those of good answers, in microseconds.
+// A Result is what a benchmark has measured. A good answer is an answer to the question, which includes that a session
+// is not there; everything else is an error. Latencies are those of good answers, in microseconds.
 type Result struct {
 	Mix        string   `json:"mix"`
 	Addresses  []string `json:"addresses"`
@@ -25,7 +25,7 @@ type Result struct {
 	DataMin    int      `json:"data_min"`
 	DataMax    int      `json:"data_max"`
 	Sessions   int      `json:"sessions"` // preloaded
-	// SessionTimeout is that of added sessions, in seconds.
+	// SessionTimeout is the timeout of added sessions, in seconds.
 	SessionTimeout float64 `json:"session_timeout"`
 
 	Started time.Time         `json:"started"`
@@ -39,11 +39,11 @@ type Result struct {
 	Series         []Point `json:"series"`
 }
 
-// An OpResult is about one operation, or all together.
+// An OpResult is the result of one operation, or of all together.
 type OpResult struct {
 	Op        string  `json:"operation"`
 	Good      uint64  `json:"good"`
-	Missed    uint64  `json:"missed"` // of the good ones: the session was not there
+	Missed    uint64  `json:"missed"` // good answers that the session is not there
 	Errors    uint64  `json:"errors"`
 	PerSecond float64 `json:"per_second"`
 	Latency   Latency `json:"latency_us"`
@@ -60,7 +60,7 @@ type Latency struct {
 	Max  float64 `json:"max"`
 }
 
-// A Point is what happened in one Interval.
+// A Point is the result of one Interval.
 type Point struct {
 	At     float64 `json:"at"` // its end, in seconds since the start
 	Good   uint64  `json:"good"`
@@ -70,7 +70,7 @@ type Point struct {
 	Max    float64 `json:"max_us"`
 }
 
-// A Live is how a benchmark that is under way has been doing lately.
+// A Live is the recent result of a benchmark that is under way.
 type Live struct {
 	At       time.Duration // since the start
 	Rate     float64       // good answers a second
@@ -157,7 +157,7 @@ func (r *Result) rows() []OpResult {
 	return append(slices.Clone(r.Ops), r.Total)
 }
 
-// connections says in words what connections the workers have.
+// connections describes the workers' connections.
 func (r *Result) connections() string {
 	switch {
 	case !r.Persistent:
@@ -168,7 +168,7 @@ func (r *Result) connections() string {
 	return fmt.Sprintf("%d requests in flight on each connection", r.Pipeline)
 }
 
-// shown is one of its latencies for people, if it has any.
+// shown is one of the latencies for people, "-" if there was no good answer.
 func (o *OpResult) shown(us float64) string {
 	if o.Good == 0 {
 		return "-"

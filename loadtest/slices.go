@@ -2,11 +2,11 @@ package loadtest
 
 import "slices"
 
-// maxSlices is how many points a chart over time has at most: more than that can't be told apart on a screen.
+// maxSlices is the most points of a chart over time: more can't be told apart on a screen.
 const maxSlices = 400
 
-// A slice is a stretch of a benchmark, up to the time At: one Point, or several that follow each other. P50 is then the
-// mean of their medians; P99 and Max are the highest.
+// A slice is a stretch of a benchmark, from From to At: one Point, or several that follow each other. Then P50 is the
+// mean of their medians, and P99 and Max are the highest of theirs.
 type slice struct {
 	From float64 // seconds since the start
 	Point
@@ -16,8 +16,8 @@ func (s *slice) rate() float64 { return float64(s.Good) / (s.At - s.From) }
 
 func pointsPerSlice(series []Point) int { return (len(series) + maxSlices - 1) / maxSlices }
 
-// newSlices makes at most maxSlices of a series. A slice that is much shorter than the rest, as the last may be, is
-// joined to the one before.
+// newSlices makes at most maxSlices slices of a series. A slice that is much shorter than the rest, as the last may be,
+// is joined to the one before.
 func newSlices(series []Point) []slice {
 	per := max(1, pointsPerSlice(series))
 	least := float64(per) * Interval.Seconds() / 2
@@ -39,7 +39,7 @@ func newSlices(series []Point) []slice {
 	return out
 }
 
-// absorb adds what follows.
+// absorb adds the Point that follows.
 func (s *slice) absorb(p Point) {
 	if good := s.Good + p.Good; good > 0 {
 		s.P50 = (s.P50*float64(s.Good) + p.P50*float64(p.Good)) / float64(good)

@@ -10,16 +10,17 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// A stream has one request under way at a time: it chooses operations, writes their payloads and judges the answers.
+// A stream is a sequence of requests, one after the other: it chooses operations, writes their payloads and checks the
+// answers.
 type stream struct {
 	b       *Bench
 	rec     *recorder
 	rng     uint64
-	next    uint64 // number of the next new session
-	added   fifo   // sessions of its own that are there
+	next    uint64 // the number of the next new session
+	added   fifo   // sessions that the stream has added and not removed
 	op      wire.Op
-	session uint64        // that the request is about
-	asked   time.Duration // since the start
+	session uint64        // of the request
+	asked   time.Duration // when the request was made, since the start
 	payload []byte
 }
 
@@ -30,7 +31,7 @@ func newStream(b *Bench, n int) *stream {
 		rng: mix(b.corpus.seed ^ number), next: (number + 1) << 40}
 }
 
-// pick chooses the next request, which is asked now.
+// pick chooses the next request, to be made now.
 func (s *stream) pick() {
 	s.rng = mix(s.rng)
 	s.op = s.b.Mix.pick(s.rng >> 8)
@@ -50,7 +51,7 @@ func (s *stream) pick() {
 	s.asked = s.b.at()
 }
 
-// choose makes the next request.
+// choose picks the next request, and encodes it.
 func (s *stream) choose() (wire.Op, []byte) {
 	s.pick()
 	if s.op == wire.OpAdd {
@@ -63,7 +64,7 @@ func (s *stream) choose() (wire.Op, []byte) {
 	return s.op, s.payload
 }
 
-// judge takes down the answer, and says whether it was good.
+// judge records an answer, and tells whether it was good.
 func (s *stream) judge(answer []byte, err error) bool {
 	if err == nil {
 		err = s.check(answer)
@@ -71,7 +72,7 @@ func (s *stream) judge(answer []byte, err error) bool {
 	return s.take(s.b.at(), err)
 }
 
-// take takes down what came of the request at a time.
+// take records the result of the request at a time since the start.
 func (s *stream) take(at time.Duration, err error) bool {
 	missed := err == wire.NotOK && s.op != wire.OpAdd
 	if err != nil && !missed {
@@ -120,7 +121,7 @@ func kind(err error) string {
 	return err.Error()
 }
 
-// A fifo holds the newest numbers pushed, up to a bound.
+// A fifo holds the last numbers pushed, up to maxFifo.
 type fifo []uint64
 
 const maxFifo = 1024
@@ -137,7 +138,7 @@ func (f *fifo) pop() (n uint64, ok bool) {
 	return n, true
 }
 
-// A backoff is how long to wait after the next failure.
+// A backoff is the pause after the last failure.
 type backoff time.Duration
 
 const (
@@ -145,16 +146,16 @@ const (
 	maxBackoff = backoff(100 * time.Millisecond)
 )
 
-// longer is how long to wait now, which is longer than the last time.
+// longer is the pause to make now: longer than the last.
 func (d *backoff) longer() time.Duration {
 	*d = min(max(2**d, minBackoff), maxBackoff)
 	return time.Duration(*d)
 }
 
-// sleep waits, or until ctx is done, and for longer the next time.
+// sleep makes the next pause, which ends when ctx is done.
 func (d *backoff) sleep(ctx context.Context) { pause(ctx, d.longer()) }
 
-// pause waits for so long, or until ctx is done.
+// pause waits for d, or until ctx is done.
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -13,13 +13,13 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// Violations is the error of a Ledger that has caught servers breaking their word.
+// Violations is the error for servers that broke their word to a Ledger.
 type Violations struct {
 	Total int
-	First []string // a few of them, in words
+	First []string // a description of the first few
 }
 
-// maxShown is how many violations are told in words.
+// maxShown is how many violations are described.
 const maxShown = 10
 
 func violations(all []string) error {
@@ -29,7 +29,7 @@ func violations(all []string) error {
 	return &Violations{Total: len(all), First: all[:min(len(all), maxShown)]}
 }
 
-// Error lists the first few.
+// Error describes the first few violations.
 func (v *Violations) Error() string {
 	s := fmt.Sprintf("%d wrong answers:\n  %s", v.Total, strings.Join(v.First, "\n  "))
 	if v.Total == 1 {
@@ -44,13 +44,13 @@ func (v *Violations) Error() string {
 const (
 	// verifiers is how many requests of a Verify are under way at once.
 	verifiers = 64
-	// maxAgain is how many sessions, at most, Verify adds a second time.
+	// maxAgain is about how many sessions Verify adds a second time.
 	maxAgain = 200
 )
 
-// Verify asks one server about every session of the ledger. It is for after Run. What has become of sessions that it
-// should not have is a *Violations; while the server does not answer it asks again, until ctx is done, which is an
-// error of its own kind.
+// Verify asks one server about every session of the ledger. It may be called when Run has returned. If sessions are not
+// as they must be, the error is a *Violations. While the server does not answer, Verify asks again; when ctx is done,
+// that is another error.
 func (l *Ledger) Verify(ctx context.Context, address wire.Address) error {
 	c, err := client.New(address.String(), client.WithTimeout(l.cfg.RequestTimeout))
 	if err != nil {
@@ -91,7 +91,7 @@ type verification struct {
 
 	mu    sync.Mutex
 	found []string
-	last  error // of a request that was not answered
+	last  error // the last request that was not answered
 }
 
 func (v *verification) run(ctx context.Context) {
@@ -106,7 +106,7 @@ func (v *verification) run(ctx context.Context) {
 	}
 }
 
-// one verifies a session, and says whether that was possible.
+// one verifies one session, and tells whether that was possible.
 func (v *verification) one(ctx context.Context, n int) bool {
 	e, id := v.entries[n], v.corpus.id(nil, uint64(n))
 	var data []byte

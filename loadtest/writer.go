@@ -12,8 +12,8 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// Run writes until ctx is done, and then returns nil, or what was answered wrongly (the error is *Violations), upon
-// which it stops at once. Failures to get an answer are none. It may be called again, and goes on with the same ledger.
+// Run writes until ctx is done, and then returns nil. After a wrong answer it returns at once, with a *Violations. A
+// missing answer is no error. Run may be called again, and goes on with the same ledger.
 func (l *Ledger) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -42,19 +42,19 @@ func (l *Ledger) Run(ctx context.Context) error {
 	return violations(l.wrong)
 }
 
-// A writer is one of a Ledger's, with the sessions that nobody else touches while it runs.
+// A writer writes sessions that nobody else uses while it runs.
 type writer struct {
 	*Ledger
 	stop    context.CancelFunc
 	clients []*client.Client
-	at      int // the client in use
+	at      int // index of the client in use, modulo their number
 	rng     *rand.Rand
 	there   []int // entries that are in state added
-	gone    []int // some of those that are removed
+	gone    []int // some of the entries that are in state removed
 	wait    backoff
 }
 
-// maxGone is how many removed sessions a writer keeps asking for.
+// maxGone is how many removed sessions a writer remembers, to ask for them.
 const maxGone = 256
 
 func (w *writer) run(ctx context.Context) {
@@ -128,7 +128,7 @@ func (w *writer) remove(ctx context.Context) {
 	}
 }
 
-// addAgain adds one that is there, which must fail.
+// addAgain adds a session that is there, which must fail.
 func (w *writer) addAgain(ctx context.Context) {
 	n := w.there[w.rng.IntN(len(w.there))]
 	if !w.certain(w.entry(n), time.Now().Add(w.cfg.RequestTimeout)) {
@@ -147,7 +147,7 @@ func (w *writer) addAgain(ctx context.Context) {
 	}
 }
 
-// get asks for one that is there, or for one that is removed, wherever the writer is at the time.
+// get asks for a session that is there, or for one that was removed.
 func (w *writer) get(ctx context.Context) {
 	if w.cfg.StaleReads {
 		return
@@ -163,7 +163,7 @@ func (w *writer) get(ctx context.Context) {
 		return err
 	})
 	if fateOf(err) != answered {
-		return // it changes nothing, so its fate is of no interest
+		return // a GET changes nothing, so its fate does not matter
 	}
 	if wrong := w.wrongGet(n, w.entry(n), data, err); wrong != "" {
 		w.violation(n, "%s", wrong)
@@ -194,7 +194,7 @@ func (l *Ledger) wrongGet(n int, e entry, data []byte, err error) string {
 	return ""
 }
 
-// call sends a request to the current server, and turns to the next one if it is not answered.
+// call makes a request to the current server. If there is no answer, the next request goes to the next server.
 func (w *writer) call(ctx context.Context, request func(context.Context, Store) error) error {
 	err := request(ctx, w.clients[w.at%len(w.clients)])
 	if fateOf(err) == answered {
@@ -226,7 +226,7 @@ func countUnknown(err error) func(*Counts) {
 	}
 }
 
-// violation notes a wrong answer and ends the run.
+// violation records a wrong answer and ends the run.
 func (w *writer) violation(n int, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -235,7 +235,7 @@ func (w *writer) violation(n int, format string, args ...any) {
 	w.stop()
 }
 
-// answerName is an answer by its name.
+// answerName is the name of an answer.
 func answerName(err error) string {
 	if err == nil {
 		return wire.OK.Name()

@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// preloaders is how many callers put sessions there to be read.
+	// preloaders is how many callers preload sessions.
 	preloaders = 64
-	// warmUp is which part of a work's time it runs before it is measured.
+	// warmUp: a work runs for this part (a quarter) of its time before it is measured.
 	warmUp = 4
 )
 
 // findings are what a bench has found.
 type findings struct {
 	samples samples
-	syncs   samples  // of the pass that counts syncs
+	syncs   samples  // from the pass that counts syncs
 	noSyncs string   // why there are none
-	trouble []string // what went wrong, besides requests
+	trouble []string // errors besides those of requests
 }
 
-// A bench goes through all rounds and keeps what they found.
+// A bench runs all rounds and keeps their findings.
 type bench struct {
 	o        *options
 	entrants []entrant
 	dir      string
 	say      func(string, ...any)
-	strace   string // program; "" when it is not there
+	strace   string // path of the program; "" when not installed
 	findings
 }
 
@@ -41,7 +41,7 @@ func newBench(o *options, entrants []entrant, dir string, say func(string, ...an
 	return &bench{o: o, entrants: entrants, dir: dir, say: say, strace: findStrace()}
 }
 
-// run does it all. What could not be done in one round is noted, and is an error in the end.
+// run runs everything. It reports what could not be done in a round, goes on, and returns an error in the end.
 func (b *bench) run(ctx context.Context) error {
 	b.say("this takes about %v", b.o.estimate(len(b.entrants)).Round(time.Second))
 	for round := range int(b.o.rounds) {
@@ -70,7 +70,7 @@ func (b *bench) fail(format string, args ...any) {
 	b.say("%s", what)
 }
 
-// measure does all works on one contestant, once.
+// measure does all works on one contestant, in one round.
 func (b *bench) measure(ctx context.Context, round int, e entrant) error {
 	return b.with(ctx, e, nil, func(f *farm, lb *loadtest.Bench) error {
 		for _, w := range b.o.works {
@@ -85,7 +85,7 @@ func (b *bench) measure(ctx context.Context, round int, e entrant) error {
 	})
 }
 
-// sample does a work on running servers. read reads what they have used.
+// sample does a work on running servers, and calls read for what they have used.
 func (b *bench) sample(ctx context.Context, round int, e entrant, f *farm, w work, lb *loadtest.Bench,
 	read func(*farm) (usage, error)) (sample, error) {
 	m, err := b.work(ctx, f, w, lb, read)
@@ -105,8 +105,8 @@ func errorNote(t tally) string {
 	return fmt.Sprintf(", %d ERRORS", t.total())
 }
 
-// with runs a contestant's servers while fn does, with sessions in them if any work reads. A tracer, if not nil,
-// watches.
+// with runs a contestant's servers while fn runs, with preloaded sessions if any work reads. With a tracer, the servers
+// run under strace.
 func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, *loadtest.Bench) error) error {
 	dir := filepath.Join(b.dir, e.name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -129,7 +129,7 @@ func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, *
 	return fn(f, lb)
 }
 
-// load makes ready what a farm is loaded with, and puts sessions there if they are to be read.
+// load makes the load for a farm ready, and preloads sessions if reads is set.
 func (b *bench) load(ctx context.Context, f *farm, reads bool) (*loadtest.Bench, error) {
 	clients, err := f.contestant.connect(preloaders)
 	if err != nil {
@@ -145,15 +145,16 @@ func (b *bench) load(ctx context.Context, f *farm, reads bool) (*loadtest.Bench,
 	return loadtest.NewBench(ctx, cfg)
 }
 
-// A measurement is what a work has found. Errors count from its beginning, all else after a while.
+// A measurement is the result of a work. Errors count from the work's beginning, everything else from the end of the
+// warm-up.
 type measurement struct {
 	*loadtest.Result
 	errors      tally
-	used        *usage // nil when that is not known
-	usedUnknown error  // why
+	used        *usage // nil when not known
+	usedUnknown error  // why not
 }
 
-// work does one work.
+// work does one work. It calls read before and after the time that is measured.
 func (b *bench) work(ctx context.Context, f *farm, w work, lb *loadtest.Bench,
 	read func(*farm) (usage, error)) (*measurement, error) {
 	clients, err := f.contestant.connect(w.callers)
@@ -200,7 +201,7 @@ func (t tally) total() (sum uint64) {
 	return sum
 }
 
-// countSyncs goes through the works that write once more, with the servers watched.
+// countSyncs does the works that write once more, with the servers under strace.
 func (b *bench) countSyncs(ctx context.Context) error {
 	switch {
 	case !b.o.syncs:

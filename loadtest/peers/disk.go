@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readDisk reads how many bytes have been written to the disk that a file is on. Only Linux tells, and not for file
+// readDisk reads how many bytes have been written to the disk of a file. That is known on Linux only, and not for file
 // systems that are on no disk, or on several.
 func readDisk(path string) (uint64, error) {
 	var info syscall.Stat_t
@@ -25,10 +25,10 @@ func readDisk(path string) (uint64, error) {
 	return parseDisk(string(stat))
 }
 
-// sector is the unit of /sys/dev/block/*/stat, whatever the disk's own.
+// sector is the unit of /sys/dev/block/*/stat, whatever the disk's own sectors are.
 const sector = 512
 
-// parseDisk takes the bytes written from the text of /sys/dev/block/*/stat.
+// parseDisk finds the bytes written in the text of /sys/dev/block/*/stat.
 func parseDisk(text string) (uint64, error) {
 	fields := strings.Fields(text)
 	if len(fields) < 7 {

@@ -12,13 +12,13 @@ import (
 	wireclient "github.com/distcache/distcache/wire/client"
 )
 
-// distcacheConns is how many connections to each node serve all callers.
+// distcacheConns is the number of connections to each node, which all callers share.
 const distcacheConns = 1
 
 // distcache is a cluster of dc_server.
 type distcache struct {
 	dir     string
-	log     string // the kind of the Raft log
+	log     string // the kind of Raft log
 	listen  []string
 	cluster string
 }
@@ -38,7 +38,7 @@ func newDistcache(dir, log string) (contestant, error) {
 	return d, nil
 }
 
-// commands leave the number of sessions unlimited, as it is with the others.
+// commands set no limit of sessions, since the other contestants have none.
 func (d *distcache) commands() []command {
 	var list []command
 	for i, listen := range d.listen {
@@ -49,7 +49,7 @@ func (d *distcache) commands() []command {
 	return list
 }
 
-// ready asks every node for a session that is not there, which takes a leader to answer.
+// ready asks every node for a session that does not exist: a node needs a leader to answer.
 func (d *distcache) ready(ctx context.Context) error { return askAll(ctx, d) }
 
 func (d *distcache) connect(callers int) ([]client, error) {

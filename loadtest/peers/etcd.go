@@ -12,11 +12,10 @@ import (
 	"github.com/distcache/distcache/internal/procs"
 )
 
-// etcdQuota is how large an etcd database may become, in bytes, before it takes no more: etcd's own 2 GiB are soon
-// reached by longer runs.
+// etcdQuota is how large an etcd database may become, in bytes. Longer runs soon reach etcd's default of 2 GiB.
 const etcdQuota = 8 << 30
 
-// etcdConns is how many connections to each node serve all callers.
+// etcdConns is the number of connections to each node, which all callers share.
 const etcdConns = 2
 
 // etcd is a cluster of etcd.
@@ -56,7 +55,7 @@ func (e *etcd) commands() []command {
 	return list
 }
 
-// ready asks every node for a key that is not there, which takes a leader to answer.
+// ready asks every node for a key that does not exist: a node needs a leader to answer.
 func (e *etcd) ready(ctx context.Context) error { return askAll(ctx, e) }
 
 func (e *etcd) connect(callers int) ([]client, error) {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// fakeStore is the sessions of a fakeContestant.
+// fakeStore has the sessions of a fakeContestant.
 type fakeStore struct {
 	mu       sync.Mutex
 	sessions map[string][]byte
-	asked    map[int]int // how often, by node
+	asked    map[int]int // the number of calls, by node
 	forget   bool
 }
 
@@ -56,8 +56,8 @@ func (f fakeContestant) connect(callers int) ([]client, error) {
 	return connectNodes(callers, 2, func(node int) (client, error) { return fakeClient{f.store, node}, nil })
 }
 
-// A work's callers stay with a node, or go round the nodes when they are fewer. Usage is read at both ends of the time
-// that is measured, and an answer that is not what was stored is an error.
+// Callers stay with a node, or go round the nodes when they are fewer. Usage is read at both ends of the measured time.
+// An answer other than what was stored is an error.
 func TestWork(t *testing.T) {
 	f := &fakeStore{sessions: map[string][]byte{}, asked: map[int]int{}}
 	o, _ := newOptions()
@@ -93,7 +93,7 @@ func TestWork(t *testing.T) {
 	}
 }
 
-// callersOf leaves a caller where it is, unless there are fewer of them than nodes.
+// A caller stays with its node, unless there are fewer callers than nodes.
 func TestCallersOf(t *testing.T) {
 	f := &fakeStore{sessions: map[string][]byte{}, asked: map[int]int{}}
 	for callers, want := range map[int]int{1: nodes, nodes - 1: nodes, nodes: 1, 2 * nodes: 1} {

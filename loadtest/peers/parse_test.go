@@ -41,7 +41,7 @@ func TestCPUModel(t *testing.T) {
 	}
 }
 
-// What strace writes, calls of several threads among each other.
+// The output of strace, with calls of several threads mixed.
 func TestCountSyncs(t *testing.T) {
 	const lines = `4711  fdatasync(7)                  = 0
 4711 fsync(12 <unfinished ...>

@@ -14,8 +14,8 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 )
 
-// Each contestant there is, from end to end: every answer is right, every figure there if there was an answer, and
-// nothing stays behind.
+// Each contestant that is installed, from end to end: every answer is right, every figure is there, and no files are
+// left.
 func TestEndToEnd(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -52,8 +52,8 @@ func TestEndToEnd(t *testing.T) {
 	}
 }
 
-// figureRows are the rows of a contestant in the tables of works, which have its rate first. The disk's may be missing:
-// a container's file system need not be on one.
+// figureRows are a contestant's rows in the tables of works, with the rate first. The disk's figure may be missing: the
+// file system of a container need not be on a disk.
 func figureRows(report, name string) (rows [][]string) {
 	for line := range strings.Lines(report) {
 		if fields := strings.Fields(line); len(fields) >= 8 && fields[0] == name {
@@ -63,7 +63,7 @@ func figureRows(report, name string) (rows [][]string) {
 	return rows
 }
 
-// An interruption ends it with its status, and leaves nothing.
+// An interruption ends the program with the right exit status, and leaves no files.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -83,7 +83,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// A cancelWriter interrupts when it reads a word.
+// A cancelWriter cancels when a certain word is written.
 type cancelWriter struct {
 	bytes.Buffer
 	at     string

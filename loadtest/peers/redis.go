@@ -13,7 +13,7 @@ import (
 	"github.com/distcache/distcache/internal/procs"
 )
 
-// redisServers is a redis master and its replicas. The first is the master.
+// redisServers is a redis master, the first of addresses, and its replicas.
 type redisServers struct {
 	dir       string
 	addresses []string
@@ -27,7 +27,7 @@ func newRedis(dir string) (contestant, error) {
 	return &redisServers{dir, free}, nil
 }
 
-// commands have the first copy sent to replicas at once: by default the master waits for more of them, 5 seconds.
+// commands make the master send the first copy to replicas at once. By default it waits 5 seconds for further replicas.
 func (r *redisServers) commands() []command {
 	var list []command
 	_, master, _ := strings.Cut(r.addresses[0], ":")
@@ -44,7 +44,7 @@ func (r *redisServers) commands() []command {
 	return list
 }
 
-// ready asks the master whether it sends its replicas what it writes.
+// ready asks the master whether its replicas are connected and in sync.
 func (r *redisServers) ready(ctx context.Context) error {
 	c := r.client(1)
 	defer c.Close()
@@ -58,7 +58,7 @@ func (r *redisServers) ready(ctx context.Context) error {
 	return nil
 }
 
-// client never asks a second time: what had happened the first time could not be told.
+// client makes a client that does not retry: the fate of the first try would be unknown.
 func (r *redisServers) client(connections int) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr:                     r.addresses[0],
@@ -71,7 +71,7 @@ func (r *redisServers) client(connections int) *redis.Client {
 }
 
 // connect makes one client, of the master. Reads of several callers share pipelines, which makes three times as many of
-// them. Writes don't: the next pipeline would wait for the last one's sync, while the server syncs once for all that it
+// them. Writes don't: a pipeline would wait for the sync of the one before, while the server syncs once for all that it
 // has read from its connections.
 func (r *redisServers) connect(callers int) ([]client, error) {
 	c := redisClient{Client: r.client(callers)}

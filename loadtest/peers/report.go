@@ -8,7 +8,7 @@ import (
 	"strconv"
 )
 
-// A report is what a run has found, for people.
+// A report is the findings of a run, for people.
 type report struct {
 	options  *options
 	entrants []entrant
@@ -65,7 +65,7 @@ func rate(f figures) float64 { return f.rate }
 func p50(f figures) float64  { return f.p50 }
 func p99(f figures) float64  { return f.p99 }
 
-// compared is the table of ratios, if there is anything to compare.
+// compared is the table of ratios. It has no table if there is nothing to compare.
 func (r *report) compared() block {
 	t := &table{words: 3, header: []string{"", "ours", "theirs", "rate", "p50", "p99"}}
 	for _, w := range r.options.works {
@@ -120,7 +120,7 @@ func (r *report) syncCell(kind string, w work) string {
 	return "-"
 }
 
-// errors tells what went wrong.
+// errors lists what went wrong.
 func (r *report) errors() block {
 	b := block{title: "Errors", lines: slices.Clone(r.trouble)}
 	note := func(kind string, w work, when string, t tally) {
@@ -140,7 +140,7 @@ func (r *report) errors() block {
 	return b
 }
 
-// wide is a median with the extremes.
+// wide is a median with the extremes, in brackets.
 func wide(digits int, s spread) string {
 	if math.IsNaN(s.median) {
 		return "-"
@@ -148,7 +148,8 @@ func wide(digits int, s spread) string {
 	return fmt.Sprintf("%s (%s–%s)", number(digits, s.median), number(digits, s.least), number(digits, s.most))
 }
 
-// number is a figure with so many digits at least, and no more after the point than that takes; whole when digits is 0.
+// number is a figure with at least that many digits, and no more digits after the point than needed. With digits 0 it
+// is whole.
 func number(digits int, n float64) string {
 	if math.IsNaN(n) {
 		return "-"

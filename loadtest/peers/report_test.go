@@ -7,7 +7,7 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 )
 
-// madeUp is a report of made-up figures: one contestant lacks a round, one what it used.
+// madeUp is a report of made-up figures. One contestant lacks a round, and another's usage is unknown.
 func madeUp(t *testing.T) *report {
 	t.Helper()
 	o, _ := newOptions()
@@ -57,7 +57,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Ours alone, without syncs.
+// A report on distcache alone, without syncs.
 func TestReportAlone(t *testing.T) {
 	r := madeUp(t)
 	r.entrants, r.syncs, r.trouble, r.noSyncs = r.entrants[:1], nil, nil, "not counted: no reason"

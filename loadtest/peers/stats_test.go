@@ -27,7 +27,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// A ratio is made in each round, of the rounds that both have, and not of medians.
+// Ratios are made in each round that both contestants have; they are not ratios of medians.
 func TestRatio(t *testing.T) {
 	add := work{opAdd, 1}
 	var list samples
@@ -45,7 +45,7 @@ func TestRatio(t *testing.T) {
 	}
 }
 
-// measured is a measurement of so many good answers.
+// measured is a measurement of that many good answers.
 func measured(good uint64, used *usage) *measurement {
 	latency := loadtest.Latency{P50: 50e3, P99: 99e3}
 	total := loadtest.OpResult{Good: good, PerSecond: float64(good) / 2, Latency: latency}

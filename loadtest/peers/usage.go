@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// A usage is what servers and load have used so far. What each process writes is not among it: the kernel's count of
-// that, write_bytes in /proc/PID/io, takes a page of a file for as large as the piece of the file that it keeps in
-// memory together, which may be hundreds of pages.
+// A usage is what servers and load have used. It does not count what each process writes: for the kernel (write_bytes
+// in /proc/PID/io), a page counts as the whole folio that it is cached in, which may be hundreds of pages.
 type usage struct {
 	servers time.Duration // processor time of the servers, together
 	load    time.Duration // of this process
@@ -15,8 +14,8 @@ type usage struct {
 	syncs   []uint64      // of the disk, by server; nil when not counted
 }
 
-// readUsage reads what a farm and this process have used. The error is errors.ErrUnsupported where that is not known:
-// then there are no such figures.
+// readUsage reads what a farm and this process have used. The error is errors.ErrUnsupported on systems that don't
+// tell.
 func readUsage(f *farm) (usage, error) {
 	var u usage
 	for _, p := range f.processes {
@@ -37,7 +36,7 @@ func readUsage(f *farm) (usage, error) {
 	return u, nil
 }
 
-// since is what was used after an earlier reading.
+// since is the usage since an earlier reading.
 func (u usage) since(earlier usage) *usage {
 	d := &usage{servers: u.servers - earlier.servers, load: u.load - earlier.load}
 	if u.disk != nil && earlier.disk != nil {
