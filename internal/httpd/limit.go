@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// limit bounds how many connections of a listener are open at once. At the bound, Accept waits until one is closed.
+// limit bounds how many connections of a listener are open at once. At the bound, Accept waits until a connection is
+// closed.
 func limit(l net.Listener, most int) net.Listener {
 	return &limited{Listener: l, slots: make(chan struct{}, most), closed: make(chan struct{})}
 }

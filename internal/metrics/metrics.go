@@ -1,8 +1,8 @@
-// Package metrics exports the daemons' metrics to Prometheus. This package has the metrics of every daemon that serves
-// clients; package node has those of a replicated store, package upstream those of the servers behind the proxy.
+// Package metrics exports the daemons' metrics to Prometheus. This package has the metrics of all daemons that serve
+// clients. Package node has those of a replicated store, package upstream those of the proxy's servers.
 //
 // All names begin with distcache_. Label values come from small fixed sets, or are addresses that the operator gave,
-// but never from a client. Alert rules and a dashboard that use the names are in docs.
+// but never come from a client. docs has alert rules and a dashboard that use the names.
 package metrics
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/distcache/distcache/wire/server"
 )
 
-// The bounds on what scrapers can take up.
+// Bounds on what scrapers can take up.
 const (
 	maxScrapes    = 4
 	scrapeTimeout = 10 * time.Second
 )
 
-// New makes a registry with the metrics of the process and of Go's runtime.
+// New makes a registry, with the metrics of the process and of the Go runtime.
 func New() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
@@ -46,7 +46,7 @@ func Handler(reg *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout})
 }
 
-// A Latency is the histogram of how long requests take. Its method Observe goes into server.Config.
+// A Latency is a histogram of how long requests take. Its method Observe is for server.Config.
 type Latency struct {
 	byOp [wire.UserOps]prometheus.Observer
 }
@@ -75,7 +75,7 @@ func (l *Latency) Observe(op wire.Op, _ wire.Status, took time.Duration) {
 	}
 }
 
-// AddServer registers the figures of a listener.
+// AddServer registers the metrics of a listener.
 func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 	reg.MustRegister(Collector(serverDescs.all(), func(out Out) {
 		s, d := stats(), &serverDescs
@@ -100,13 +100,13 @@ func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 	}))
 }
 
-// A Sessions is a store that tells how many sessions it has, and how many have expired or were evicted.
+// A Sessions is a store that counts its sessions, and those that have expired or were evicted.
 type Sessions interface {
 	Len() int
 	Dropped() (expired, evicted uint64)
 }
 
-// AddSessions registers a store's session counts and its limit of sessions, 0 for none.
+// AddSessions registers a store's session counts, and its limit of sessions, 0 for none.
 func AddSessions(reg prometheus.Registerer, store Sessions, limit uint64) {
 	reg.MustRegister(
 		Collector([]*prometheus.Desc{sessionsExpired, sessionsEvicted}, func(out Out) {

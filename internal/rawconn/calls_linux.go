@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Nothing here waits, so that a call takes no longer than its work does, and the scheduler is not told of it
-// (syscall.RawSyscall). That does not depend on the descriptor's being non-blocking, which others may change. What it
-// is told of (syscall.Syscall) wakes its watching thread when the process was idle before, and that thread then looks
-// in every 20 us: with short connections a quarter of a proxy's work.
+// No call here waits, whether or not the descriptor is non-blocking, which other processes may change. So a call takes
+// no longer than its work, and the scheduler need not know of it: syscall.RawSyscall does not tell it. syscall.Syscall
+// does; that wakes the scheduler's monitor thread when the process was idle, which then polls every 20 µs. With short
+// connections that cost a quarter of a proxy's processor time.
 
 func read(fd uintptr, b []byte) (int, syscall.Errno) {
 	for {
@@ -25,7 +25,7 @@ func read(fd uintptr, b []byte) (int, syscall.Errno) {
 	}
 }
 
-// write does not raise SIGPIPE, which the runtime would have to ignore.
+// write does not raise SIGPIPE: the runtime would have to ignore it.
 func write(fd uintptr, b []byte) (int, syscall.Errno) {
 	willWrite()
 	for {
