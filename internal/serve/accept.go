@@ -34,8 +34,8 @@ func (a *acceptor) run() {
 }
 
 // Accept accepts a connection from l. It logs an error that may pass, such as running out of file descriptors, and
-// tries again after a pause. The connection and the error are both nil when no more will come: stopped is closed, or l
-// ended with io.EOF.
+// tries again after a pause. Both results are nil when no more connections will come: stopped is closed, or l has ended
+// with io.EOF.
 func Accept(l net.Listener, stopped <-chan struct{}, log *ratelog.Logger) (net.Conn, error) {
 	for pause := time.Duration(0); ; {
 		nc, err := l.Accept()
@@ -64,7 +64,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// longer logs a passing error of Accept, and returns the pause to make after it when the last was so long.
+// longer logs an error of Accept that may pass. It returns the pause to make, given the pause before.
 func longer(pause time.Duration, l net.Listener, err error, log *ratelog.Logger) time.Duration {
 	log.Warn("cannot accept a connection", "listener", l.Addr().String(), "error", err)
 	return min(max(2*pause, 5*time.Millisecond), time.Second)
