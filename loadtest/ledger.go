@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -100,12 +101,12 @@ func NewLedger(cfg LedgerConfig) (*Ledger, error) {
 	if len(cfg.Addresses) == 0 {
 		return nil, errors.New("a ledger needs the address of a server")
 	}
-	setDefault(&cfg.Writers, 4*len(cfg.Addresses))
-	setDefault(&cfg.DataMin, 100)
-	setDefault(&cfg.DataMax, max(1000, cfg.DataMin))
-	setDefault(&cfg.Timeout, time.Hour)
-	setDefault(&cfg.RequestTimeout, DefaultRequestTimeout)
-	setDefault(&cfg.Seed, rand.Uint64())
+	cfg.Writers = cmp.Or(cfg.Writers, 4*len(cfg.Addresses))
+	cfg.DataMin = cmp.Or(cfg.DataMin, 100)
+	cfg.DataMax = cmp.Or(cfg.DataMax, max(1000, cfg.DataMin))
+	cfg.Timeout = cmp.Or(cfg.Timeout, time.Hour)
+	cfg.RequestTimeout = cmp.Or(cfg.RequestTimeout, DefaultRequestTimeout)
+	cfg.Seed = cmp.Or(cfg.Seed, rand.Uint64())
 	if cfg.Timeout < time.Millisecond || cfg.Timeout > wire.MaxTimeout || cfg.Writers < 1 {
 		return nil, fmt.Errorf("a ledger of %d writers with sessions of %v", cfg.Writers, cfg.Timeout)
 	}
@@ -116,13 +117,6 @@ func NewLedger(cfg LedgerConfig) (*Ledger, error) {
 	l := &Ledger{cfg: cfg, corpus: c}
 	l.gap.start()
 	return l, nil
-}
-
-func setDefault[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
 }
 
 // Counts returns the counts so far.

@@ -2,7 +2,6 @@ package loadtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -108,48 +107,40 @@ func (v *verification) run(ctx context.Context) {
 
 // one verifies one session, and tells whether that was possible.
 func (v *verification) one(ctx context.Context, n int) bool {
-	e, id := v.entries[n], v.corpus.id(nil, uint64(n))
-	var data []byte
-	err := v.ask(ctx, func() (err error) {
-		data, err = v.client.Get(ctx, id)
-		return err
-	})
+	e := v.entries[n]
+	data, err := v.ask(ctx, wire.OpGet, n)
 	if fateOf(err) != answered {
 		return false
 	}
 	wrong := v.wrongGet(n, e, data, err)
 	if wrong == "" && n%v.again == 0 && e.state == added && v.certain(e, time.Now().Add(v.cfg.RequestTimeout)) {
-		err = v.ask(ctx, func() error { return v.client.Add(ctx, id, v.corpus.data(uint64(n)), v.cfg.Timeout) })
-		switch {
-		case fateOf(err) != answered:
+		if _, err = v.ask(ctx, wire.OpAdd, n); fateOf(err) != answered {
 			return false
-		case err == nil:
-			wrong = "a second ADD of an acknowledged session is answered OK, not MATCHING_SESSION"
-		case !errors.Is(err, wire.MatchingSession):
-			wrong = "a second ADD of an acknowledged session is answered " + answerName(err)
 		}
+		wrong = wrongSecondAdd(err)
 	}
 	if wrong != "" {
 		v.mu.Lock()
-		v.found = append(v.found, fmt.Sprintf("session %s: %s", shortID(id), wrong))
+		v.found = append(v.found, fmt.Sprintf("session %s: %s", shortID(v.corpus.id(nil, uint64(n))), wrong))
 		v.mu.Unlock()
 	}
 	return true
 }
 
-// ask repeats a request until it is answered or ctx is done.
-func (v *verification) ask(ctx context.Context, request func() error) error {
+// ask makes a request about session n until it is answered or ctx is done.
+func (v *verification) ask(ctx context.Context, op wire.Op, n int) ([]byte, error) {
+	id, data := v.corpus.id(nil, uint64(n)), v.corpus.data(uint64(n))
 	var wait backoff
 	for {
-		err := request()
+		got, err := request(ctx, v.client, op, id, data, v.cfg.Timeout)
 		if fateOf(err) == answered {
-			return err
+			return got, err
 		}
 		v.mu.Lock()
 		v.last = err
 		v.mu.Unlock()
 		if wait.sleep(ctx); ctx.Err() != nil {
-			return err
+			return nil, err
 		}
 	}
 }

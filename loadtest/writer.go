@@ -75,9 +75,7 @@ func (w *writer) run(ctx context.Context) {
 func (w *writer) add(ctx context.Context) {
 	n := w.newEntry()
 	sent := time.Now()
-	err := w.call(ctx, func(ctx context.Context, s Store) error {
-		return s.Add(ctx, w.corpus.id(nil, uint64(n)), w.corpus.data(uint64(n)), w.cfg.Timeout)
-	})
+	_, err := w.call(ctx, wire.OpAdd, n)
 	e := entry{added: sent.UnixMilli()}
 	switch fateOf(err) {
 	case unknown:
@@ -102,7 +100,7 @@ func (w *writer) remove(ctx context.Context) {
 	w.there[i] = w.there[len(w.there)-1]
 	w.there = w.there[:len(w.there)-1]
 	e := w.entry(n)
-	err := w.call(ctx, func(ctx context.Context, s Store) error { return s.Remove(ctx, w.corpus.id(nil, uint64(n))) })
+	_, err := w.call(ctx, wire.OpRemove, n)
 	switch fateOf(err) {
 	case unknown:
 		e.state = maybeGone
@@ -134,17 +132,24 @@ func (w *writer) addAgain(ctx context.Context) {
 	if !w.certain(w.entry(n), time.Now().Add(w.cfg.RequestTimeout)) {
 		return
 	}
-	err := w.call(ctx, func(ctx context.Context, s Store) error {
-		return s.Add(ctx, w.corpus.id(nil, uint64(n)), w.corpus.data(uint64(n)), w.cfg.Timeout)
-	})
-	switch f := fateOf(err); {
-	case f != answered:
+	_, err := w.call(ctx, wire.OpAdd, n)
+	wrong := wrongSecondAdd(err)
+	switch {
+	case fateOf(err) != answered:
 		w.count(countUnknown(err))
-	case !errors.Is(err, wire.MatchingSession):
-		w.violation(n, "a second ADD of an acknowledged session is answered %s, not MATCHING_SESSION", answerName(err))
+	case wrong != "":
+		w.violation(n, "%s", wrong)
 	default:
 		w.count(func(c *Counts) { c.Checked++ })
 	}
+}
+
+// wrongSecondAdd says what is wrong with the answer to an ADD of a session that is there, if anything.
+func wrongSecondAdd(err error) string {
+	if errors.Is(err, wire.MatchingSession) {
+		return ""
+	}
+	return "a second ADD of an acknowledged session is answered " + answerName(err) + ", not MATCHING_SESSION"
 }
 
 // get asks for a session that is there, or for one that was removed.
@@ -157,11 +162,7 @@ func (w *writer) get(ctx context.Context) {
 		from = w.gone
 	}
 	n := from[w.rng.IntN(len(from))]
-	var data []byte
-	err := w.call(ctx, func(ctx context.Context, s Store) (err error) {
-		data, err = s.Get(ctx, w.corpus.id(nil, uint64(n)))
-		return err
-	})
+	data, err := w.call(ctx, wire.OpGet, n)
 	if fateOf(err) != answered {
 		return // a GET changes nothing, so its fate does not matter
 	}
@@ -194,17 +195,19 @@ func (l *Ledger) wrongGet(n int, e entry, data []byte, err error) string {
 	return ""
 }
 
-// call makes a request to the current server. If there is no answer, the next request goes to the next server.
-func (w *writer) call(ctx context.Context, request func(context.Context, Store) error) error {
-	err := request(ctx, w.clients[w.at%len(w.clients)])
+// call makes a request about session n to the current server. If there is no answer, the next request goes to the next
+// server.
+func (w *writer) call(ctx context.Context, op wire.Op, n int) ([]byte, error) {
+	id, data := w.corpus.id(nil, uint64(n)), w.corpus.data(uint64(n))
+	data, err := request(ctx, w.clients[w.at%len(w.clients)], op, id, data, w.cfg.Timeout)
 	if fateOf(err) == answered {
 		w.gap.good(time.Since(w.gap.origin))
 		w.wait = 0
-		return err
+		return data, err
 	}
 	w.at++
 	w.wait.sleep(ctx)
-	return err
+	return data, err
 }
 
 func (l *Ledger) count(count func(*Counts)) {
