@@ -7,28 +7,29 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/store"
 )
 
-// An asker is a worker that has a store, and one request under way at a time.
+// An asker is a worker with a store. It has one request under way at a time.
 type asker struct {
-	*lane
+	*stream
 	store  Store
-	period time.Duration // between its requests; 0: they follow each other
-	due    time.Duration // when it asks next, since the start
+	period time.Duration // between its requests; 0: each follows the answer to the last
+	due    time.Duration // when the next request is to be made, since the start
 }
 
-// startAskers starts a worker for each store.
-func (b *Bench) startAskers(ctx context.Context, wg *sync.WaitGroup) error {
+// startAskers starts workers with the stores that open gives them.
+func (b *Bench) startAskers(ctx context.Context, wg *sync.WaitGroup, open func(worker int) (Store, error)) error {
 	var workers []*asker
 	for i := range b.Workers {
-		store, err := b.Open(i)
+		store, err := open(i)
 		if err != nil {
 			for _, w := range workers {
 				closeStore(w.store)
 			}
 			return err
 		}
-		w := &asker{lane: newLane(b, i), store: store}
+		w := &asker{stream: newStream(b, i), store: store}
 		if b.Rate > 0 {
 			w.period = time.Duration(float64(b.Workers) / b.Rate * float64(time.Second))
 			w.due = w.period * time.Duration(i) / time.Duration(b.Workers)
@@ -47,7 +48,8 @@ func closeStore(s Store) {
 	}
 }
 
-// run asks until ctx is done. A request that is under way then goes on, so that the next run finds the servers at rest.
+// run makes requests until ctx is done. It waits for the request that is then under way, so that the next run finds the
+// servers at rest.
 func (w *asker) run(ctx context.Context) {
 	defer closeStore(w.store)
 	var wait backoff
@@ -76,18 +78,19 @@ func (w *asker) run(ctx context.Context) {
 	}
 }
 
-// ask carries out the request that was picked.
+// ask makes the request that was picked.
 func (w *asker) ask() error {
 	ctx, cancel := context.WithTimeout(context.Background(), w.b.RequestTimeout)
 	defer cancel()
-	id := w.b.corpus.id(nil, w.session)
-	switch w.op {
-	case wire.OpAdd:
-		return w.store.Add(ctx, id, w.b.corpus.data(w.session), w.b.Timeout)
-	case wire.OpGet:
-		return w.checkData(w.store.Get(ctx, id))
-	case wire.OpRemove:
-		return w.store.Remove(ctx, id)
+	data, err := request(ctx, w.store, w.op, w.b.corpus.id(nil, w.session), w.b.corpus.data(w.session), w.b.Timeout)
+	if w.op == wire.OpGet {
+		return w.checkData(data, err)
 	}
-	return w.store.Have(ctx, id)
+	return err
+}
+
+// request calls the store's method for an operation, with those of id, data and timeout that the method needs.
+func request(ctx context.Context, s Store, op wire.Op, id, data []byte, timeout time.Duration) ([]byte, error) {
+	r := store.Do(ctx, s, &store.Request{Op: store.Op(op), ID: id, Data: data, Timeout: timeout})
+	return r.Data, r.Err
 }

@@ -13,36 +13,36 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// DefaultMargin is how far from its timeout a session must be for a barrage to insist on either answer: servers of one
-// cluster drop a session within a second, and their clocks may differ a little.
+// DefaultMargin is the time around a session's expiry in which a barrage accepts either answer: servers of one cluster
+// drop a session within a second, and their clocks may differ a little.
 const DefaultMargin = time.Second
 
-// A BarrageConfig says what to check and how hard. Its zero values are errors, except where a default is named.
+// A BarrageConfig says what to check and how hard. Zero values are errors, except where a default is named.
 type BarrageConfig struct {
-	// Open gives each worker the store that it checks. One that is an io.Closer is closed in the end. Servers and
+	// Open gives each worker the store that it checks. A store that is an io.Closer is closed in the end. Servers and
 	// EachTime are two ways to make this function.
 	Open func(worker int) (Store, error)
-	// Workers check at once, each on Sessions of its own. Default 1.
+	// Workers is how many workers check at the same time, each with Sessions of its own. Default 1.
 	Workers  int
 	Sessions int
-	// Ops is how many operations there are, of all workers together.
+	// Ops is the number of operations, of all workers together.
 	Ops uint64
-	// DataMin and DataMax are the least and the most bytes of a session's data.
+	// DataMin and DataMax are the least and the greatest size of a session's data, in bytes.
 	DataMin, DataMax int
-	// Timeout of sessions; each is longer or shorter by up to TimeoutVar.
+	// Timeout is the timeout of sessions, give or take up to TimeoutVar.
 	Timeout, TimeoutVar time.Duration
-	// MinTimeout is what the server raises shorter timeouts to, 0 if it takes them as they are.
+	// MinTimeout is what the server raises shorter timeouts to, 0 if it does not.
 	MinTimeout time.Duration
-	// RequestTimeout is the longest wait for one answer: DefaultRequestTimeout when 0.
+	// RequestTimeout is the longest wait for one answer. Default: DefaultRequestTimeout.
 	RequestTimeout time.Duration
-	// Margin is for the time around a session's expiry, DefaultMargin when 0.
+	// Margin is the time around a session's expiry in which either answer is right. Default: DefaultMargin.
 	Margin time.Duration
-	// Progress writes a line to Out every so many operations; 0: none.
+	// Progress is the number of operations between two lines on Out, 0 for no lines.
 	Progress uint64
 	Out      io.Writer
 }
 
-// Servers connects each worker to one of several addresses in turn, and keeps its connection.
+// Servers connects each worker to one of several addresses in turn. Workers keep their connections.
 func Servers(addresses []wire.Address) func(worker int) (Store, error) {
 	return func(worker int) (Store, error) {
 		a := addresses[worker%len(addresses)]
@@ -50,20 +50,21 @@ func Servers(addresses []wire.Address) func(worker int) (Store, error) {
 	}
 }
 
-// EachTime opens a connection for every request, after one to see that somebody is there.
+// EachTime opens a connection for every request. Before the first request it makes sure that a server accepts
+// connections.
 func EachTime(addresses []wire.Address) func(worker int) (Store, error) {
 	return func(worker int) (Store, error) {
 		a := addresses[worker%len(addresses)]
 		_, err := findTargets(context.Background(), []wire.Address{a})
-		return newShooter(a), err
+		return newOneShot([]wire.Address{a}, 0), err
 	}
 }
 
-// A BarrageResult counts what was asked and how it was answered.
+// A BarrageResult counts the requests and their answers.
 type BarrageResult struct {
 	Ops     uint64
 	Elapsed time.Duration
-	// By operation and answer: done or there, refused or not there.
+	// Answers by operation. Yes: added, or the session is there. No: refused, or the session is not there.
 	Yes, No [wire.UserOps]uint64
 }
 
@@ -81,8 +82,8 @@ func (r BarrageResult) String() string {
 	return s
 }
 
-// RunBarrage checks until all operations are done, one is answered wrongly (the error is a *WrongAnswer) or not at
-// all, or ctx is done. The result tells how far it got.
+// RunBarrage checks until all operations are done, an answer is wrong or missing (the error is a *WrongAnswer), or ctx
+// is done. The result tells how far it got.
 func RunBarrage(ctx context.Context, cfg BarrageConfig) (BarrageResult, error) {
 	cfg.Workers = max(cfg.Workers, 1)
 	if cfg.RequestTimeout <= 0 {
@@ -95,7 +96,8 @@ func RunBarrage(ctx context.Context, cfg BarrageConfig) (BarrageResult, error) {
 		return BarrageResult{}, fmt.Errorf("%d sessions: a barrage needs one at least", cfg.Sessions)
 	}
 	if cfg.TimeoutVar < 0 || cfg.Timeout < 0 || cfg.Timeout+cfg.TimeoutVar > wire.MaxTimeout {
-		return BarrageResult{}, fmt.Errorf("timeout %v and variation %v: they may not be negative, and together not over %v",
+		return BarrageResult{}, fmt.Errorf(
+			"timeout %v and variation %v: they may not be negative, and together not over %v",
 			cfg.Timeout, cfg.TimeoutVar, wire.MaxTimeout)
 	}
 	b := &barrage{cfg: cfg}
@@ -130,12 +132,12 @@ func RunBarrage(ctx context.Context, cfg BarrageConfig) (BarrageResult, error) {
 type barrage struct {
 	cfg   BarrageConfig
 	stop  context.CancelCauseFunc
-	given atomic.Uint64 // operations handed out
-	live  atomic.Int64  // sessions there, as far as is known
+	given atomic.Uint64 // operations begun
+	live  atomic.Int64  // sessions that are there, as far as is known
 	out   sync.Mutex
 }
 
-// A checker is one worker, with its sessions and what it knows of them.
+// A checker is a worker, with what it knows of its sessions.
 type checker struct {
 	*barrage
 	worker   int
@@ -144,7 +146,7 @@ type checker struct {
 	rng      *rand.Rand
 	sessions []model
 	number   uint64 // of the operation under way
-	made     uint64 // sessions' data, so far
+	made     uint64 // how many sessions' data it has made
 	yes, no  [wire.UserOps]uint64
 }
 
@@ -185,14 +187,13 @@ func (w *checker) run(ctx context.Context) {
 	}
 }
 
-// one carries out one operation and checks its answer.
+// one makes one request and checks the answer.
 func (w *checker) one(ctx context.Context) error {
 	m := &w.sessions[w.rng.IntN(len(w.sessions))]
 	op := wire.Op(w.rng.IntN(wire.UserOps))
 	var (
-		data    []byte // to add, or got
+		data    []byte // to add, or the answer to a GET
 		timeout time.Duration
-		err     error
 	)
 	if op == wire.OpAdd {
 		w.made++
@@ -200,15 +201,9 @@ func (w *checker) one(ctx context.Context) error {
 	}
 	asked := time.Now()
 	reqCtx, cancel := context.WithTimeout(ctx, w.cfg.RequestTimeout)
-	switch op {
-	case wire.OpAdd:
-		err = w.store.Add(reqCtx, m.id, data, timeout)
-	case wire.OpGet:
-		data, err = w.store.Get(reqCtx, m.id)
-	case wire.OpRemove:
-		err = w.store.Remove(reqCtx, m.id)
-	case wire.OpHave:
-		err = w.store.Have(reqCtx, m.id)
+	got, err := request(reqCtx, w.store, op, m.id, data, timeout)
+	if op == wire.OpGet {
+		data = got
 	}
 	cancel()
 	if ctx.Err() != nil {
@@ -235,7 +230,7 @@ func (w *checker) one(ctx context.Context) error {
 	return nil
 }
 
-// timeout draws one, in the whole milliseconds that go over the wire.
+// timeout draws a timeout, in the whole milliseconds of the protocol.
 func (w *checker) timeout() time.Duration {
 	span := 2*w.cfg.TimeoutVar.Milliseconds() + 1
 	return max(0, w.cfg.Timeout+time.Duration(w.rng.Int64N(span)-span/2)*time.Millisecond)

@@ -16,7 +16,7 @@ import (
 	"github.com/distcache/distcache/wire/store"
 )
 
-// slow takes a moment for everything, so that in a synctest bubble time goes by.
+// slow takes a moment for each ADD, so that time goes by in a synctest bubble.
 type slow struct{ Store }
 
 func (s slow) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
@@ -32,7 +32,7 @@ func barrageOf(store Store) BarrageConfig {
 	}
 }
 
-// In a bubble 20000 operations take more than a minute, in which sessions of 10 to 50 seconds come and go.
+// In the bubble, 20000 operations take more than a minute, while sessions live for 10 to 50 seconds.
 func TestBarrageOnRightStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := store.NewMemory(0)
@@ -75,7 +75,8 @@ func TestBarrageFindsWrongStores(t *testing.T) {
 				if !errors.As(err, &wrong) {
 					t.Fatalf("nothing found in %d operations: %v", r.Ops, err)
 				}
-				if wrong.Number == 0 || wrong.ID == "" || wrong.Expected == "" || wrong.Got == "" || wrong.Number != r.Ops+1 {
+				if wrong.Number == 0 || wrong.ID == "" || wrong.Expected == "" || wrong.Got == "" ||
+					wrong.Number != r.Ops+1 {
 					t.Errorf("incomplete after %d operations: %+v", r.Ops, wrong)
 				}
 				t.Log(err)
@@ -84,7 +85,7 @@ func TestBarrageFindsWrongStores(t *testing.T) {
 	}
 }
 
-// raising is a store that was told to raise short timeouts.
+// raising is a store that raises short timeouts.
 type raising struct {
 	Store
 	to time.Duration
@@ -94,7 +95,7 @@ func (r raising) Add(ctx context.Context, id, data []byte, timeout time.Duration
 	return r.Store.Add(ctx, id, data, max(timeout, r.to))
 }
 
-// A server that raises timeouts is wrong, unless it is known to do so; then it must.
+// A server that raises timeouts is wrong, unless the barrage was told that it does: then it must.
 func TestBarrageKnowsOfRaisedTimeouts(t *testing.T) {
 	for _, tt := range []struct{ does, told time.Duration }{{40, 40}, {40, 0}, {0, 40}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -114,20 +115,21 @@ func TestBarrageKnowsOfRaisedTimeouts(t *testing.T) {
 	}
 }
 
-// A report has neither a session's data nor its whole id.
+// A report contains neither a session's data nor its whole id.
 func TestReportKeepsSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := store.NewMemory(0)
 		defer m.Close()
 		seen := &witness{badStore: badStore{Store: m, every: 10, alter: true}}
 		cfg := barrageOf(seen)
-		cfg.DataMin = 100 // so much is not in the report by chance
+		cfg.DataMin = 100 // too long to be in the report by chance
 		_, err := RunBarrage(t.Context(), cfg)
 		if err == nil {
 			t.Fatal("nothing found")
 		}
+		report := err.Error()
 		for _, secret := range [][]byte{seen.data, seen.id} {
-			if bytes.Contains([]byte(err.Error()), secret) || strings.Contains(err.Error(), hex.EncodeToString(secret)) {
+			if strings.Contains(report, string(secret)) || strings.Contains(report, hex.EncodeToString(secret)) {
 				t.Error("the report has a secret in it")
 			}
 		}
@@ -147,9 +149,12 @@ func (w *witness) Get(ctx context.Context, id []byte) ([]byte, error) {
 	return data, err
 }
 
+// openers are the ways to open stores at addresses.
+var openers = map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime}
+
 func TestBarrageOverTheWire(t *testing.T) {
 	address, _ := serve(t, newMemory(t), "")
-	for name, open := range map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime} {
+	for name, open := range openers {
 		t.Run(name, func(t *testing.T) {
 			cfg := barrageOf(nil)
 			cfg.Open, cfg.Ops, cfg.Workers, cfg.DataMax = open([]wire.Address{address}), 1000, 2, wire.MaxAddData
@@ -162,16 +167,17 @@ func TestBarrageOverTheWire(t *testing.T) {
 
 func TestBarrageWithoutServer(t *testing.T) {
 	nobody := []wire.Address{testutil.Address(t, "IP:127.0.0.1:1")}
-	for name, open := range map[string]func([]wire.Address) func(int) (Store, error){"Servers": Servers, "EachTime": EachTime} {
+	for name, open := range openers {
 		cfg := barrageOf(nil)
 		cfg.Open = open(nobody)
-		if _, err := RunBarrage(t.Context(), cfg); err == nil || !strings.HasPrefix(err.Error(), "connect to IP:127.0.0.1:1: ") {
+		_, err := RunBarrage(t.Context(), cfg)
+		if err == nil || !strings.HasPrefix(err.Error(), "connect to IP:127.0.0.1:1: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// A server that goes away is told from one that answers wrongly.
+// A server that goes away is not taken for one that answers wrongly.
 func TestBarrageLosesServer(t *testing.T) {
 	store := &leaving{Store: newMemory(t)}
 	address, stop := serve(t, store, "")
@@ -185,7 +191,7 @@ func TestBarrageLosesServer(t *testing.T) {
 	}
 }
 
-// leaving stops its server after a while.
+// leaving stops its server after some requests.
 type leaving struct {
 	Store
 	n    atomic.Int64

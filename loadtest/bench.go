@@ -13,36 +13,39 @@ import (
 
 // A BenchConfig says what load to put on servers.
 type BenchConfig struct {
-	// Addresses of the servers; workers are spread over them. One whose server is gone turns to the next.
+	// Addresses are those of the servers. Workers are spread over them. A worker whose server is gone turns to the
+	// next.
 	Addresses []wire.Address
-	// Open, if not nil, gives each worker a store to ask, in place of Addresses: Servers is one way to make this
-	// function. A store that is an io.Closer is closed in the end. The request that is under way at the end is waited
+	// Open, if not nil, gives each worker a store to use in place of Addresses: Servers is one way to make this
+	// function. A store that is an io.Closer is closed in the end. A request that is under way at the end is waited
 	// for, and not counted.
 	Open func(worker int) (Store, error)
-	// Rate is how many requests a second there are, of all workers together, with Open; 0: as many as are answered.
-	// Where an answer takes too long for that, the next request has waited since it was due.
+	// Rate, with Open, is how many requests a second all workers together make; 0: as many as are answered. The latency
+	// of a request counts from the time at which it was due, even if its worker was still waiting for an earlier
+	// answer.
 	Rate float64
-	// Workers each have one connection at a time, on which Pipeline requests are under way.
+	// Workers is the number of workers. Each has one connection at a time, with Pipeline requests under way.
 	Workers, Pipeline int
-	// Persistent keeps the connections; else every request has its own, and Pipeline must be 1.
+	// Persistent keeps connections. Without it every request has its own connection, and Pipeline must be 1.
 	Persistent bool
 	Duration   time.Duration
 	Mix        Mix
-	// DataMin and DataMax are the least and the most bytes of a session's data.
+	// DataMin and DataMax are the least and the greatest size of a session's data, in bytes.
 	DataMin, DataMax int
-	// Sessions are put there before the start if the mix reads any; GET and HAVE ask for these.
+	// Sessions is how many sessions are preloaded if the mix reads any. GET and HAVE ask for these sessions.
 	Sessions int
-	// Timeout of the sessions that ADD adds. Those put there beforehand have PreloadTimeout, or outlive the benchmark.
+	// Timeout is the timeout of sessions that ADD adds. Preloaded sessions have PreloadTimeout, by default one that
+	// outlives the benchmark.
 	Timeout, PreloadTimeout time.Duration
-	// RequestTimeout is the longest wait for one answer: DefaultRequestTimeout when 0.
+	// RequestTimeout is the longest wait for one answer. Default: DefaultRequestTimeout.
 	RequestTimeout time.Duration
-	// Say is told what goes on before the start, if not nil.
+	// Say, if not nil, is told what goes on before the start.
 	Say func(line string)
-	// Live is told how it is going, about twice a second, if not nil.
+	// Live, if not nil, is told how the benchmark is doing, about twice a second.
 	Live func(Live)
 }
 
-// Bounds of a BenchConfig: a load generator that outgrows its own machine measures nothing.
+// Bounds of a BenchConfig: a load generator that is too large for its machine measures nothing.
 const (
 	MaxWorkers  = 10_000
 	MaxPipeline = 4096
@@ -70,20 +73,19 @@ func (c *BenchConfig) check() error {
 	return c.Mix.check()
 }
 
-// A Bench is servers that have been made ready to be measured. Between runs its settings may be changed, but for those
-// of the sessions that are there.
+// A Bench is a benchmark that is ready to run. Between runs its settings may be changed, except those of the preloaded
+// sessions.
 type Bench struct {
 	BenchConfig
 	targets   []target
 	corpus    *corpus
-	lanes     int // made so far: none adds the sessions of another
+	streams   int // made so far: no two streams add the same sessions
 	recorders []*recorder
 	gap       gap
 }
 
-// RunBench puts a load on servers until its time is over or ctx is done, and tells what it has measured. It lives
-// through failures of the servers: they are counted, and connections opened again. An error means that it could not
-// start.
+// RunBench puts a load on servers until Duration is over or ctx is done, and returns what it has measured. It survives
+// failures of the servers: it counts them, and opens connections again. An error means that it could not start.
 func RunBench(ctx context.Context, cfg BenchConfig) (*Result, error) {
 	b, err := NewBench(ctx, cfg)
 	if err != nil {
@@ -92,7 +94,7 @@ func RunBench(ctx context.Context, cfg BenchConfig) (*Result, error) {
 	return b.Run(ctx)
 }
 
-// NewBench gets everything ready, and puts the sessions there that are to be read.
+// NewBench makes a benchmark ready: it checks cfg and the servers, and preloads sessions.
 func NewBench(ctx context.Context, cfg BenchConfig) (*Bench, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -121,7 +123,7 @@ func NewBench(ctx context.Context, cfg BenchConfig) (*Bench, error) {
 	return b, nil
 }
 
-// Run is RunBench on sessions that are there already.
+// Run measures once, with the sessions that are there already.
 func (b *Bench) Run(ctx context.Context) (*Result, error) {
 	if err := b.check(); err != nil {
 		return nil, err
@@ -130,7 +132,7 @@ func (b *Bench) Run(ctx context.Context) (*Result, error) {
 	return b.measure(ctx, b.start)
 }
 
-// ready makes what the answers of a run are taken down in.
+// ready makes the recorders of a run.
 func (b *Bench) ready() {
 	b.recorders = nil
 	for range min(b.Workers, 2*runtime.GOMAXPROCS(0)) {
@@ -139,11 +141,11 @@ func (b *Bench) ready() {
 	b.gap = gap{}
 }
 
-// start starts the workers, to run until ctx is done, in the cheapest way that there is.
+// start starts the workers, which run until ctx is done, in the cheapest way for the settings.
 func (b *Bench) start(ctx context.Context, wg *sync.WaitGroup) error {
 	switch {
 	case b.Open != nil:
-		return b.startAskers(ctx, wg)
+		return b.startAskers(ctx, wg, b.Open)
 	case b.Pipeline > 1 || !b.startLoops(ctx, wg):
 		return b.startWorkers(ctx, wg)
 	}
@@ -175,19 +177,17 @@ func (b *Bench) measure(ctx context.Context, start func(context.Context, *sync.W
 
 // startWorkers starts a goroutine for each worker.
 func (b *Bench) startWorkers(ctx context.Context, wg *sync.WaitGroup) error {
+	if !b.Persistent {
+		return b.startAskers(ctx, wg, func(i int) (Store, error) { return newOneShot(b.Addresses, i), nil })
+	}
 	for i := range b.Workers {
-		if b.Persistent {
-			w := newPipeliner(b, i)
-			wg.Go(func() { w.run(ctx) })
-		} else {
-			w := newOneByOne(b, i)
-			wg.Go(func() { w.run(ctx) })
-		}
+		w := newPipeliner(b, i)
+		wg.Go(func() { w.run(ctx) })
 	}
 	return nil
 }
 
-// watch makes the time series until ctx is done.
+// watch makes the time series, until ctx is done.
 func (b *Bench) watch(ctx context.Context) []Point {
 	const perLive = int(500 * time.Millisecond / Interval)
 	s := newSeries(b.recorders)

@@ -19,8 +19,8 @@ func benchOf(t *testing.T, mix string, addresses ...wire.Address) BenchConfig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return BenchConfig{Addresses: addresses, Workers: 3, Pipeline: 4, Persistent: true, Duration: 300 * time.Millisecond, Mix: m,
-		DataMin: 100, DataMax: 3000, Sessions: 50, Timeout: time.Minute}
+	return BenchConfig{Addresses: addresses, Workers: 3, Pipeline: 4, Persistent: true, Mix: m,
+		Duration: 300 * time.Millisecond, DataMin: 100, DataMax: 3000, Sessions: 50, Timeout: time.Minute}
 }
 
 func TestBench(t *testing.T) {
@@ -42,7 +42,8 @@ func TestBench(t *testing.T) {
 			var ops, points uint64
 			for _, o := range r.Ops {
 				ops += o.Good
-				if l := o.Latency; o.Good == 0 || l.P50 <= 0 || l.P50 > l.P90 || l.P90 > l.P99 || l.P99 > l.P999 || l.P999 > l.Max {
+				l := o.Latency
+				if o.Good == 0 || l.P50 <= 0 || l.P50 > l.P90 || l.P90 > l.P99 || l.P99 > l.P999 || l.P999 > l.Max {
 					t.Errorf("%s: %+v", o.Op, o)
 				}
 			}
@@ -50,7 +51,8 @@ func TestBench(t *testing.T) {
 				points += p.Good
 			}
 			if len(r.Ops) != 4 || ops != r.Total.Good || points == 0 || points > ops {
-				t.Errorf("%d operations, %d answers, %d in all, %d in the series", len(r.Ops), ops, r.Total.Good, points)
+				t.Errorf("%d operations, %d answers, %d in all, %d in the series",
+					len(r.Ops), ops, r.Total.Good, points)
 			}
 			var out bytes.Buffer
 			if err := r.Print(&out); err != nil || !strings.Contains(out.String(), "no errors") {
@@ -63,7 +65,7 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// A benchmark that is run again, over stores and at a rate, goes on with the sessions that are there.
+// A benchmark over stores, at a rate, can be run again with the sessions that are there.
 func TestBenchAgain(t *testing.T) {
 	m := newMemory(t)
 	a, _ := serve(t, m, "")
@@ -102,7 +104,7 @@ func TestBenchAgain(t *testing.T) {
 	}
 }
 
-// The servers hold what it added, and only that.
+// The servers have exactly the sessions that the benchmark added.
 func TestBenchReallyAdds(t *testing.T) {
 	m := newMemory(t)
 	a, _ := serve(t, m, "")
@@ -129,7 +131,9 @@ func TestBenchCountsWhatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tt.store.Store, tt.store.every = newMemory(t), 20
 			a, _ := serve(t, tt.store, "")
-			r := measured(t, benchOf(t, tt.mix, a), func(r *Result) bool { return r.Errors[tt.error] > 0 && r.Total.Good > 0 })
+			r := measured(t, benchOf(t, tt.mix, a), func(r *Result) bool {
+				return r.Errors[tt.error] > 0 && r.Total.Good > 0
+			})
 			if r.Errors[tt.error] == 0 || r.Total.Errors != r.Errors[tt.error] || r.Total.Good == 0 {
 				t.Errorf("%d good, %d errors, by kind %v", r.Total.Good, r.Total.Errors, r.Errors)
 			}
@@ -140,13 +144,15 @@ func TestBenchCountsWhatIsWrong(t *testing.T) {
 // A miss is an answer, and counted.
 func TestBenchMisses(t *testing.T) {
 	a, _ := serve(t, &badStore{Store: newMemory(t), forget: true, every: 10}, "")
-	r := measured(t, benchOf(t, "get=1", a), func(r *Result) bool { return r.Total.Missed > 0 && r.Total.Missed < r.Total.Good })
+	r := measured(t, benchOf(t, "get=1", a), func(r *Result) bool {
+		return r.Total.Missed > 0 && r.Total.Missed < r.Total.Good
+	})
 	if r.Total.Missed == 0 || r.Total.Missed >= r.Total.Good || r.Total.Errors != 0 {
 		t.Errorf("%+v", r)
 	}
 }
 
-// It outlives the death of its server, counts what that cost, and goes on when there is one again.
+// The benchmark survives the death of its server, counts the errors, and goes on when the server is back.
 func TestBenchOutlivesServer(t *testing.T) {
 	for name, change := range map[string]func(*BenchConfig){
 		"pipelined":  func(*BenchConfig) {},
@@ -158,7 +164,7 @@ func TestBenchOutlivesServer(t *testing.T) {
 			a, stop := serve(t, m, "")
 			at := strings.TrimPrefix(a.String(), "IP:")
 			cfg := benchOf(t, "add=1", a)
-			cfg.Duration = time.Hour // until it is told to stop
+			cfg.Duration = time.Hour // until ctx is done
 			change(&cfg)
 			var bad atomic.Uint64
 			cfg.Live = func(l Live) { bad.Store(l.Errors) }
@@ -186,7 +192,7 @@ func TestBenchOutlivesServer(t *testing.T) {
 	}
 }
 
-// The goroutines that do the work where there is no loop, or no address to give to it.
+// Workers without a loop: a goroutine each.
 func TestWorkers(t *testing.T) {
 	a, _ := serve(t, newMemory(t), "")
 	for name, persistent := range map[string]bool{"one by one": true, "each time": false} {
@@ -214,7 +220,8 @@ func TestBenchWithOneServerDown(t *testing.T) {
 
 func TestBenchThatCannotStart(t *testing.T) {
 	nobody := testutil.Address(t, "IP:127.0.0.1:1")
-	if _, err := RunBench(t.Context(), benchOf(t, "get=1", nobody)); err == nil || !strings.Contains(err.Error(), "connect to IP:127.0.0.1:1") {
+	_, err := RunBench(t.Context(), benchOf(t, "get=1", nobody))
+	if err == nil || !strings.Contains(err.Error(), "connect to IP:127.0.0.1:1") {
 		t.Errorf("without a server: %v", err)
 	}
 	for name, change := range map[string]func(*BenchConfig){

@@ -6,22 +6,21 @@ import (
 	"strings"
 )
 
-// A chart is drawn in a square of chartSize by chartSize, which the page stretches to the room that it has; ticks and
-// labels stand beside it, at percentages, so that text is not stretched.
+// A chart is drawn in a square of chartSize by chartSize, which the page stretches to the room that there is. Ticks and
+// labels stand beside the square at percentages, so that text is not stretched.
 type chart struct {
-	Name  string // for the page
+	Name  string // the CSS class in the page
 	Title string
 	Note  string
 	X, Y  []tick
 	Lines []shape
 	Bands []band
-	Empty string // what to say in place of a drawing
+	Empty string // if not "", the text to show instead of a drawing
+
+	OverTime bool // the x axis is the benchmark's time
 }
 
 const chartSize = 1000
-
-// OverTime tells whether its x axis is the benchmark's time.
-func (c chart) OverTime() bool { return c.Name == "rate" || c.Name == "errors" || c.Name == "latency" }
 
 // A tick is a mark on an axis, in percent from the left or from the bottom.
 type tick struct {
@@ -29,10 +28,10 @@ type tick struct {
 	Label string
 }
 
-// A shape is a path of SVG.
+// A shape is an SVG path.
 type shape struct {
 	Class, Path string
-	Legend      string // "" for one that needs none
+	Legend      string // "" for none
 }
 
 // A band is a stretch of the time axis, in percent.
@@ -55,7 +54,7 @@ func (s scale) at(v float64) float64 {
 	return (v - s.low) / (s.high - s.low)
 }
 
-// linear is a scale from 0 to a round number not below most, with its ticks.
+// linear is a scale from 0 to a round number that is not below most, with its ticks.
 func linear(most float64, label func(float64) string) (scale, []tick) {
 	step := roundUp(most / 4)
 	if step <= 0 {
@@ -84,18 +83,10 @@ func roundUp(v float64) float64 {
 	return 10 * ten
 }
 
-// roundDown is the greatest such number that is not above v.
-func roundDown(v float64) float64 {
-	ten := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{5, 2} {
-		if m*ten <= v*(1+1e-9) {
-			return m * ten
-		}
-	}
-	return ten
-}
+// roundDown is the greatest such number that is not above v. Their inverses are such numbers too.
+func roundDown(v float64) float64 { return 1 / roundUp(1/v) }
 
-// logarithmic is a scale of microseconds that holds least and most, with its ticks.
+// logarithmic is a scale for microseconds that includes least and most, with its ticks.
 func logarithmic(least, most float64) (scale, []tick) {
 	s := scale{low: roundDown(least), high: roundUp(most), log: true}
 	if s.high <= s.low {
@@ -111,7 +102,7 @@ func logarithmic(least, most float64) (scale, []tick) {
 	return s, ticks
 }
 
-// timeAxis is the axis of a time of that length.
+// timeAxis is the scale of a time of the given length, with its ticks.
 func timeAxis(length float64) (scale, []tick) {
 	s := scale{high: max(length, 1e-3)}
 	step := roundUp(s.high / 8)
@@ -138,7 +129,7 @@ func coordinate(v float64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", chartSize*min(max(v, 0), 1)), ".0")
 }
 
-// line draws to a point, from the last one if the pen is down.
+// line draws a line from the last point. After lift it only moves the pen there.
 func (p *pen) line(x, y float64) {
 	cx, cy := p.point(x, y)
 	verb := "L"
@@ -148,7 +139,7 @@ func (p *pen) line(x, y float64) {
 	p.WriteString(verb + cx + " " + cy)
 }
 
-// bar draws a rectangle that stands on the axis.
+// bar draws a bar that stands on the x axis.
 func (p *pen) bar(from, to, y float64) {
 	x1, cy := p.point(from, y)
 	x2, _ := p.point(to, y)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// gapShown is how long, in seconds, nobody must have had a good answer for a chart to point it out.
+// gapShown is the shortest gap without a good answer, in seconds, that charts show.
 const gapShown = 2 * float64(Interval) / 1e9
 
 // rateChart is throughput over time, with the longest gap marked.
@@ -16,21 +16,33 @@ func rateChart(r *Result, slices []slice) chart {
 	for _, s := range slices {
 		most = max(most, s.rate())
 	}
-	x, xTicks := timeAxis(r.Seconds)
-	y, yTicks := linear(most, short)
-	c.X, c.Y = xTicks, yTicks
+	x := c.overTime(r, true)
+	var y scale
+	y, c.Y = linear(most, short)
 	area, line := pen{x: x, y: y}, pen{x: x, y: y}
 	for _, s := range slices {
-		area.bar(s.From, s.To, s.rate())
+		area.bar(s.From, s.At, s.rate())
 		line.line(s.From, s.rate())
-		line.line(s.To, s.rate())
+		line.line(s.At, s.rate())
 	}
 	c.Lines = []shape{{Class: "area", Path: area.String()}, {Class: "line rate", Path: line.String()}}
-	c.Bands = gapBands(r, x)
 	if n := pointsPerSlice(r.Series); n > 0 {
 		c.Note = "in steps of " + shown(micros(int64(n)*int64(Interval)))
 	}
 	return c
+}
+
+// overTime gives a chart the time axis and marks the longest gap there, with its length in words if named is set.
+func (c *chart) overTime(r *Result, named bool) (x scale) {
+	c.OverTime = true
+	x, c.X = timeAxis(r.Seconds)
+	c.Bands = gapBands(r, x)
+	for i := range c.Bands {
+		if !named {
+			c.Bands[i].Label = ""
+		}
+	}
+	return x
 }
 
 func gapBands(r *Result, x scale) []band {
@@ -59,26 +71,21 @@ func errorChart(r *Result, slices []slice) chart {
 		c.Empty = "No errors."
 		return c
 	}
-	x, xTicks := timeAxis(r.Seconds)
-	y, yTicks := linear(float64(most), short)
-	c.X, c.Y = xTicks, yTicks[:1]
-	c.Y = append(c.Y, yTicks[len(yTicks)-1])
+	x := c.overTime(r, false)
+	y, ticks := linear(float64(most), short)
+	c.Y = []tick{ticks[0], ticks[len(ticks)-1]}
 	p := pen{x: x, y: y}
 	for _, s := range slices {
 		if s.Errors > 0 {
-			p.bar(s.From, s.To, float64(s.Errors))
+			p.bar(s.From, s.At, float64(s.Errors))
 		}
 	}
 	c.Lines = []shape{{Class: "bars bad", Path: p.String()}}
-	c.Bands = gapBands(r, x)
-	for i := range c.Bands {
-		c.Bands[i].Label = ""
-	}
 	c.Note = "in each step"
 	return c
 }
 
-// latencyChart is latency over time; where nobody had an answer, the lines are broken.
+// latencyChart is latency over time. Where there were no answers, the lines are broken.
 func latencyChart(r *Result, slices []slice) chart {
 	c := chart{Name: "latency", Title: "Latency over time", Note: "logarithmic"}
 	least, most := math.Inf(1), 0.0
@@ -91,9 +98,9 @@ func latencyChart(r *Result, slices []slice) chart {
 		c.Empty = "No answers."
 		return c
 	}
-	x, xTicks := timeAxis(r.Seconds)
-	y, yTicks := logarithmic(least, most)
-	c.X, c.Y = xTicks, yTicks
+	x := c.overTime(r, false)
+	var y scale
+	y, c.Y = logarithmic(least, most)
 	for _, what := range []struct {
 		class, legend string
 		of            func(slice) float64
@@ -109,13 +116,9 @@ func latencyChart(r *Result, slices []slice) chart {
 				continue
 			}
 			p.line(s.From, what.of(s))
-			p.line(s.To, what.of(s))
+			p.line(s.At, what.of(s))
 		}
 		c.Lines = append(c.Lines, shape{Class: what.class, Path: p.String(), Legend: what.legend})
-	}
-	c.Bands = gapBands(r, x)
-	for i := range c.Bands {
-		c.Bands[i].Label = ""
 	}
 	if pointsPerSlice(r.Series) > 1 {
 		c.Note += "; each step shows the highest p99 and maximum, and the mean of the medians, of shorter ones"
@@ -123,7 +126,7 @@ func latencyChart(r *Result, slices []slice) chart {
 	return c
 }
 
-// binsPerTen is how finely spreadChart divides latencies between one and ten.
+// binsPerTen is the number of bars of spreadChart between 1 and 10 µs, 10 and 100 µs and so on.
 const binsPerTen = 20
 
 // spreadChart is how many answers took how long.
@@ -134,7 +137,8 @@ func spreadChart(r *Result) chart {
 		c.Empty = "No answers."
 		return c
 	}
-	x, xTicks := logarithmic(micros(h.Min()), micros(h.Max()))
+	var x, y scale
+	x, c.X = logarithmic(micros(h.Min()), micros(h.Max()))
 	n := int(math.Ceil(math.Log10(x.high/x.low)*binsPerTen - 1e-9))
 	bins := make([]float64, n)
 	at := func(us float64) float64 { return min(max(x.at(us), 0), 1) * float64(n) }
@@ -142,7 +146,7 @@ func spreadChart(r *Result) chart {
 		if d.Count == 0 {
 			continue
 		}
-		// What the histogram does not tell apart is spread evenly.
+		// Values that the histogram does not tell apart are spread evenly.
 		from, to := at(micros(d.From)), at(micros(d.To+1))
 		for i := int(from); i < n && float64(i) < to; i++ {
 			part := min(to, float64(i+1)) - max(from, float64(i))
@@ -154,12 +158,11 @@ func spreadChart(r *Result) chart {
 		bins[i] *= 100 / float64(h.TotalCount())
 		most = max(most, bins[i])
 	}
-	y, yTicks := linear(most, func(v float64) string { return fmt.Sprintf("%.3g %%", v) })
-	c.X, c.Y = xTicks, yTicks
+	y, c.Y = linear(most, func(v float64) string { return fmt.Sprintf("%.3g %%", v) })
 	bars := pen{x: scale{high: float64(n)}, y: y}
 	for i, v := range bins {
 		if v > 0 {
-			bars.bar(float64(i), float64(i+1), max(v, y.high/150)) // what is there can be seen
+			bars.bar(float64(i), float64(i+1), max(v, y.high/150)) // even the smallest bar can be seen
 		}
 	}
 	c.Lines = []shape{{Class: "bars", Path: bars.String()}}
@@ -177,7 +180,7 @@ func spreadChart(r *Result) chart {
 	return c
 }
 
-// tailChart is latency by percentile, the last of them as far apart as the first.
+// tailChart is latency by percentile. The axis gives each further nine (p90, p99, p99.9) the same room.
 func tailChart(r *Result) chart {
 	c := chart{Name: "tail", Title: "Latency by percentile", Note: "logarithmic"}
 	h := r.Total.Histogram
@@ -190,8 +193,8 @@ func tailChart(r *Result) chart {
 	for i := 0; float64(i) <= nines; i++ {
 		c.X = append(c.X, tick{100 * x.at(float64(i)), percentile(i)})
 	}
-	y, yTicks := logarithmic(micros(h.Min()), micros(h.Max()))
-	c.Y = yTicks
+	var y scale
+	y, c.Y = logarithmic(micros(h.Min()), micros(h.Max()))
 	for _, o := range r.rows() {
 		if o.Good == 0 {
 			continue
@@ -209,7 +212,7 @@ func tailChart(r *Result) chart {
 	return c
 }
 
-// percentile is the label of the percentile with so many nines.
+// percentile is the label of the percentile with that many nines.
 func percentile(nines int) string {
 	switch nines {
 	case 0:
@@ -222,7 +225,7 @@ func percentile(nines int) string {
 	return "p99." + strings.Repeat("9", nines-2)
 }
 
-// short is a number in as few digits as do.
+// short is a number with at most four digits.
 func short(v float64) string {
 	switch {
 	case v >= 1e6:
@@ -233,24 +236,24 @@ func short(v float64) string {
 	return fmt.Sprintf("%.4g", v)
 }
 
-// A hover is what the page says about the time that the pointer is at.
+// A hover is what the page shows about the time under the pointer.
 type hover struct {
 	Seconds float64    `json:"seconds"`
 	To      []float64  `json:"to"`
-	Text    [][]string `json:"text"` // of each slice, line by line
+	Text    [][]string `json:"text"` // lines of text for each slice
 }
 
 func newHover(r *Result, slices []slice) hover {
 	h := hover{Seconds: r.Seconds}
 	for _, s := range slices {
-		text := []string{fmt.Sprintf("%.1f s", s.To), grouped(uint64(s.rate()+0.5)) + " answers a second"}
+		text := []string{fmt.Sprintf("%.1f s", s.At), grouped(uint64(s.rate()+0.5)) + " answers a second"}
 		if s.Good > 0 {
 			text = append(text, "p50 "+shown(s.P50), "p99 "+shown(s.P99), "max "+shown(s.Max))
 		}
 		if s.Errors > 0 {
 			text = append(text, grouped(s.Errors)+" errors")
 		}
-		h.To = append(h.To, s.To)
+		h.To = append(h.To, s.At)
 		h.Text = append(h.Text, text)
 	}
 	return h

@@ -10,21 +10,22 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// idLen is the length of every id that this package makes: that of a TLS session id.
+// idLen is the length of all ids: that of a TLS session id.
 const idLen = 32
 
-// A corpus makes sessions of numbers: the id and the data of each follow from its number and the corpus's seed, so none
-// need be remembered. Data are pieces of one random text; they must not be written to.
+// A corpus makes sessions of numbers. The id and the data of a session follow from its number and the corpus's seed, so
+// no session need be remembered. Data are pieces of one random text, and must not be written to.
 type corpus struct {
 	seed     uint64
 	min, max int
 	text     []byte
 }
 
-// newCorpus makes a corpus like no other, of data between min and max bytes.
+// newCorpus makes a corpus with a random seed, for data of min to max bytes.
 func newCorpus(min, max int) (*corpus, error) {
-	if min < 1 || max < min || max > wire.MaxPayload-8-idLen {
-		return nil, fmt.Errorf("data sizes %d to %d: they must be from 1 to %d, and in that order", min, max, wire.MaxAddData)
+	if min < 1 || max < min || max > wire.MaxAddData {
+		return nil, fmt.Errorf("data sizes %d to %d: they must be from 1 to %d, and in that order",
+			min, max, wire.MaxAddData)
 	}
 	var seed [32]byte
 	_, _ = rand.Read(seed[:]) // never fails
@@ -32,7 +33,7 @@ func newCorpus(min, max int) (*corpus, error) {
 	_, _ = mathrand.NewChaCha8(seed).Read(c.text)
 	for i, b := range c.text {
 		if b < 3 {
-			c.text[i] = 3 // in an answer of one byte, a status
+			c.text[i] = 3 // smaller bytes, as an answer of one byte, are a status
 		}
 	}
 	return c, nil
@@ -54,7 +55,7 @@ func (c *corpus) data(n uint64) []byte {
 	return c.text[start : start+size]
 }
 
-// mix is splitmix64's: every bit of the result hangs on every bit of x.
+// mix is the mixing function of splitmix64: every bit of x affects every bit of the result.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -62,7 +63,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// shortID is an id as reports show it.
+// shortID is the form of an id in reports.
 func shortID(id []byte) string {
 	if len(id) > 4 {
 		return hex.EncodeToString(id[:4]) + "…"
@@ -70,7 +71,7 @@ func shortID(id []byte) string {
 	return hex.EncodeToString(id)
 }
 
-// differ says how got differs from want, without showing either; "" when it does not.
+// differ says how got differs from want, without showing either; "" if it does not.
 func differ(got, want []byte) string {
 	n := min(len(got), len(want))
 	for i := range n {

@@ -10,19 +10,14 @@
 package loadtest
 
 import (
-	"context"
 	"time"
+
+	"github.com/distcache/distcache/wire/store"
 )
 
-// A Store is what a barrage checks: a server, through a client, or anything that behaves as one. What is required of
-// it is written at the interface of the same name in package wire/server.
-type Store interface {
-	Add(ctx context.Context, id, data []byte, timeout time.Duration) error
-	Get(ctx context.Context, id []byte) ([]byte, error)
-	Remove(ctx context.Context, id []byte) error
-	Have(ctx context.Context, id []byte) error
-}
+// A Store is what a barrage checks: a server, through a client, or anything that behaves as one.
+type Store = store.Store
 
-// DefaultRequestTimeout is how long one request may take, a new connection for it included. It is above a server's own
-// limit, so that a server without a leader is heard saying so.
+// DefaultRequestTimeout is how long one request may take, including a new connection for it. It is above a server's own
+// limit, so that a server without a leader has time to answer DISCONNECTED.
 const DefaultRequestTimeout = 5 * time.Second

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// A gap follows the longest time without a good answer. Any number of goroutines may use it.
+// A gap measures the longest time without a good answer. Any number of goroutines may use it.
 type gap struct {
 	origin time.Time
-	last   atomic.Int64 // since the origin, ns
+	last   atomic.Int64 // the last good answer, in ns since the origin
 
 	longest atomic.Int64
 	mu      sync.Mutex
-	from    int64 // when the longest began
+	from    int64 // when the longest gap began, in ns since the origin
 }
 
-// start begins anew: what was before does not count.
+// start begins to measure. The time before does not count.
 func (g *gap) start() {
 	g.origin = time.Now()
 	g.last.Store(0)
 }
 
-// good notes a good answer at that time since the origin.
+// good records a good answer at a time since the origin.
 func (g *gap) good(at time.Duration) {
 	for {
 		last := g.last.Load()
@@ -36,7 +36,7 @@ func (g *gap) good(at time.Duration) {
 	}
 }
 
-// end counts the time since the last good answer too.
+// end adds the time since the last good answer.
 func (g *gap) end() { g.stretch(g.last.Load(), int64(time.Since(g.origin))) }
 
 func (g *gap) stretch(from, to int64) {
@@ -51,7 +51,7 @@ func (g *gap) stretch(from, to int64) {
 	}
 }
 
-// found is the longest gap, and when it began, in seconds.
+// found returns the longest gap, and when it began, in seconds.
 func (g *gap) found() (longest, from float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

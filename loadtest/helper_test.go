@@ -21,11 +21,11 @@ func newMemory(t *testing.T) *store.Memory {
 	return m
 }
 
-// serve runs a server over the store until the test ends or stop is called, at the address given or a free one.
+// serve runs a server over the store until the test ends or stop is called, at the given address or at a free one.
 func serve(t *testing.T, store Store, at string) (address wire.Address, stop func()) {
 	t.Helper()
 	if at == "" {
-		free, err := procs.FreeAddresses(1) // which stays its own while nobody listens on it
+		free, err := procs.FreeAddresses(1) // stays ours while nobody listens there
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,13 +40,13 @@ func serve(t *testing.T, store Store, at string) (address wire.Address, stop fun
 	return testutil.At(t, l), func() { _ = s.Close() }
 }
 
-// measured runs a benchmark, whose duration counts for nothing, until what it has taken down is enough.
+// measured runs a benchmark until enough is true of its result. The benchmark's own duration does not count.
 func measured(t *testing.T, cfg BenchConfig, enough func(*Result) bool) *Result {
 	t.Helper()
 	return measuredBy(t, cfg, (*Bench).start, enough)
 }
 
-// measuredBy is measured with workers of a kind.
+// measuredBy is measured, with start as the way to start workers.
 func measuredBy(t *testing.T, cfg BenchConfig, start func(*Bench, context.Context, *sync.WaitGroup) error,
 	enough func(*Result) bool) *Result {
 	t.Helper()
@@ -86,7 +86,7 @@ func fourKinds(r *Result) bool {
 	return len(r.Ops) == 4 && !slices.ContainsFunc(r.Ops, func(o OpResult) bool { return o.Good == 0 })
 }
 
-// A badStore behaves as a right one, except in one way, and there only at every nth opportunity.
+// A badStore is a right store, except that it does one thing wrong at every nth opportunity.
 type badStore struct {
 	Store
 	every int64
@@ -96,14 +96,14 @@ type badStore struct {
 	resurrect bool // REMOVE says OK and removes nothing
 	alter     bool // GET changes a byte
 	cut       bool // GET leaves the last byte out
-	duplicate bool // ADD of one that is there says OK
-	replace   bool // ADD of one that is there says so, and replaces it
-	deny      bool // ADD of one that is not there says that it is, after adding it
+	duplicate bool // ADD of a session that is there says OK
+	replace   bool // ADD of a session that is there replaces it, and says MATCHING_SESSION
+	deny      bool // ADD of a new session adds it, and says MATCHING_SESSION
 	forget    bool // GET finds nothing
-	absent    bool // HAVE finds what is not there
+	absent    bool // HAVE finds a session that is not there
 	early     bool // sessions live half their time
-	immortal  bool // sessions live on
-	fail      bool // everything is answered DISCONNECTED, half of the time after it has been done
+	immortal  bool // sessions live an hour longer
+	fail      bool // requests are answered DISCONNECTED, every other one after it has been carried out
 }
 
 func (b *badStore) now() bool { return b.count.Add(1)%b.every == 0 }

@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,42 +14,42 @@ import (
 
 // A LedgerConfig says how a Ledger writes. Only Addresses are required; elsewhere the zero value means the default.
 type LedgerConfig struct {
-	// Addresses of the servers, which answer as one: what one has acknowledged, the others know. Writers are spread
-	// over them, and go from one that does not answer to the next.
+	// Addresses are those of the servers, which answer as one: what one has acknowledged, the others know. Writers are
+	// spread over them. A writer whose server does not answer goes on to the next.
 	Addresses []wire.Address
-	// Writers is how many write at the same time, each on sessions of its own: 4 for each address by default.
+	// Writers is how many writers there are, each with sessions of its own. Default: 4 for each address.
 	Writers int
-	// DataMin and DataMax are the least and the most bytes of a session's data: 100 and 1000 by default.
+	// DataMin and DataMax are the least and the greatest size of a session's data, in bytes. Default: 100 and 1000.
 	DataMin, DataMax int
-	// Timeout of the sessions: an hour by default. Sessions near their expiry are not insisted on.
+	// Timeout is the timeout of sessions. Near its expiry a session may be there or not. Default: an hour.
 	Timeout time.Duration
-	// RequestTimeout is the longest wait for one answer: DefaultRequestTimeout by default.
+	// RequestTimeout is the longest wait for one answer. Default: DefaultRequestTimeout.
 	RequestTimeout time.Duration
-	// StaleReads says that servers may answer reads from an older state: then Run does not check any.
+	// StaleReads says that servers may answer reads from an older state. Run then checks no reads.
 	StaleReads bool
-	// Seed makes writers choose the same operations again; 0 is one that nobody has had. Ids and data always differ.
+	// Seed makes writers choose the same operations again. Ids and data always differ. Default: a random seed.
 	Seed uint64
 }
 
-// The share of operations, out of 100, that are not an ADD of a new session but about an earlier one.
+// The percentages of operations that are about an earlier session. All others are an ADD of a new session.
 const (
 	shareRemove = 15
-	shareAgain  = 5 // an ADD of one that is there
+	shareAgain  = 5 // an ADD of a session that is there
 	shareGet    = 10
 )
 
-// What a Ledger knows of a session.
+// The states of a session, as far as a Ledger knows.
 type state uint8
 
 const (
 	unsent     state = iota // no ADD of it was sent, or it was refused
 	maybeAdded              // its ADD was sent and not answered
 	added                   // its ADD was acknowledged
-	maybeGone               // and then its REMOVE was sent and not answered
+	maybeGone               // it was added, and its REMOVE was sent and not answered
 	removed                 // its REMOVE was acknowledged
 )
 
-// An entry is a session's page in the ledger. Its id and data follow from its number.
+// An entry is what a ledger knows of a session. The session's id and data follow from the entry's number.
 type entry struct {
 	state state
 	added int64 // when its ADD was sent, unix ms
@@ -66,14 +67,14 @@ type entry struct {
 //		if err := l.Verify(ctx, node); err != nil { ... } // something lost, changed or come back
 //	}
 //
-// What counts is this. An acknowledged ADD is there with its data until it expires or is removed. An acknowledged
-// REMOVE stays so. An ADD of a session that is there says MATCHING_SESSION, always; the first ADD of a new one never
-// does, and the first REMOVE of one that is there never says that it is not, whatever servers do among themselves to
-// carry a request over a failure. A request that was answered DISCONNECTED or not at all may have been carried out or
-// not, or may still be; but data that is there is right. Servers at their limit of sessions drop some, so they need one
-// above what the ledger adds.
+// An acknowledged ADD must be there, with its data, until it expires or is removed. What an acknowledged REMOVE removed
+// must stay away. An ADD of a session that is there must be answered MATCHING_SESSION. The first ADD of a new session
+// must not be answered so, and the first REMOVE of a session that is there must not be answered NOTOK, however servers
+// carry requests over a failure. A request that was answered DISCONNECTED, or not at all, may have been carried out, or
+// may still be. In any case, data that is there must be right. Servers at their limit of sessions drop some, so their
+// limit must be above what the ledger adds.
 //
-// All methods may be called at once, except that there can be one Run at a time.
+// All methods may be called at once, but only one Run at a time.
 type Ledger struct {
 	cfg    LedgerConfig
 	corpus *corpus
@@ -85,27 +86,27 @@ type Ledger struct {
 	wrong   []string
 }
 
-// Counts are how a Ledger's writes have gone so far.
+// Counts are the counts of a Ledger's requests so far.
 type Counts struct {
 	Added        uint64 // ADDs acknowledged
 	Removed      uint64 // REMOVEs acknowledged
 	Unknown      uint64 // requests sent whose fate is unknown
 	NotSent      uint64 // requests that found no server
-	Disconnected uint64 // of the unknown ones, those answered DISCONNECTED
-	Checked      uint64 // answers to ADDs of what is there, and to GETs, that were right
+	Disconnected uint64 // of the unknown ones, requests answered DISCONNECTED
+	Checked      uint64 // right answers to GETs, and to ADDs of sessions that are there
 }
 
-// NewLedger makes a Ledger without connecting to anything.
+// NewLedger makes a Ledger. It connects to nothing.
 func NewLedger(cfg LedgerConfig) (*Ledger, error) {
 	if len(cfg.Addresses) == 0 {
 		return nil, errors.New("a ledger needs the address of a server")
 	}
-	setDefault(&cfg.Writers, 4*len(cfg.Addresses))
-	setDefault(&cfg.DataMin, 100)
-	setDefault(&cfg.DataMax, max(1000, cfg.DataMin))
-	setDefault(&cfg.Timeout, time.Hour)
-	setDefault(&cfg.RequestTimeout, DefaultRequestTimeout)
-	setDefault(&cfg.Seed, rand.Uint64())
+	cfg.Writers = cmp.Or(cfg.Writers, 4*len(cfg.Addresses))
+	cfg.DataMin = cmp.Or(cfg.DataMin, 100)
+	cfg.DataMax = cmp.Or(cfg.DataMax, max(1000, cfg.DataMin))
+	cfg.Timeout = cmp.Or(cfg.Timeout, time.Hour)
+	cfg.RequestTimeout = cmp.Or(cfg.RequestTimeout, DefaultRequestTimeout)
+	cfg.Seed = cmp.Or(cfg.Seed, rand.Uint64())
 	if cfg.Timeout < time.Millisecond || cfg.Timeout > wire.MaxTimeout || cfg.Writers < 1 {
 		return nil, fmt.Errorf("a ledger of %d writers with sessions of %v", cfg.Writers, cfg.Timeout)
 	}
@@ -118,28 +119,21 @@ func NewLedger(cfg LedgerConfig) (*Ledger, error) {
 	return l, nil
 }
 
-func setDefault[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
-}
-
-// Counts tells how it has gone so far.
+// Counts returns the counts so far.
 func (l *Ledger) Counts() Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.counts
 }
 
-// LongestGap is the longest time, while Run was running, in which no request of any writer was answered well; since
-// the last ResetGap, if there was one. One that has not ended does not count until Run returns.
+// LongestGap is the longest time, while Run was running and since the last ResetGap, in which no request of any writer
+// was answered. A gap that has not ended does not count until Run returns.
 func (l *Ledger) LongestGap() time.Duration { return time.Duration(l.gap.longest.Load()) }
 
-// ResetGap forgets the longest gap so far, to measure that of the next failure by itself.
+// ResetGap forgets the longest gap so far, so that the gap of the next failure can be measured.
 func (l *Ledger) ResetGap() { l.gap.longest.Store(0) }
 
-// newEntry opens a page for a new session.
+// newEntry adds an entry for a new session.
 func (l *Ledger) newEntry() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,17 +154,17 @@ func (l *Ledger) set(n int, e entry, count func(*Counts)) {
 	count(&l.counts)
 }
 
-// certain tells whether an added session must still be there at a time.
+// certain tells whether a session in state added must be there at the given time.
 func (l *Ledger) certain(e entry, at time.Time) bool {
 	return at.Before(time.UnixMilli(e.added).Add(l.cfg.Timeout - DefaultMargin))
 }
 
-// expired tells whether an added session must be gone at a time.
+// expired tells whether a session in state added must be gone at the given time.
 func (l *Ledger) expired(e entry, at time.Time) bool {
 	return at.After(time.UnixMilli(e.added).Add(l.cfg.RequestTimeout + l.cfg.Timeout + DefaultMargin))
 }
 
-// fate is what is known of a request that was not answered as it should be.
+// A fate is what became of a request.
 type fate int
 
 const (
@@ -179,7 +173,7 @@ const (
 	unknown
 )
 
-// fateOf sorts errors. Statuses other than Disconnected are answers.
+// fateOf is the fate of a request with this error. Statuses other than Disconnected are answers.
 func fateOf(err error) fate {
 	var status wire.Status
 	switch {

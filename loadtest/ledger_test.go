@@ -21,7 +21,7 @@ func newLedger(t *testing.T, addresses ...wire.Address) *Ledger {
 	return l
 }
 
-// runLedger runs it until enough is done, or something is found wrong.
+// runLedger runs a ledger until done is true, or an answer is wrong.
 func runLedger(t *testing.T, l *Ledger, done func(Counts) bool) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testutil.Patience)
@@ -61,7 +61,8 @@ func TestLedgerOnRightServers(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if c := l.Counts(); c.Unknown > 8 || c.NotSent > 8 || l.LongestGap() <= 0 { // some are interrupted at the end of Run
+	// The end of Run interrupts some requests.
+	if c := l.Counts(); c.Unknown > 8 || c.NotSent > 8 || l.LongestGap() <= 0 {
 		t.Errorf("%+v, gap %v", c, l.LongestGap())
 	}
 }
@@ -85,7 +86,7 @@ func TestLedgerCatchesWrongServers(t *testing.T) {
 	}
 }
 
-// What goes wrong between Run and Verify is found, and what may be either way is no error.
+// Verify finds what goes wrong after Run. Where either answer may be right, it finds no error.
 func TestVerify(t *testing.T) {
 	m := newMemory(t)
 	bad := &badStore{Store: m, every: 10, fail: true}
@@ -146,7 +147,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// Servers die and come back; nothing they acknowledged is lost, as the store stays.
+// Servers die and come back. Their store stays, so nothing that they acknowledged is lost.
 func TestLedgerThroughDeaths(t *testing.T) {
 	m := newMemory(t)
 	a, stopA := serve(t, m, "")
@@ -198,7 +199,9 @@ func TestVerifyWithoutServer(t *testing.T) {
 }
 
 func TestExpiryInTheLedger(t *testing.T) {
-	l, err := NewLedger(LedgerConfig{Addresses: make([]wire.Address, 1), Timeout: 10 * time.Second, RequestTimeout: 2 * time.Second})
+	l, err := NewLedger(LedgerConfig{
+		Addresses: make([]wire.Address, 1), Timeout: 10 * time.Second, RequestTimeout: 2 * time.Second,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,5 +244,5 @@ func TestNewLedger(t *testing.T) {
 
 var (
 	_ Store = (*store.Memory)(nil)
-	_ Store = (*shooter)(nil)
+	_ Store = (*oneShot)(nil)
 )

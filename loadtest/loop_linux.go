@@ -15,14 +15,13 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// A loop runs workers that have one request under way at a time, all on one goroutine, which waits for their sockets
-// together. The load generator often shares its machine with what it measures: this costs about half of what a
-// goroutine for each connection does, and a rawconn.Poller, which the runtime watches as well, would cost 1.4 times as
-// much.
+// A loop runs workers that have one request under way at a time. One goroutine waits for all their sockets, with epoll.
+// The load generator often shares its machine with the servers that it measures: this costs half of what a goroutine
+// for each connection costs. With a rawconn.Poller, which the runtime watches as well, it would cost 1.4 times as much.
 type loop struct {
 	b       *Bench
 	rec     *recorder
-	ep      int // epoll
+	ep      int // the epoll descriptor
 	targets []unix.Sockaddr
 	workers []*caller
 	buf     []byte // for reads
@@ -30,14 +29,14 @@ type loop struct {
 }
 
 const (
-	loopTick   = 10 * time.Millisecond // how exactly time limits and pauses are kept
+	loopTick   = 10 * time.Millisecond // the precision of time limits and pauses
 	loopBuffer = 64 << 10              // more than any answer
 	loopEvents = 256
-	readable   = unix.EPOLLIN | unix.EPOLLRDHUP | 1<<31 // unix.EPOLLET, which is negative: told once
+	readable   = unix.EPOLLIN | unix.EPOLLRDHUP | 1<<31 // 1<<31 is EPOLLET, a negative constant in unix
 )
 
-// startLoops starts loops for all workers, to run until ctx is done. It says false when it can't: then it has started
-// nothing.
+// startLoops starts loops for all workers, which run until ctx is done. If loops are not possible here, it starts
+// nothing and returns false.
 func (b *Bench) startLoops(ctx context.Context, wg *sync.WaitGroup) bool {
 	if rawconn.NoEpoll() {
 		return false
@@ -59,13 +58,13 @@ func (b *Bench) startLoops(ctx context.Context, wg *sync.WaitGroup) bool {
 		}
 		l := &loop{b: b, rec: b.recorders[i%len(b.recorders)], ep: ep, buf: make([]byte, loopBuffer)}
 		for _, t := range b.targets {
-			l.targets = append(l.targets, sockaddr(t.addr)) // not shared: it is written to when used
+			l.targets = append(l.targets, sockaddr(t.addr)) // not shared between loops: the system call writes to it
 		}
 		loops = append(loops, l)
 	}
 	for i := range b.Workers {
 		l := loops[i%n]
-		w := &caller{lane: newLane(b, i), l: l, fd: -1, target: i % len(l.targets), index: int32(len(l.workers))}
+		w := &caller{stream: newStream(b, i), l: l, fd: -1, target: i % len(l.targets), index: int32(len(l.workers))}
 		w.rec = l.rec
 		l.workers = append(l.workers, w)
 	}
@@ -75,7 +74,7 @@ func (b *Bench) startLoops(ctx context.Context, wg *sync.WaitGroup) bool {
 	return true
 }
 
-// sockaddr is an address as the system takes it, nil for one that is not of a kind known here.
+// sockaddr is an address in the form of the system calls, nil if its kind is not known here.
 func sockaddr(a net.Addr) unix.Sockaddr {
 	switch a := a.(type) {
 	case *net.UnixAddr:
@@ -113,7 +112,7 @@ func (l *loop) run(ctx context.Context) {
 			return
 		}
 		if ctx.Err() != nil {
-			return // what comes now is not counted, nor is what fails
+			return // the benchmark is over: neither answers nor errors count
 		}
 		for _, e := range events[:max(n, 0)] {
 			if w := l.workers[e.Fd]; w.generation == e.Pad {
@@ -125,34 +124,34 @@ func (l *loop) run(ctx context.Context) {
 
 // A caller is a worker of a loop.
 type caller struct {
-	*lane
+	*stream
 	l          *loop
 	index      int32 // in the loop
-	generation int32 // counts connections, so that an event of an earlier one is not taken for this one's
+	generation int32 // counts connections: tells an event of this connection from one of an earlier connection
 	fd         int   // -1: none
 	target     int
 	uid        uint32
 	busy       bool          // a request is under way
-	due        time.Duration // when not busy, the time of the next request
+	due        time.Duration // when not busy, when to make the next request
 	wait       backoff
-	out        []byte // what is not yet written
+	out        []byte // the rest of the request, not written yet
 	frames     []byte // the memory of out
-	in         []byte // what has come of an answer that is not whole
+	in         []byte // the part of an answer that has arrived
 }
 
-// tend starts the request that is due, or gives up the one that takes too long.
+// tend makes the request that is due, or gives up a request that takes too long.
 func (w *caller) tend(now time.Duration) {
 	switch {
 	case w.busy && now-w.asked > w.b.RequestTimeout:
 		w.lost(client.ErrTimeout)
-	case w.busy && w.fd < 0: // its server's queue of connections was full
+	case w.busy && w.fd < 0: // the server's queue of connections was full
 		w.begin()
 	case !w.busy && now >= w.due:
 		w.next()
 	}
 }
 
-// next makes a request and sends it.
+// next makes the next request and sends it.
 func (w *caller) next() {
 	op, payload := w.choose()
 	w.uid++
@@ -161,16 +160,16 @@ func (w *caller) next() {
 	w.begin()
 }
 
-// begin sends what it can of a request, over a new connection if there is none.
+// begin opens a connection if there is none, and sends what can be sent of the request.
 func (w *caller) begin() {
 	fresh := w.fd < 0
 	if fresh {
 		err := w.connect()
-		if err == unix.EAGAIN { // a unix socket's server does not keep up; others would block here
+		if err == unix.EAGAIN { // a unix socket whose queue of connections is full; a blocking connect would wait here
 			return
 		}
 		if err != nil {
-			w.lost(fmt.Errorf("%w: %w", client.ErrNotSent, err))
+			w.broken(err)
 			return
 		}
 	}
@@ -179,7 +178,7 @@ func (w *caller) begin() {
 	}
 }
 
-// connect opens a connection, which may not be there yet when it returns.
+// connect opens a connection. The connection may not be established when it returns.
 func (w *caller) connect() error {
 	to := w.l.targets[w.target]
 	family := unix.AF_UNIX
@@ -199,7 +198,7 @@ func (w *caller) connect() error {
 	if err == nil {
 		err = unix.Connect(fd, to)
 		if err == unix.EINPROGRESS || err == unix.EINTR {
-			err = nil // writable when it is there
+			err = nil // the socket becomes writable when it is connected
 		}
 	}
 	if err != nil {
@@ -211,7 +210,7 @@ func (w *caller) connect() error {
 	return nil
 }
 
-// watch has the loop wait for the connection: for an answer, and for room when not all could be written.
+// watch has the loop wait for an answer, and for room to write if part of the request is left.
 func (w *caller) watch(fresh bool) {
 	e := unix.EpollEvent{Events: readable, Fd: w.index, Pad: w.generation}
 	if len(w.out) > 0 {
@@ -234,7 +233,7 @@ func (w *caller) hangUp() {
 	}
 }
 
-// ready goes on where the connection would have had to wait.
+// ready handles events of the connection.
 func (w *caller) ready(events uint32) {
 	if len(w.out) > 0 && events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) != 0 {
 		w.send()
@@ -244,7 +243,7 @@ func (w *caller) ready(events uint32) {
 	}
 }
 
-// send writes what can be written now.
+// send writes what can be written without waiting.
 func (w *caller) send() {
 	for len(w.out) > 0 {
 		n, err := unix.Write(w.fd, w.out)
@@ -252,11 +251,8 @@ func (w *caller) send() {
 		case err == unix.EAGAIN || err == unix.ENOTCONN: // not yet connected
 			return
 		case err == unix.EINTR:
-		case err != nil && len(w.out) == len(w.frames):
-			w.lost(fmt.Errorf("%w: %w", client.ErrNotSent, err))
-			return
 		case err != nil:
-			w.lost(fmt.Errorf("%w: %w", client.ErrLost, err))
+			w.broken(err)
 			return
 		default:
 			w.out = w.out[n:]
@@ -264,7 +260,7 @@ func (w *caller) send() {
 	}
 }
 
-// receive reads what is there, and takes the answer if that makes it whole.
+// receive reads what has arrived. It handles the answer when all of it has arrived.
 func (w *caller) receive() {
 	for w.fd >= 0 {
 		n, err := unix.Read(w.fd, w.l.buf)
@@ -273,11 +269,8 @@ func (w *caller) receive() {
 			return
 		case err == unix.EINTR:
 			continue
-		case err != nil && len(w.out) == len(w.frames):
-			w.lost(fmt.Errorf("%w: %w", client.ErrNotSent, err))
-			return
 		case err != nil:
-			w.lost(fmt.Errorf("%w: %w", client.ErrLost, err))
+			w.broken(err)
 			return
 		case n == 0:
 			w.lost(fmt.Errorf("%w: closed by the server without an answer", client.ErrLost))
@@ -295,14 +288,14 @@ func (w *caller) receive() {
 			return
 		case whole:
 			w.answered(w.l.answer.Payload)
-			return // nothing more is due on this connection: what comes next is an event again
+			return // no more is due before the next request; further bytes are a new event
 		case len(w.in) == 0:
 			w.in = append(w.in, got...)
 		}
 	}
 }
 
-// parse reads the answer into the loop's, if it is whole.
+// parse reads the answer into l.answer, if all of it has arrived.
 func (w *caller) parse(got []byte) (whole bool, err error) {
 	m := &w.l.answer
 	n, err := wire.Responses.Parse(m, got)
@@ -328,7 +321,17 @@ func (w *caller) answered(answer []byte) {
 	w.due = w.b.at() + w.wait.longer()
 }
 
-// lost ends the connection and the request under way, if any; the next goes to the next server, after a while.
+// broken is lost, for an error of the connection.
+func (w *caller) broken(err error) {
+	fate := client.ErrLost
+	if len(w.out) == len(w.frames) {
+		fate = client.ErrNotSent
+	}
+	w.lost(fmt.Errorf("%w: %w", fate, err))
+}
+
+// lost closes the connection and fails the request under way, if any. After a pause the next request goes to the next
+// server.
 func (w *caller) lost(err error) {
 	w.hangUp()
 	if w.busy {

@@ -7,5 +7,5 @@ import (
 	"sync"
 )
 
-// startLoops is for Linux.
+// startLoops does nothing: loops need Linux.
 func (b *Bench) startLoops(context.Context, *sync.WaitGroup) bool { return false }

@@ -9,7 +9,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A peer is a server made by hand: it is given each request and the connection to answer on; false ends the connection.
+// A peer is a hand-made server. It is called with each request and its connection; false closes the connection.
 type peer func(nc net.Conn, request wire.Message) bool
 
 func (p peer) listen(t *testing.T) wire.Address {
@@ -43,7 +43,7 @@ func answerOK(m wire.Message) []byte {
 	return wire.AppendMessage(nil, &m)
 }
 
-// Servers that can't be trusted are told apart from those that are gone, and cost no more than their connection.
+// Servers that break the protocol are counted separately from servers that are gone, and cost only their connection.
 func TestBenchAgainstPeers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		peer  peer
@@ -93,7 +93,7 @@ func TestBenchAgainstPeers(t *testing.T) {
 	}
 }
 
-// A server that says nothing is given up when the time is up, and asked again.
+// A server that does not answer is given up after RequestTimeout, and asked again.
 func TestBenchGivesUpWaiting(t *testing.T) {
 	silent := peer(func(net.Conn, wire.Message) bool { return true })
 	cfg := benchOf(t, "add=1", silent.listen(t))

@@ -9,10 +9,10 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Mix is how often a benchmark does each operation, as weights.
+// A Mix is the weight of each operation in a benchmark.
 type Mix [wire.UserOps]int
 
-// maxWeight keeps sums of weights small.
+// maxWeight keeps the sum of the weights small.
 const maxWeight = 1_000_000
 
 // ParseMix reads a mix such as "add=10,get=90".
@@ -60,7 +60,7 @@ func (m Mix) total() int {
 	return sum
 }
 
-// reads tells whether the mix needs sessions to be there beforehand.
+// reads tells whether the mix needs preloaded sessions.
 func (m Mix) reads() bool { return m[wire.OpGet]+m[wire.OpHave] > 0 }
 
 // pick chooses an operation by a random number.

@@ -8,14 +8,14 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A model is what a checker knows about one of its sessions, which nobody else touches.
+// A model is what a checker knows about one of its sessions. Nobody else uses the session.
 type model struct {
 	id     []byte
-	there  bool // as of the last answer
+	there  bool // after the last answer
 	data   []byte
-	number uint64    // of the ADD
-	least  time.Time // it lives at least until then, counted from when it was asked for
-	most   time.Time // and at most until then, counted from when the answer came
+	number uint64    // the operation that added it
+	least  time.Time // it lives at least until then: its timeout counted from the request
+	most   time.Time // and at most until then: its timeout counted from the answer
 }
 
 // An exchange is a request and its answer.
@@ -29,7 +29,7 @@ type exchange struct {
 	margin          time.Duration
 }
 
-// A WrongAnswer is an answer that can't be, or none at all.
+// A WrongAnswer is a wrong answer, or none.
 type WrongAnswer struct {
 	Number        uint64 // of the operation, from 1
 	Worker        int
@@ -44,7 +44,8 @@ type WrongAnswer struct {
 func (w *WrongAnswer) Error() string {
 	var status wire.Status
 	if w.Err != nil && !errors.As(w.Err, &status) {
-		return fmt.Sprintf("no answer to operation %d, %s of session %s (worker %d): %v", w.Number, w.Op, w.ID, w.Worker, w.Err)
+		return fmt.Sprintf("no answer to operation %d, %s of session %s (worker %d): %v",
+			w.Number, w.Op, w.ID, w.Worker, w.Err)
 	}
 	return fmt.Sprintf("wrong answer at operation %d: %s of session %s (worker %d)\n  expected: %s\n  got:      %s",
 		w.Number, w.Op, w.ID, w.Worker, w.Expected, w.Got)
@@ -53,8 +54,8 @@ func (w *WrongAnswer) Error() string {
 // Unwrap returns the store's error.
 func (w *WrongAnswer) Unwrap() error { return w.Err }
 
-// judge holds an answer against the model, and brings the model up to it. Near its expiry a session may be there or
-// not; otherwise only one answer will do.
+// judge checks an answer against the model, and then updates the model. Near its expiry a session may be there or not;
+// otherwise only one answer is right.
 func (m *model) judge(x exchange) *WrongAnswer {
 	mayBeThere := m.there && !x.asked.After(m.most.Add(x.margin))
 	mayBeAbsent := !m.there || !x.answered.Before(m.least.Add(-x.margin))
@@ -63,7 +64,7 @@ func (m *model) judge(x exchange) *WrongAnswer {
 	if x.op == wire.OpAdd {
 		yes, no = errors.Is(x.err, wire.MatchingSession), x.err == nil
 	}
-	// From here on, yes is that the session was there and no that it was not.
+	// From here on, yes means that the session was there, and no that it was not.
 	switch {
 	case yes && mayBeThere:
 	case no && mayBeAbsent:
@@ -85,7 +86,7 @@ func (m *model) judge(x exchange) *WrongAnswer {
 	return nil
 }
 
-// expected says what answers would have done.
+// expected says which answers would have been right.
 func (m *model) expected(x exchange, mayBeThere, mayBeAbsent bool) string {
 	var there, absent string
 	switch x.op {

@@ -8,22 +8,22 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// A pipeliner is a worker with one connection and several requests under way on it. There is no goroutine per request:
-// the answer to one sends the next, right where it was read.
+// A pipeliner is a worker with one connection and several requests under way. It has no goroutine for each request: the
+// goroutine that reads an answer sends the next request.
 type pipeliner struct {
 	b     *Bench
 	rec   *recorder
-	first int // address
+	first int // index of the first address to connect to
 
 	mu    sync.Mutex
 	conn  *client.Conn
-	lanes []*slot
+	slots []*slot
 	ended bool
 }
 
-// A slot is one of a pipeliner's requests under way.
+// A slot is one of the requests that a pipeliner has under way.
 type slot struct {
-	*lane
+	*stream
 	uid  uint32
 	busy bool
 	done func([]byte, error)
@@ -32,15 +32,15 @@ type slot struct {
 func newPipeliner(b *Bench, n int) *pipeliner {
 	w := &pipeliner{b: b, rec: b.recorders[n%len(b.recorders)], first: n % len(b.Addresses)}
 	for i := range b.Pipeline {
-		s := &slot{lane: newLane(b, n*b.Pipeline+i)}
+		s := &slot{stream: newStream(b, n*b.Pipeline+i)}
 		s.done = func(answer []byte, err error) { w.answered(s, answer, err) }
 		s.rec = w.rec
-		w.lanes = append(w.lanes, s)
+		w.slots = append(w.slots, s)
 	}
 	return w
 }
 
-// run connects, and connects again, until ctx is done.
+// run connects again and again until ctx is done.
 func (w *pipeliner) run(ctx context.Context) {
 	var wait backoff
 	for address := w.first; ctx.Err() == nil; address = (address + 1) % len(w.b.Addresses) {
@@ -61,7 +61,7 @@ func (w *pipeliner) run(ctx context.Context) {
 		since := w.b.at()
 		w.tend(ctx, conn)
 		w.mu.Lock()
-		w.ended = ctx.Err() != nil // what is under way is not lost, then, but of no more interest
+		w.ended = ctx.Err() != nil // then requests under way do not count
 		w.mu.Unlock()
 		_ = conn.Close()
 		if w.b.at()-since > time.Second {
@@ -71,16 +71,16 @@ func (w *pipeliner) run(ctx context.Context) {
 	}
 }
 
-// restPeriod is how long a request that failed waits to be followed by another, at most.
+// restPeriod is how long a slot rests after a failure, at most.
 const restPeriod = 10 * time.Millisecond
 
-// tend sees to a connection until it is lost: it starts the requests that rest, and gives up those that take too long.
+// tend starts the requests of slots that rest, and gives up requests that take too long, until the connection is lost.
 func (w *pipeliner) tend(ctx context.Context, conn *client.Conn) {
 	tick := time.NewTicker(restPeriod)
 	defer tick.Stop()
 	for {
 		w.mu.Lock()
-		for _, s := range w.lanes {
+		for _, s := range w.slots {
 			if s.busy && w.b.at()-s.asked > w.b.RequestTimeout {
 				if canceled, _ := conn.Cancel(s.uid); canceled {
 					s.busy = false
@@ -102,15 +102,15 @@ func (w *pipeliner) tend(ctx context.Context, conn *client.Conn) {
 	}
 }
 
-// send starts a slot's next request. It is called with the lock held.
+// send starts a slot's next request. The caller holds mu.
 func (w *pipeliner) send(s *slot) {
 	op, payload := s.choose()
 	uid, err := w.conn.Start(op, payload, s.done)
 	s.uid, s.busy = uid, err == nil
 }
 
-// answered takes a slot's answer. After a failure it rests until the next tick, so that a server that can't answer is
-// not asked all the time.
+// answered handles the answer to a slot's request. After a failure the slot rests until the next tick, so that a server
+// that can't answer is not asked all the time.
 func (w *pipeliner) answered(s *slot, answer []byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -12,15 +12,15 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// preloaders is how many requests of a preload are under way at each address, or at all stores of Open together.
+// preloaders is how many requests of a preload are under way at each address, or over all stores of Open together.
 const preloaders = 64
 
-// Session is one of those that were put there beforehand, counted from 0.
+// Session returns the id and data of a preloaded session, counted from 0.
 func (b *Bench) Session(n int) (id, data []byte) {
 	return b.corpus.id(nil, uint64(n)), b.corpus.data(uint64(n))
 }
 
-// preload puts the sessions there that the mix reads.
+// preload adds the sessions that the mix reads.
 func (b *Bench) preload(ctx context.Context) error {
 	if b.Say != nil {
 		b.Say(fmt.Sprintf("preloading %d sessions", b.Sessions))
@@ -35,7 +35,7 @@ func (b *Bench) preload(ctx context.Context) error {
 	})
 }
 
-// Keep removes those that were put there beforehand, but for the first few.
+// Keep removes the preloaded sessions, except the first few.
 func (b *Bench) Keep(ctx context.Context, few int) error {
 	err := b.each(ctx, few, "removing", func(s Store, n int) error {
 		id, _ := b.Session(n)
@@ -45,7 +45,7 @@ func (b *Bench) Keep(ctx context.Context, few int) error {
 	return err
 }
 
-// each does something with all sessions but the first, many at a time.
+// each calls do for all preloaded sessions from number from on, many at a time.
 func (b *Bench) each(ctx context.Context, from int, what string, do func(s Store, n int) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -74,13 +74,13 @@ func (b *Bench) each(ctx context.Context, from int, what string, do func(s Store
 	return context.Cause(ctx)
 }
 
-// A preloadStore is asked by a preload; at says where it is, for errors.
+// A preloadStore is a store with its address, in words for errors.
 type preloadStore struct {
 	Store
 	at string
 }
 
-// preloadStores are what a preload asks: a client for each address, or what Open gives.
+// preloadStores are the stores that preload uses: a client for each address, or what Open gives.
 func (b *Bench) preloadStores() (stores []preloadStore, err error) {
 	if b.Open != nil {
 		for i := range preloaders {
@@ -105,7 +105,8 @@ func (b *Bench) preloadStores() (stores []preloadStore, err error) {
 	return stores, nil
 }
 
-// again asks a second time if it is not known whether the first did it. Then done says that it did.
+// again makes a request a second time if the fate of the first is unknown. The answer done to the second means that the
+// first was carried out.
 func again(done wire.Status, ask func() error) error {
 	err := ask()
 	if errors.Is(err, wire.Disconnected) || errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrTimeout) {

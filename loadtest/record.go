@@ -9,14 +9,13 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// What histograms tell apart, in nanoseconds: latencies between a microsecond and a minute, to 3 digits, and to 2 in
-// the many of the time series.
+// The range of histograms, in nanoseconds. They have a precision of 3 digits, and of 2 in the time series.
 const (
 	leastLatency = int64(time.Microsecond)
 	mostLatency  = int64(time.Minute)
 )
 
-// maxErrors is how many kinds of error are told apart, and maxErrorText how many bytes of each are kept.
+// maxErrors is how many kinds of error are counted separately, and maxErrorText how many bytes of each are kept.
 const (
 	maxErrors    = 20
 	maxErrorText = 200
@@ -25,11 +24,12 @@ const (
 // Interval is the width of a Point of the time series.
 const Interval = 100 * time.Millisecond
 
-// A recorder takes down a benchmark's answers. Workers are spread over several, so that they don't wait for each other.
+// A recorder records a benchmark's answers. Workers are spread over several recorders, so that they don't wait for each
+// other's locks.
 type recorder struct {
 	mu      sync.Mutex
 	latency [wire.UserOps]*hdrhistogram.Histogram // of good answers
-	missed  [wire.UserOps]uint64                  // good answers that the session is not there
+	missed  [wire.UserOps]uint64                  // good answers that say that the session is not there
 	errors  map[string]uint64
 	failed  [wire.UserOps]uint64
 	slot    *hdrhistogram.Histogram // good answers since the last Point
@@ -72,7 +72,7 @@ func (r *recorder) count(what string) {
 	r.errors[what]++
 }
 
-// trouble counts an error that belongs to no operation: a connection that could not be made.
+// trouble counts an error that belongs to no request: a connection that could not be opened.
 func (r *recorder) trouble(what string) {
 	r.mu.Lock()
 	r.count(what)
@@ -80,7 +80,7 @@ func (r *recorder) trouble(what string) {
 	r.mu.Unlock()
 }
 
-// A series makes Points of what several recorders have taken down.
+// A series makes the Points of the time series from several recorders.
 type series struct {
 	recorders []*recorder
 	merged    *hdrhistogram.Histogram
@@ -94,7 +94,7 @@ func newSeries(recorders []*recorder) *series {
 		recent: hdrhistogram.New(leastLatency, mostLatency, 2)}
 }
 
-// take ends a Point at that time since the start.
+// take makes the Point that ends at the given time since the start.
 func (s *series) take(at time.Duration) {
 	s.merged.Reset()
 	var bad uint64
@@ -109,13 +109,13 @@ func (s *series) take(at time.Duration) {
 	s.recent.Merge(s.merged)
 	s.bad += bad
 	p := Point{At: at.Seconds(), Good: uint64(s.merged.TotalCount()), Errors: bad}
-	if p.Good > 0 {
-		p.P50, p.P99, p.Max = micros(s.merged.ValueAtQuantile(50)), micros(s.merged.ValueAtQuantile(99)), micros(s.merged.Max())
+	if h := s.merged; p.Good > 0 {
+		p.P50, p.P99, p.Max = micros(h.ValueAtQuantile(50)), micros(h.ValueAtQuantile(99)), micros(h.Max())
 	}
 	s.points = append(s.points, p)
 }
 
-// live sums up what came since it was last asked.
+// live sums up what was recorded since the last call.
 func (s *series) live(at, since time.Duration) Live {
 	l := Live{At: at, Rate: float64(s.recent.TotalCount()) / since.Seconds(), Errors: s.bad}
 	if s.recent.TotalCount() > 0 {

@@ -18,7 +18,7 @@ var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap
 	"odd": func(i int) bool { return i%2 == 1 },
 }).Parse(reportHTML))
 
-// A report is what the page shows.
+// A report is the data of the page.
 type report struct {
 	Result   *Result
 	Title    string
@@ -30,12 +30,12 @@ type report struct {
 	Spread   chart // how many answers took how long
 	Tail     chart // by percentile
 	Hover    hover
-	Rows     []row
+	Rows     [][]string
 	Kinds    []pair
 	Config   []pair
 }
 
-// A tile is a figure with its name.
+// A tile is a named figure.
 type tile struct {
 	Name, Value, Note string
 	Bad               bool
@@ -43,27 +43,27 @@ type tile struct {
 
 type pair struct{ Name, Value string }
 
-// A row is one operation of the summary.
-type row struct {
-	Op                       string
-	Good, Missed, Errors     string
-	PerSecond                string
-	P50, P90, P99, P999, Max string
+// row is a row of the summary. number formats counts.
+func (o *OpResult) row(number func(uint64) string) []string {
+	cells := []string{o.Op, number(o.Good), number(o.Missed), number(o.Errors), number(uint64(o.PerSecond + 0.5))}
+	for _, us := range []float64{o.Latency.P50, o.Latency.P90, o.Latency.P99, o.Latency.P999, o.Latency.Max} {
+		cells = append(cells, o.shown(us))
+	}
+	return cells
 }
 
-// Report writes the result as a page of HTML that needs nothing besides itself, with a title and, in madeBy, what
-// program the load came from.
+// Report writes the result as an HTML page that needs no other files. madeBy names the program that made the load.
 func (r *Result) Report(w io.Writer, title, madeBy string) error {
 	p := report{Result: r, Title: title + ": " + r.Mix}
-	p.Subtitle = fmt.Sprintf("%s on %s, %s", r.Mix, strings.Join(r.Addresses, ", "), r.Started.UTC().Format("2 January 2006, 15:04:05 MST"))
+	p.Subtitle = fmt.Sprintf("%s on %s, %s", r.Mix, strings.Join(r.Addresses, ", "),
+		r.Started.UTC().Format("2 January 2006, 15:04:05 MST"))
 	s := newSlices(r.Series)
 	p.Rate, p.Errors, p.Latency = rateChart(r, s), errorChart(r, s), latencyChart(r, s)
 	p.Spread, p.Tail = spreadChart(r), tailChart(r)
 	p.Hover = newHover(r, s)
 	p.Tiles = r.tiles()
 	for _, o := range r.rows() {
-		p.Rows = append(p.Rows, row{o.Op, grouped(o.Good), grouped(o.Missed), grouped(o.Errors), grouped(uint64(o.PerSecond + 0.5)),
-			o.shown(o.Latency.P50), o.shown(o.Latency.P90), o.shown(o.Latency.P99), o.shown(o.Latency.P999), o.shown(o.Latency.Max)})
+		p.Rows = append(p.Rows, o.row(grouped))
 	}
 	for _, what := range slices.Sorted(maps.Keys(r.Errors)) {
 		p.Kinds = append(p.Kinds, pair{what, grouped(r.Errors[what])})
@@ -77,15 +77,15 @@ func (r *Result) tiles() []tile {
 	for _, n := range r.Errors {
 		errors += n
 	}
-	gap := tile{Name: "Longest gap", Value: shown(r.LongestGap * 1e6), Note: fmt.Sprintf("no good answer from %.2f s on", r.LongestGapFrom),
-		Bad: r.LongestGap >= gapShown}
 	all := &r.Total
 	return []tile{
-		{Name: "Answers a second", Value: grouped(uint64(all.PerSecond + 0.5)), Note: fmt.Sprintf("%s in %.1f s", grouped(all.Good), r.Seconds)},
+		{Name: "Answers a second", Value: grouped(uint64(all.PerSecond + 0.5)),
+			Note: fmt.Sprintf("%s in %.1f s", grouped(all.Good), r.Seconds)},
 		{Name: "p50", Value: all.shown(all.Latency.P50), Note: "half were as fast"},
 		{Name: "p99", Value: all.shown(all.Latency.P99), Note: "1 in 100 took longer"},
 		{Name: "p99.9", Value: all.shown(all.Latency.P999), Note: "1 in 1000 took longer"},
-		gap,
+		{Name: "Longest gap", Value: shown(r.LongestGap * 1e6),
+			Note: fmt.Sprintf("no good answer from %.2f s on", r.LongestGapFrom), Bad: r.LongestGap >= gapShown},
 		{Name: "Errors", Value: grouped(errors), Note: errorsNote(errors, all.Good), Bad: errors > 0},
 	}
 }

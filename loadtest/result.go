@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -13,8 +14,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Result is what a benchmark has measured. A good answer is one that says what was asked, a miss included; all else
-// is an error. Latencies are those of good answers, in microseconds.
+// A Result is what a benchmark has measured. A good answer is an answer to the question, which includes that a session
+// is not there; everything else is an error. Latencies are those of good answers, in microseconds.
 type Result struct {
 	Mix        string   `json:"mix"`
 	Addresses  []string `json:"addresses"`
@@ -24,7 +25,7 @@ type Result struct {
 	DataMin    int      `json:"data_min"`
 	DataMax    int      `json:"data_max"`
 	Sessions   int      `json:"sessions"` // preloaded
-	// SessionTimeout is that of added sessions, in seconds.
+	// SessionTimeout is the timeout of added sessions, in seconds.
 	SessionTimeout float64 `json:"session_timeout"`
 
 	Started time.Time         `json:"started"`
@@ -38,11 +39,11 @@ type Result struct {
 	Series         []Point `json:"series"`
 }
 
-// An OpResult is about one operation, or all together.
+// An OpResult is the result of one operation, or of all together.
 type OpResult struct {
 	Op        string  `json:"operation"`
 	Good      uint64  `json:"good"`
-	Missed    uint64  `json:"missed"` // of the good ones: the session was not there
+	Missed    uint64  `json:"missed"` // good answers that the session is not there
 	Errors    uint64  `json:"errors"`
 	PerSecond float64 `json:"per_second"`
 	Latency   Latency `json:"latency_us"`
@@ -59,7 +60,7 @@ type Latency struct {
 	Max  float64 `json:"max"`
 }
 
-// A Point is what happened in one Interval.
+// A Point is the result of one Interval.
 type Point struct {
 	At     float64 `json:"at"` // its end, in seconds since the start
 	Good   uint64  `json:"good"`
@@ -69,7 +70,7 @@ type Point struct {
 	Max    float64 `json:"max_us"`
 }
 
-// A Live is how a benchmark that is under way has been doing lately.
+// A Live is the recent result of a benchmark that is under way.
 type Live struct {
 	At       time.Duration // since the start
 	Rate     float64       // good answers a second
@@ -128,13 +129,13 @@ func (r *Result) Print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "\tanswers\tmissed\terrors\tper second\tp50\tp90\tp99\tp99.9\tmax\t")
 	for _, o := range r.rows() {
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%.0f\t%s\t%s\t%s\t%s\t%s\t\n", o.Op, o.Good, o.Missed, o.Errors, o.PerSecond,
-			o.shown(o.Latency.P50), o.shown(o.Latency.P90), o.shown(o.Latency.P99), o.shown(o.Latency.P999), o.shown(o.Latency.Max))
+		fmt.Fprintf(tw, "%s\t\n", strings.Join(o.row(decimal), "\t"))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nlongest time without a good answer: %s, from %.1f s on\n", shown(r.LongestGap*1e6), r.LongestGapFrom)
+	fmt.Fprintf(w, "\nlongest time without a good answer: %s, from %.1f s on\n",
+		shown(r.LongestGap*1e6), r.LongestGapFrom)
 	if len(r.Errors) == 0 {
 		_, err := fmt.Fprintln(w, "no errors")
 		return err
@@ -146,6 +147,8 @@ func (r *Result) Print(w io.Writer) error {
 	return err
 }
 
+func decimal(n uint64) string { return fmt.Sprint(n) }
+
 // rows are the operations, and their sum if there is more than one.
 func (r *Result) rows() []OpResult {
 	if len(r.Ops) == 1 {
@@ -154,7 +157,7 @@ func (r *Result) rows() []OpResult {
 	return append(slices.Clone(r.Ops), r.Total)
 }
 
-// connections says in words what connections the workers have.
+// connections describes the workers' connections.
 func (r *Result) connections() string {
 	switch {
 	case !r.Persistent:
@@ -165,7 +168,7 @@ func (r *Result) connections() string {
 	return fmt.Sprintf("%d requests in flight on each connection", r.Pipeline)
 }
 
-// shown is one of its latencies for people, if it has any.
+// shown is one of the latencies for people, "-" if there was no good answer.
 func (o *OpResult) shown(us float64) string {
 	if o.Good == 0 {
 		return "-"

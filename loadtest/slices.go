@@ -1,58 +1,51 @@
 package loadtest
 
-// maxSlices is how many points a chart over time has at most: more than that can't be told apart on a screen.
+import "slices"
+
+// maxSlices is the most points of a chart over time: more can't be told apart on a screen.
 const maxSlices = 400
 
-// A slice is a stretch of a benchmark: one Point, or several that follow each other.
+// A slice is a stretch of a benchmark, from From to At: one Point, or several that follow each other. Then P50 is the
+// mean of their medians, and P99 and Max are the highest of theirs.
 type slice struct {
-	From, To      float64 // seconds since the start
-	Good, Errors  uint64
-	P50, P99, Max float64 // microseconds: the mean of the Points' medians, and the highest of the others
+	From float64 // seconds since the start
+	Point
 }
 
-func (s *slice) rate() float64 { return float64(s.Good) / (s.To - s.From) }
+func (s *slice) rate() float64 { return float64(s.Good) / (s.At - s.From) }
 
 func pointsPerSlice(series []Point) int { return (len(series) + maxSlices - 1) / maxSlices }
 
-// newSlices makes at most maxSlices of a series. One that is much shorter than the rest, as the last may be, is joined
-// to the one before.
+// newSlices makes at most maxSlices slices of a series. A slice that is much shorter than the rest, as the last may be,
+// is joined to the one before.
 func newSlices(series []Point) []slice {
-	per := pointsPerSlice(series)
+	per := max(1, pointsPerSlice(series))
 	least := float64(per) * Interval.Seconds() / 2
 	var out []slice
 	from := 0.0
-	for i := 0; i < len(series); i += per {
-		part := series[i:min(i+per, len(series))]
-		s := slice{From: from, To: part[len(part)-1].At}
-		var medians float64
-		for _, p := range part {
-			s.Good += p.Good
-			s.Errors += p.Errors
-			medians += p.P50 * float64(p.Good)
-			s.P99, s.Max = max(s.P99, p.P99), max(s.Max, p.Max)
+	for points := range slices.Chunk(series, per) {
+		s := slice{From: from}
+		for _, p := range points {
+			s.absorb(p)
 		}
-		if s.Good > 0 {
-			s.P50 = medians / float64(s.Good)
-		}
-		from = s.To
-		if n := len(out); n > 0 && s.To-s.From < least {
-			out[n-1].absorb(s)
-			continue
-		}
-		if s.To > s.From {
+		from = s.At
+		switch n := len(out); {
+		case n > 0 && s.At-s.From < least:
+			out[n-1].absorb(s.Point)
+		case s.At > s.From:
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// absorb adds the slice that follows, which is but a short one.
-func (s *slice) absorb(t slice) {
-	if good := s.Good + t.Good; good > 0 {
-		s.P50 = (s.P50*float64(s.Good) + t.P50*float64(t.Good)) / float64(good)
+// absorb adds the Point that follows.
+func (s *slice) absorb(p Point) {
+	if good := s.Good + p.Good; good > 0 {
+		s.P50 = (s.P50*float64(s.Good) + p.P50*float64(p.Good)) / float64(good)
 	}
-	s.To = t.To
-	s.Good += t.Good
-	s.Errors += t.Errors
-	s.P99, s.Max = max(s.P99, t.P99), max(s.Max, t.Max)
+	s.At = p.At
+	s.Good += p.Good
+	s.Errors += p.Errors
+	s.P99, s.Max = max(s.P99, p.P99), max(s.Max, p.Max)
 }

@@ -10,18 +10,17 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// findTimeout is how long each address may take, before the start, to accept a connection.
+// findTimeout is how long each server may take, before the start, to accept a connection.
 const findTimeout = 3 * time.Second
 
-// A target is a server's address, and what it stands for.
+// A target is a server's address, with what it resolves to.
 type target struct {
 	wire.Address
-	addr net.Addr // nil if it is not known, or a descriptor
-	up   bool     // before the start
+	addr net.Addr // nil if not known, and for a descriptor
+	up   bool     // accepted a connection before the start
 }
 
-// findTargets makes sure that there is something to measure: it connects to every address once. It is an error when
-// nobody answers at any of them.
+// findTargets connects to every address once. It is an error if no server accepts the connection.
 func findTargets(ctx context.Context, addresses []wire.Address) ([]target, error) {
 	var (
 		targets []target
@@ -29,7 +28,7 @@ func findTargets(ctx context.Context, addresses []wire.Address) ([]target, error
 	)
 	for _, a := range addresses {
 		t := target{Address: a}
-		if a.Network() == "fd" { // can be dialled but once
+		if a.Network() == "fd" { // can be dialled only once
 			t.up = true
 			targets = append(targets, t)
 			continue

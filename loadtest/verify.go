@@ -2,7 +2,6 @@ package loadtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,13 +12,13 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// Violations is the error of a Ledger that has caught servers breaking their word.
+// Violations is the error for servers that broke their word to a Ledger.
 type Violations struct {
 	Total int
-	First []string // a few of them, in words
+	First []string // a description of the first few
 }
 
-// maxShown is how many violations are told in words.
+// maxShown is how many violations are described.
 const maxShown = 10
 
 func violations(all []string) error {
@@ -29,7 +28,7 @@ func violations(all []string) error {
 	return &Violations{Total: len(all), First: all[:min(len(all), maxShown)]}
 }
 
-// Error lists the first few.
+// Error describes the first few violations.
 func (v *Violations) Error() string {
 	s := fmt.Sprintf("%d wrong answers:\n  %s", v.Total, strings.Join(v.First, "\n  "))
 	if v.Total == 1 {
@@ -44,13 +43,13 @@ func (v *Violations) Error() string {
 const (
 	// verifiers is how many requests of a Verify are under way at once.
 	verifiers = 64
-	// maxAgain is how many sessions, at most, Verify adds a second time.
+	// maxAgain is about how many sessions Verify adds a second time.
 	maxAgain = 200
 )
 
-// Verify asks one server about every session of the ledger. It is for after Run. What has become of sessions that it
-// should not have is a *Violations; while the server does not answer it asks again, until ctx is done, which is an
-// error of its own kind.
+// Verify asks one server about every session of the ledger. It may be called when Run has returned. If sessions are not
+// as they must be, the error is a *Violations. While the server does not answer, Verify asks again; when ctx is done,
+// that is another error.
 func (l *Ledger) Verify(ctx context.Context, address wire.Address) error {
 	c, err := client.New(address.String(), client.WithTimeout(l.cfg.RequestTimeout))
 	if err != nil {
@@ -76,8 +75,8 @@ func (l *Ledger) Verify(ctx context.Context, address wire.Address) error {
 	case v.last == nil:
 		return fmt.Errorf("only %d of %d sessions were verified at %s: %w", done, len(v.entries), address, ctx.Err())
 	}
-	return fmt.Errorf("only %d of %d sessions were verified at %s: %w; the last that went wrong: %w", done, len(v.entries), address,
-		ctx.Err(), v.last)
+	return fmt.Errorf("only %d of %d sessions were verified at %s: %w; the last that went wrong: %w",
+		done, len(v.entries), address, ctx.Err(), v.last)
 }
 
 // A verification is a Verify under way.
@@ -91,7 +90,7 @@ type verification struct {
 
 	mu    sync.Mutex
 	found []string
-	last  error // of a request that was not answered
+	last  error // the last request that was not answered
 }
 
 func (v *verification) run(ctx context.Context) {
@@ -106,50 +105,42 @@ func (v *verification) run(ctx context.Context) {
 	}
 }
 
-// one verifies a session, and says whether that was possible.
+// one verifies one session, and tells whether that was possible.
 func (v *verification) one(ctx context.Context, n int) bool {
-	e, id := v.entries[n], v.corpus.id(nil, uint64(n))
-	var data []byte
-	err := v.ask(ctx, func() (err error) {
-		data, err = v.client.Get(ctx, id)
-		return err
-	})
+	e := v.entries[n]
+	data, err := v.ask(ctx, wire.OpGet, n)
 	if fateOf(err) != answered {
 		return false
 	}
 	wrong := v.wrongGet(n, e, data, err)
 	if wrong == "" && n%v.again == 0 && e.state == added && v.certain(e, time.Now().Add(v.cfg.RequestTimeout)) {
-		err = v.ask(ctx, func() error { return v.client.Add(ctx, id, v.corpus.data(uint64(n)), v.cfg.Timeout) })
-		switch {
-		case fateOf(err) != answered:
+		if _, err = v.ask(ctx, wire.OpAdd, n); fateOf(err) != answered {
 			return false
-		case err == nil:
-			wrong = "a second ADD of an acknowledged session is answered OK, not MATCHING_SESSION"
-		case !errors.Is(err, wire.MatchingSession):
-			wrong = "a second ADD of an acknowledged session is answered " + answerName(err)
 		}
+		wrong = wrongSecondAdd(err)
 	}
 	if wrong != "" {
 		v.mu.Lock()
-		v.found = append(v.found, fmt.Sprintf("session %s: %s", shortID(id), wrong))
+		v.found = append(v.found, fmt.Sprintf("session %s: %s", shortID(v.corpus.id(nil, uint64(n))), wrong))
 		v.mu.Unlock()
 	}
 	return true
 }
 
-// ask repeats a request until it is answered or ctx is done.
-func (v *verification) ask(ctx context.Context, request func() error) error {
+// ask makes a request about session n until it is answered or ctx is done.
+func (v *verification) ask(ctx context.Context, op wire.Op, n int) ([]byte, error) {
+	id, data := v.corpus.id(nil, uint64(n)), v.corpus.data(uint64(n))
 	var wait backoff
 	for {
-		err := request()
+		got, err := request(ctx, v.client, op, id, data, v.cfg.Timeout)
 		if fateOf(err) == answered {
-			return err
+			return got, err
 		}
 		v.mu.Lock()
 		v.last = err
 		v.mu.Unlock()
 		if wait.sleep(ctx); ctx.Err() != nil {
-			return err
+			return nil, err
 		}
 	}
 }

@@ -12,14 +12,15 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// Run writes until ctx is done, and then returns nil, or what was answered wrongly (the error is *Violations), upon
-// which it stops at once. Failures to get an answer are none. It may be called again, and goes on with the same ledger.
+// Run writes until ctx is done, and then returns nil. After a wrong answer it returns at once, with a *Violations. A
+// missing answer is no error. Run may be called again, and goes on with the same ledger.
 func (l *Ledger) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var clients []*client.Client
 	for _, a := range l.cfg.Addresses {
-		c, err := client.New(a.String(), client.WithTimeout(l.cfg.RequestTimeout), client.WithDialTimeout(l.cfg.RequestTimeout))
+		limit := l.cfg.RequestTimeout
+		c, err := client.New(a.String(), client.WithTimeout(limit), client.WithDialTimeout(limit))
 		if err != nil {
 			return err
 		}
@@ -41,19 +42,19 @@ func (l *Ledger) Run(ctx context.Context) error {
 	return violations(l.wrong)
 }
 
-// A writer is one of a Ledger's, with the sessions that nobody else touches while it runs.
+// A writer writes sessions that nobody else uses while it runs.
 type writer struct {
 	*Ledger
 	stop    context.CancelFunc
 	clients []*client.Client
-	at      int // the client in use
+	at      int // index of the client in use, modulo their number
 	rng     *rand.Rand
 	there   []int // entries that are in state added
-	gone    []int // some of those that are removed
+	gone    []int // some of the entries that are in state removed
 	wait    backoff
 }
 
-// maxGone is how many removed sessions a writer keeps asking for.
+// maxGone is how many removed sessions a writer remembers, to ask for them.
 const maxGone = 256
 
 func (w *writer) run(ctx context.Context) {
@@ -74,9 +75,7 @@ func (w *writer) run(ctx context.Context) {
 func (w *writer) add(ctx context.Context) {
 	n := w.newEntry()
 	sent := time.Now()
-	err := w.call(ctx, func(ctx context.Context, s Store) error {
-		return s.Add(ctx, w.corpus.id(nil, uint64(n)), w.corpus.data(uint64(n)), w.cfg.Timeout)
-	})
+	_, err := w.call(ctx, wire.OpAdd, n)
 	e := entry{added: sent.UnixMilli()}
 	switch fateOf(err) {
 	case unknown:
@@ -101,7 +100,7 @@ func (w *writer) remove(ctx context.Context) {
 	w.there[i] = w.there[len(w.there)-1]
 	w.there = w.there[:len(w.there)-1]
 	e := w.entry(n)
-	err := w.call(ctx, func(ctx context.Context, s Store) error { return s.Remove(ctx, w.corpus.id(nil, uint64(n))) })
+	_, err := w.call(ctx, wire.OpRemove, n)
 	switch fateOf(err) {
 	case unknown:
 		e.state = maybeGone
@@ -127,26 +126,33 @@ func (w *writer) remove(ctx context.Context) {
 	}
 }
 
-// addAgain adds one that is there, which must fail.
+// addAgain adds a session that is there, which must fail.
 func (w *writer) addAgain(ctx context.Context) {
 	n := w.there[w.rng.IntN(len(w.there))]
 	if !w.certain(w.entry(n), time.Now().Add(w.cfg.RequestTimeout)) {
 		return
 	}
-	err := w.call(ctx, func(ctx context.Context, s Store) error {
-		return s.Add(ctx, w.corpus.id(nil, uint64(n)), w.corpus.data(uint64(n)), w.cfg.Timeout)
-	})
-	switch f := fateOf(err); {
-	case f != answered:
+	_, err := w.call(ctx, wire.OpAdd, n)
+	wrong := wrongSecondAdd(err)
+	switch {
+	case fateOf(err) != answered:
 		w.count(countUnknown(err))
-	case !errors.Is(err, wire.MatchingSession):
-		w.violation(n, "a second ADD of an acknowledged session is answered %s, not MATCHING_SESSION", answerName(err))
+	case wrong != "":
+		w.violation(n, "%s", wrong)
 	default:
 		w.count(func(c *Counts) { c.Checked++ })
 	}
 }
 
-// get asks for one that is there, or for one that is removed, wherever the writer is at the time.
+// wrongSecondAdd says what is wrong with the answer to an ADD of a session that is there, if anything.
+func wrongSecondAdd(err error) string {
+	if errors.Is(err, wire.MatchingSession) {
+		return ""
+	}
+	return "a second ADD of an acknowledged session is answered " + answerName(err) + ", not MATCHING_SESSION"
+}
+
+// get asks for a session that is there, or for one that was removed.
 func (w *writer) get(ctx context.Context) {
 	if w.cfg.StaleReads {
 		return
@@ -156,13 +162,9 @@ func (w *writer) get(ctx context.Context) {
 		from = w.gone
 	}
 	n := from[w.rng.IntN(len(from))]
-	var data []byte
-	err := w.call(ctx, func(ctx context.Context, s Store) (err error) {
-		data, err = s.Get(ctx, w.corpus.id(nil, uint64(n)))
-		return err
-	})
+	data, err := w.call(ctx, wire.OpGet, n)
 	if fateOf(err) != answered {
-		return // it changes nothing, so its fate is of no interest
+		return // a GET changes nothing, so its fate does not matter
 	}
 	if wrong := w.wrongGet(n, w.entry(n), data, err); wrong != "" {
 		w.violation(n, "%s", wrong)
@@ -193,17 +195,19 @@ func (l *Ledger) wrongGet(n int, e entry, data []byte, err error) string {
 	return ""
 }
 
-// call sends a request to the current server, and turns to the next one if it is not answered.
-func (w *writer) call(ctx context.Context, request func(context.Context, Store) error) error {
-	err := request(ctx, w.clients[w.at%len(w.clients)])
+// call makes a request about session n to the current server. If there is no answer, the next request goes to the next
+// server.
+func (w *writer) call(ctx context.Context, op wire.Op, n int) ([]byte, error) {
+	id, data := w.corpus.id(nil, uint64(n)), w.corpus.data(uint64(n))
+	data, err := request(ctx, w.clients[w.at%len(w.clients)], op, id, data, w.cfg.Timeout)
 	if fateOf(err) == answered {
 		w.gap.good(time.Since(w.gap.origin))
 		w.wait = 0
-		return err
+		return data, err
 	}
 	w.at++
 	w.wait.sleep(ctx)
-	return err
+	return data, err
 }
 
 func (l *Ledger) count(count func(*Counts)) {
@@ -225,7 +229,7 @@ func countUnknown(err error) func(*Counts) {
 	}
 }
 
-// violation notes a wrong answer and ends the run.
+// violation records a wrong answer and ends the run.
 func (w *writer) violation(n int, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -234,14 +238,10 @@ func (w *writer) violation(n int, format string, args ...any) {
 	w.stop()
 }
 
-// answerName is an answer by its name.
+// answerName is the name of an answer.
 func answerName(err error) string {
-	var status wire.Status
 	if err == nil {
 		return wire.OK.Name()
 	}
-	if errors.As(err, &status) {
-		return status.Name()
-	}
-	return err.Error()
+	return kind(err)
 }

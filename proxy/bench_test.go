@@ -51,7 +51,9 @@ func BenchmarkProxy(b *testing.B) {
 		callers int
 		keep    bool
 	}{{1, false}, {16, false}, {64, false}, {64, true}} {
-		b.Run(fmt.Sprintf("callers=%d/keep=%v", c.callers, c.keep), func(b *testing.B) { benchProxy(b, c.callers, c.keep) })
+		b.Run(fmt.Sprintf("callers=%d/keep=%v", c.callers, c.keep), func(b *testing.B) {
+			benchProxy(b, c.callers, c.keep)
+		})
 	}
 }
 

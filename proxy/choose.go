@@ -10,7 +10,7 @@ type State int
 // The states of a server.
 const (
 	Down    State = iota // no connection on which it answers
-	Waiting              // it is there, but can't answer for its sessions
+	Waiting              // it answers pings, but not requests that need its sessions
 	Ready                // it answers
 )
 
@@ -21,14 +21,13 @@ func (s State) String() string {
 // MarshalText makes the state a word in JSON.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// A server that was left is taken up again so late at the most, counted in probe intervals; and has to serve so long
-// for that to be forgotten.
+// Bounds of upstream.hold, in probe intervals.
 const (
-	mostHold = 32
-	steady   = 64
+	maxHold    = 32
+	forgetHold = 64 // a server that was in use for so long before trouble came starts again without a hold
 )
 
-// failed notes an attempt to connect that came to nothing.
+// failed records a failed attempt to connect.
 func (p *Proxy) failed(u *upstream, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,22 +37,22 @@ func (p *Proxy) failed(u *upstream, err error) {
 		u.log.Debug("server is still down", "error", err)
 	}
 	u.err = err
-	p.note(u)
+	p.markTried(u)
 }
 
-// connected takes a new link to a server.
+// connected puts a new link to a server into use.
 func (p *Proxy) connected(u *upstream, l *link) {
 	p.mu.Lock()
-	u.link, u.state, u.since, u.doubt = l, Waiting, time.Now(), time.Now()
+	u.link, u.state, u.since, u.doubtedAt = l, Waiting, time.Now(), time.Now()
 	u.log.Info("server is there")
 	moved := p.choose()
-	p.note(u)
+	p.markTried(u)
 	p.mu.Unlock()
-	p.sendAll(moved)
+	p.resend(moved)
 }
 
-// note takes down that a server has been tried.
-func (p *Proxy) note(u *upstream) {
+// markTried records that a server has been tried once, and ends Settle when that decides it. The caller holds mu.
+func (p *Proxy) markTried(u *upstream) {
 	if !u.tried {
 		u.tried = true
 		p.untried--
@@ -67,8 +66,8 @@ func (p *Proxy) note(u *upstream) {
 	}
 }
 
-// lost takes a link off whose connection is lost. Each of its requests calls it before being sent elsewhere, so that
-// none waits for the goroutine that watches.
+// lost marks a link's server as down because the connection is lost. Each of the link's calls does so before it is sent
+// elsewhere, so that no call waits for the goroutine that watches the link.
 func (p *Proxy) lost(l *link) {
 	p.mu.Lock()
 	u := l.u
@@ -81,63 +80,63 @@ func (p *Proxy) lost(l *link) {
 		u.log.Warn("server is lost", "error", u.err)
 	}
 	if p.current.Load() == l {
-		p.left(u)
+		p.demote(u)
 		for _, other := range p.upstreams {
 			if other != u {
-				other.look()
+				other.nudge()
 			}
 		}
 	}
 	moved := p.choose()
 	p.mu.Unlock()
-	p.sendAll(moved)
+	p.resend(moved)
 }
 
-// replace puts another link to the same server in the place of one that is done with.
+// replace puts link l in the place of old, a link to the same server that is given up.
 func (p *Proxy) replace(old, l *link) {
 	u := old.u
 	p.wg.Go(func() { u.retire(old) })
 	p.mu.Lock()
 	switch {
 	case u.link == nil: // lost a moment ago
-		u.state, u.since, u.doubt = Waiting, time.Now(), time.Now()
+		u.state, u.since, u.doubtedAt = Waiting, time.Now(), time.Now()
 	case p.current.Load() == old:
 		p.current.Store(l)
 	}
 	u.link = l
 	moved := append(old.takeReads(), p.choose()...)
 	p.mu.Unlock()
-	p.sendAll(moved)
+	p.resend(moved)
 }
 
-// doubted notes that the server may not be able to answer, and has the others asked whether they are.
-func (p *Proxy) doubted(l *link) {
+// doubt notes that a server may not be able to answer. If the server is in use, the others are asked whether they can.
+func (p *Proxy) doubt(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l.u.link != l || !l.u.doubt.IsZero() {
+	if l.u.link != l || !l.u.doubtedAt.IsZero() {
 		return
 	}
-	l.u.doubt = time.Now()
+	l.u.doubtedAt = time.Now()
 	if p.current.Load() != l {
 		return
 	}
 	for _, u := range p.upstreams {
 		if u != l.u {
-			u.look()
+			u.nudge()
 		}
 	}
 }
 
-// look has the upstream's goroutine do something now.
-func (u *upstream) look() {
+// nudge has the upstream's goroutine connect, or ask a question, now.
+func (u *upstream) nudge() {
 	select {
-	case u.nudge <- struct{}{}:
+	case u.nudged <- struct{}{}:
 	default:
 	}
 }
 
-// judge sets the state of a server that is there.
-func (p *Proxy) judge(l *link, s State) {
+// setState sets the state of a server that answers pings.
+func (p *Proxy) setState(l *link, s State) {
 	p.mu.Lock()
 	u, now := l.u, time.Now()
 	if u.link != l {
@@ -145,7 +144,7 @@ func (p *Proxy) judge(l *link, s State) {
 		return
 	}
 	if s == Ready {
-		u.proven, u.doubt = now, time.Time{}
+		u.provenAt, u.doubtedAt = now, time.Time{}
 	}
 	if u.state == s {
 		p.mu.Unlock()
@@ -153,8 +152,8 @@ func (p *Proxy) judge(l *link, s State) {
 	}
 	u.state, u.since = s, now
 	if s == Waiting {
-		if u.doubt.IsZero() {
-			u.doubt = now
+		if u.doubtedAt.IsZero() {
+			u.doubtedAt = now
 		}
 		u.log.Warn("server is there but does not answer requests")
 	} else {
@@ -162,32 +161,32 @@ func (p *Proxy) judge(l *link, s State) {
 	}
 	moved := p.choose()
 	p.mu.Unlock()
-	p.sendAll(moved)
+	p.resend(moved)
 }
 
-// review chooses again, since what is to be waited for may be over.
-func (p *Proxy) review() {
+// rechoose chooses again, since time has gone by: a server may have been ready for long enough now.
+func (p *Proxy) rechoose() {
 	p.mu.Lock()
 	moved := p.choose()
 	p.mu.Unlock()
-	p.sendAll(moved)
+	p.resend(moved)
 }
 
-// sendAll asks again, of the server now in use.
-func (p *Proxy) sendAll(flights []*flight) {
-	p.again.Add(uint64(len(flights)))
-	for _, f := range flights {
-		f.tries++
-		p.send(f)
+// resend sends calls to the server that is now in use.
+func (p *Proxy) resend(calls []*call) {
+	p.retried.Add(uint64(len(calls)))
+	for _, c := range calls {
+		c.tries++
+		p.send(c)
 	}
 }
 
-// choose settles which server is used, and returns the requests that are to be sent to it, having been taken from one
-// that can't answer. The caller holds mu.
+// choose decides which server is used. It returns the calls that it took from a server that can't answer, and that are
+// to be sent again. The caller holds mu.
 //
-// One that has only just become able to answer is not preferred to the one in use, which is waiting: the end of an
-// election shows on all of them, and on some a little sooner.
-func (p *Proxy) choose() (moved []*flight) {
+// A server that has only just become ready is not preferred to the server in use, which is waiting: when an election
+// ends, all servers become ready, and some a little sooner.
+func (p *Proxy) choose() (moved []*call) {
 	if p.closed {
 		return nil
 	}
@@ -206,7 +205,7 @@ func (p *Proxy) choose() (moved []*flight) {
 		case cur == nil:
 			best = u
 		case cur.u.state == Ready && u.index < cur.u.index && now.Sub(u.since) >= u.hold,
-			cur.u.state == Waiting && !u.proven.Before(cur.u.doubt) && now.Sub(u.since) >= p.bounds.tick:
+			cur.u.state == Waiting && !u.provenAt.Before(cur.u.doubtedAt) && now.Sub(u.since) >= p.bounds.tick:
 			best = u
 		}
 	}
@@ -224,30 +223,30 @@ func (p *Proxy) choose() (moved []*flight) {
 			p.cfg.Logger.Error("no server is left: requests are answered DISCONNECTED until one is")
 		}
 	case cur == nil || best != cur.u:
-		best.taken = now
+		best.chosenAt = now
 		best.log.Info("server is used", "state", best.state)
 		p.current.Store(best.link)
 		if cur != nil && cur.u.state == Waiting {
-			p.left(cur.u)
+			p.demote(cur.u)
 			moved = cur.takeReads()
 		}
 	}
 	return moved
 }
 
-// left makes a server that was left because of trouble wait before it is taken up again, the longer the sooner this
-// comes after the last time. The caller holds mu.
-func (p *Proxy) left(u *upstream) {
+// demote sets how long a server that was left because of trouble must be ready before it is preferred again: longer
+// each time, unless the server was in use for long. The caller holds mu.
+func (p *Proxy) demote(u *upstream) {
 	i := p.bounds.interval
-	if time.Since(u.taken) > steady*i {
+	if time.Since(u.chosenAt) > forgetHold*i {
 		u.hold = 0
 	} else {
-		u.hold = min(max(2*u.hold, i), mostHold*i)
+		u.hold = min(max(2*u.hold, i), maxHold*i)
 	}
 }
 
-// readyBut returns the link to the first server that is ready, other than u; nil if there is none.
-func (p *Proxy) readyBut(u *upstream) *link {
+// readyExcept returns the link to the first server other than u that is ready; nil if there is none.
+func (p *Proxy) readyExcept(u *upstream) *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, other := range p.upstreams {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,8 @@ const (
 type Config struct {
 	// Servers are asked, in order of preference.
 	Servers []Server
-	// Timeout is the longest a request may take. How long a server may be silent, and how often it is probed, follows
-	// from it: with the default of 3 s a silent server is left after about one.
+	// Timeout is the longest a request may take. How long a server may be silent, and how often it is probed, follow
+	// from Timeout: with the default of 3 s, a silent server is left after about 1 s.
 	Timeout time.Duration
 	// Retry is the longest wait between two attempts to connect to a server.
 	Retry time.Duration
@@ -34,13 +35,13 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// A Server is one that may be asked. Dial connects to it; Name is what the log and [Status] call it.
+// A Server is a server that a proxy may ask. Dial connects to it; Name is its name in the log and in [Status].
 type Server struct {
 	Name string
 	Dial func(context.Context) (net.Conn, error)
 }
 
-// At is the server at an address. On a unix socket, root or this process's user must listen, or one of the users given.
+// At returns the server at an address. On a unix socket, root or this process's user must listen, or one of the users given.
 func At(a wire.Address, users ...int) Server {
 	return Server{Name: a.String(), Dial: rawconn.OwnedBy(a.Dial, users...)}
 }
@@ -55,29 +56,22 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.Timeout < 0 || c.Retry < 0 || c.MaxInFlight < 0 {
-		return c, fmt.Errorf("proxy: a negative setting: timeout %v, retry %v, in flight %d", c.Timeout, c.Retry, c.MaxInFlight)
+		return c, fmt.Errorf("proxy: a negative setting: timeout %v, retry %v, in flight %d",
+			c.Timeout, c.Retry, c.MaxInFlight)
 	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
-	if c.Retry == 0 {
-		c.Retry = DefaultRetry
-	}
-	if c.MaxInFlight == 0 {
-		c.MaxInFlight = DefaultMaxInFlight
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.Retry = cmp.Or(c.Retry, DefaultRetry)
+	c.MaxInFlight = cmp.Or(c.MaxInFlight, DefaultMaxInFlight)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c, nil
 }
 
 // bounds are what follows from Config.Timeout.
 type bounds struct {
-	silence  time.Duration // answers owed and none come for so long: the server is doubted
-	verdict  time.Duration // and has so long to clear itself
-	tick     time.Duration // how often that is looked at
-	interval time.Duration // how often a server that gives no other sign is probed
+	silence  time.Duration // a server that owes answers and has sent none for so long is pinged
+	verdict  time.Duration // how long the server then has to answer
+	tick     time.Duration // how often a server is checked
+	interval time.Duration // how often a server without other traffic is asked a question
 }
 
 const (

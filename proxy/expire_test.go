@@ -20,7 +20,7 @@ func dropLost(_ wire.Op, id []byte) verdict {
 	return serve
 }
 
-// An ended notes when a request ended, and how.
+// An ended records when a request ended, and how.
 type ended struct {
 	began time.Time
 	done  chan outcome
@@ -38,7 +38,7 @@ func (w *world) start(op store.Op, id string, within time.Duration) ended {
 // lookedAt is how often a proxy with the default timeout looks for requests that are overdue.
 const lookedAt = 100 * time.Millisecond
 
-// A request that is not answered is given up when its time is up, whatever was sent before it and after it.
+// A request that is not answered is given up at its deadline, whatever was sent before and after it.
 func TestEachHasItsDeadline(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		w.servers[0].set(dropLost)
@@ -78,7 +78,7 @@ func TestEachHasItsDeadline(t *testing.T) {
 	})
 }
 
-// After a server was lost its requests stand behind newer ones at the next, and have less time.
+// After a server was lost, its requests are sent to the next server after newer ones, and have less time left.
 func TestDeadlinesAfterFailover(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
 		a, b := w.servers[0], w.servers[1]

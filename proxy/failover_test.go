@@ -13,8 +13,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// silentWithin is how soon a request that was under way on a silent server must be with the next: well under the
-// default timeout of 3 s.
+// silentWithin is how soon a request that was under way on a silent server must be sent to the next server: well under
+// the default timeout of 3 s.
 const silentWithin = 1200 * time.Millisecond
 
 func TestServerDies(t *testing.T) {
@@ -22,7 +22,8 @@ func TestServerDies(t *testing.T) {
 		w.want(nil, wire.OpAdd, "x")
 		a, b := w.servers[0], w.servers[1]
 		a.freeze() // so that the requests are under way
-		add, get, remove, have := w.begin(wire.OpAdd, "y"), w.begin(wire.OpGet, "x"), w.begin(wire.OpRemove, "x"), w.begin(wire.OpHave, "x")
+		add, get := w.begin(wire.OpAdd, "y"), w.begin(wire.OpGet, "x")
+		remove, have := w.begin(wire.OpRemove, "x"), w.begin(wire.OpHave, "x")
 		a.heard()
 		b.heard()
 		a.stop()
@@ -30,12 +31,17 @@ func TestServerDies(t *testing.T) {
 		(<-have).want(t, nil, 0)
 		(<-add).want(t, wire.Disconnected, 0)
 		(<-remove).want(t, wire.Disconnected, 0)
-		if asked := b.heard(); len(asked) != 2 || slices.Contains(asked, wire.OpAdd) || slices.Contains(asked, wire.OpRemove) {
+		asked := b.heard()
+		if len(asked) != 2 || slices.Contains(asked, wire.OpAdd) || slices.Contains(asked, wire.OpRemove) {
 			t.Errorf("the other server was asked %v", asked)
 		}
 		w.wantUsed("b")
 		for _, op := range allOps {
-			(<-w.begin(op, "z")).want(t, map[wire.Op]error{wire.OpAdd: nil, wire.OpGet: nil, wire.OpRemove: nil, wire.OpHave: wire.NotOK}[op], 0)
+			var want error
+			if op == wire.OpHave {
+				want = wire.NotOK // REMOVE came before
+			}
+			(<-w.begin(op, "z")).want(t, want, 0)
 		}
 		if s := w.Status(); s.Unknown != 2 || s.Again != 2 {
 			t.Errorf("status is %+v", s)
@@ -113,7 +119,7 @@ func TestFirstChoiceReturns(t *testing.T) {
 		})
 		slow := w.begin(wire.OpAdd, "slow")
 		a.start()
-		// A write under way on the server that is left is answered by it.
+		// A write under way on the server that is left is still answered by that server.
 		for w.used() != "a" {
 			w.want(nil, wire.OpGet, "x")
 			time.Sleep(10 * time.Millisecond)
@@ -130,7 +136,7 @@ func TestFirstChoiceReturns(t *testing.T) {
 	})
 }
 
-// A first choice that comes and goes is taken up ever less often.
+// A preferred server that comes and goes is used again less and less often.
 func TestFlappingFirstChoice(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
 		a := w.servers[0]
@@ -183,7 +189,7 @@ func TestElection(t *testing.T) {
 	})
 }
 
-// One server is cut off from its cluster and holds requests, as the others do not: it is left for one that answers.
+// One server is cut off from its cluster and leaves requests unanswered. It is left for a server that answers.
 func TestMinority(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, w *world) {
 		w.want(nil, wire.OpAdd, "x")
@@ -202,7 +208,7 @@ func TestMinority(t *testing.T) {
 	})
 }
 
-// A server that answers DISCONNECTED at once is left for one that does better; no read fails meanwhile.
+// A server that answers DISCONNECTED at once is left for a server that is ready; no read fails meanwhile.
 func TestServerRefuses(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
 		w.want(nil, wire.OpAdd, "x")
@@ -213,7 +219,7 @@ func TestServerRefuses(t *testing.T) {
 		w.wantUsed("b")
 		(<-w.begin(wire.OpAdd, "y")).want(t, nil, 0)
 
-		// When nobody does better, that is the answer, and it is passed on.
+		// When no server is ready, DISCONNECTED is passed on to the client.
 		w.servers[1].set(func(wire.Op, []byte) verdict { return refuse })
 		for range 1000 {
 			(<-w.begin(wire.OpGet, "x")).want(t, wire.Disconnected, 0)
@@ -224,7 +230,7 @@ func TestServerRefuses(t *testing.T) {
 	})
 }
 
-// Nothing comes on one connection, but another to the same server works: the first one is dead.
+// Nothing comes on one connection, but a second one to the same server works: the first is dead and is replaced.
 func TestDeadConnection(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, w *world) {
 		w.want(nil, wire.OpAdd, "x")
@@ -244,7 +250,9 @@ func TestDeadConnection(t *testing.T) {
 }
 
 func TestWrongAnswers(t *testing.T) {
-	for name, wrong := range map[string]verdict{"two bytes": twoBytes, "operation": wrongOp, "garbage": garbage, "close": hang} {
+	for name, wrong := range map[string]verdict{
+		"two bytes": twoBytes, "operation": wrongOp, "garbage": garbage, "close": hang,
+	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, 2, func(t *testing.T, w *world) {
 				w.want(nil, wire.OpAdd, "x")
@@ -269,7 +277,7 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-// A server that does not speak the protocol is as good as none.
+// A server that does not speak the protocol is never used.
 func TestForeignServer(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
 		w.servers[0].set(func(wire.Op, []byte) verdict { return garbage })
@@ -279,7 +287,7 @@ func TestForeignServer(t *testing.T) {
 	})
 }
 
-// A slow server is asked nothing twice.
+// A slow server is sent no request twice.
 func TestLateAnswers(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, w *world) {
 		w.want(nil, wire.OpAdd, "x")
@@ -298,7 +306,7 @@ func TestLateAnswers(t *testing.T) {
 	})
 }
 
-// A server's address that is the port where nodes talk to each other is said to be that.
+// When the address of a server is a peer port, the error says so.
 func TestPeerPortIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dial := func(context.Context) (net.Conn, error) {

@@ -16,13 +16,13 @@ import (
 	"github.com/distcache/distcache/wire/store"
 )
 
-// A fake is a server whose manners the test decides. It takes requests off its connections at all times, as a kernel
-// does, and answers them in order, each after mind has returned.
+// A fake is a server whose behaviour the test decides. It reads requests off its connections at all times, as a kernel
+// does, and answers each when decide has returned.
 type fake struct {
 	name  string
 	store store.Store
-	// mind is asked before each answer but those to pings, and may block. It says what to do.
-	mind func(op wire.Op, id []byte) verdict
+	// decide is called before each answer but those to pings, and may block. It says what to do with the request.
+	decide func(op wire.Op, id []byte) verdict
 
 	mu     sync.Mutex
 	down   bool
@@ -98,7 +98,7 @@ func (f *fake) answer(c *fakeConn) {
 	defer c.Close()
 	for m := range c.queue {
 		f.mu.Lock()
-		thawed, mind, deaf := f.thawed, f.mind, c.n <= f.deafTo
+		thawed, decide, deaf := f.thawed, f.decide, c.n <= f.deafTo
 		id, _, _, _ := parse(m)
 		switch {
 		case len(m.Payload) == 0:
@@ -112,20 +112,20 @@ func (f *fake) answer(c *fakeConn) {
 		case deaf:
 		case len(m.Payload) == 0:
 			c.reply(m, []byte{byte(wire.NotOK)})
-		case mind == nil:
+		case decide == nil:
 			c.reply(m, f.carryOut(m))
 		default:
-			go f.mindful(c, m, mind)
+			go f.follow(c, m, decide)
 		}
 	}
 }
 
-// questionLen is the length of the ids that the proxy asks for of its own accord; the tests' are shorter.
+// questionLen is the length of the ids in the proxy's own questions. The tests use shorter ids.
 const questionLen = 32
 
-func (f *fake) mindful(c *fakeConn, m wire.Message, mind func(wire.Op, []byte) verdict) {
+func (f *fake) follow(c *fakeConn, m wire.Message, decide func(wire.Op, []byte) verdict) {
 	id, _, _, _ := parse(m)
-	switch mind(m.Op, id) {
+	switch decide(m.Op, id) {
 	case serve:
 		c.reply(m, f.carryOut(m))
 	case hang:
@@ -159,34 +159,27 @@ func parse(m wire.Message) (id, data []byte, timeout time.Duration, err error) {
 }
 
 func (f *fake) carryOut(m wire.Message) []byte {
-	ctx := context.Background()
 	id, data, timeout, err := parse(m)
 	if err == nil {
-		switch m.Op {
-		case wire.OpAdd:
-			err = f.store.Add(ctx, id, data, timeout)
-		case wire.OpGet:
-			if data, err = f.store.Get(ctx, id); err == nil {
-				return data
-			}
-		case wire.OpRemove:
-			err = f.store.Remove(ctx, id)
-		case wire.OpHave:
-			err = f.store.Have(ctx, id)
+		request := store.Request{Op: store.Op(m.Op), ID: id, Data: data, Timeout: timeout}
+		result := store.Do(context.Background(), f.store, &request)
+		if m.Op == wire.OpGet && result.Err == nil {
+			return result.Data
 		}
+		err = result.Err
 	}
 	status := wire.OK
 	errors.As(err, &status)
 	return []byte{byte(status)}
 }
 
-func (f *fake) set(mind func(op wire.Op, id []byte) verdict) {
+func (f *fake) set(decide func(op wire.Op, id []byte) verdict) {
 	f.mu.Lock()
-	f.mind = mind
+	f.decide = decide
 	f.mu.Unlock()
 }
 
-// freeze is SIGSTOP: connections can be made, and nothing is answered.
+// freeze acts as SIGSTOP: connections can be made, and nothing is answered.
 func (f *fake) freeze() {
 	f.mu.Lock()
 	f.thawed = make(chan struct{})
@@ -203,7 +196,7 @@ func (f *fake) thaw() {
 	}
 }
 
-// stop is kill -9.
+// stop acts as SIGKILL.
 func (f *fake) stop() {
 	f.mu.Lock()
 	f.down = true
@@ -221,7 +214,7 @@ func (f *fake) start() {
 	f.mu.Unlock()
 }
 
-// heard is what clients have asked it since the last time.
+// heard is what clients have asked the server since heard was last called.
 func (f *fake) heard() []wire.Op {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -230,7 +223,7 @@ func (f *fake) heard() []wire.Op {
 	return asked
 }
 
-// brought is how many connections have been made to it.
+// brought is how many connections have been made to the server.
 func (f *fake) brought() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -307,19 +300,12 @@ func (w *world) wantUsed(name string) {
 func (w *world) request(op wire.Op, id string) error {
 	ctx, cancel := context.WithTimeout(w.t.Context(), proxy.DefaultTimeout)
 	defer cancel()
-	switch op {
-	case wire.OpAdd:
-		return w.Add(ctx, []byte(id), []byte("data of "+id), time.Hour)
-	case wire.OpGet:
-		data, err := w.Get(ctx, []byte(id))
-		if err == nil && string(data) != "data of "+id {
-			return errors.New("wrong data")
-		}
-		return err
-	case wire.OpRemove:
-		return w.Remove(ctx, []byte(id))
+	data := []byte("data of " + id)
+	r := store.Do(ctx, w, &store.Request{Op: store.Op(op), ID: []byte(id), Data: data, Timeout: time.Hour})
+	if op == wire.OpGet && r.Err == nil && !bytes.Equal(r.Data, data) {
+		return errors.New("wrong data")
 	}
-	return w.Have(ctx, []byte(id))
+	return r.Err
 }
 
 func (w *world) want(want error, op wire.Op, id string) {

@@ -9,76 +9,77 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// A link is one connection to a server, with the requests under way on it.
+// A link is one connection to a server, with the calls under way on it.
 type link struct {
 	u    *upstream
 	conn *client.Conn
 
-	good, bad atomic.Uint64 // answers: those that were Disconnected are bad
+	good, bad atomic.Uint64 // answers; Disconnected is a bad one
 
-	// mu is taken before that of conn. The connection calls flight.land without its own.
-	mu      sync.Mutex
-	flights wheel
+	// mu is taken before the mutex of conn. The connection does not hold its mutex when it calls call.reply.
+	mu    sync.Mutex
+	calls wheel
 }
 
 func newLink(u *upstream, conn *client.Conn) *link {
-	return &link{u: u, conn: conn, flights: newWheel(u.p.bounds.tick)}
+	return &link{u: u, conn: conn, calls: newWheel(u.p.bounds.tick)}
 }
 
-// start sends a request. The error says that nothing of it was sent.
-func (l *link) start(f *flight) error {
-	f.link = l
+// start sends a call. After an error nothing of it was sent.
+func (l *link) start(c *call) error {
+	c.link = l
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	uid, err := l.conn.Start(f.op, f.payload, f.answered)
+	uid, err := l.conn.Start(c.op, c.payload, c.onReply)
 	if err != nil {
 		return err
 	}
-	f.uid = uid
-	l.flights.add(f)
+	c.uid = uid
+	l.calls.add(c)
 	return nil
 }
 
-func (l *link) remove(f *flight) {
+func (l *link) remove(c *call) {
 	l.mu.Lock()
-	l.flights.remove(f)
+	l.calls.remove(c)
 	l.mu.Unlock()
 }
 
 func (l *link) inFlight() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.flights.count
+	return l.calls.count
 }
 
-// takeReads takes back the requests that may be asked elsewhere.
-func (l *link) takeReads() (taken []*flight) {
+// takeReads takes back the calls that may be sent elsewhere: reads.
+func (l *link) takeReads() (taken []*call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flights.all(func(f *flight) {
-		if f.read() {
-			taken = l.take(taken, f)
+	l.calls.all(func(c *call) {
+		if c.isRead() {
+			taken = l.take(taken, c)
 		}
 	})
 	return taken
 }
 
-// take takes a request back and appends it to taken, unless it is being answered this moment.
-func (l *link) take(taken []*flight, f *flight) []*flight {
-	if canceled, _ := l.conn.Cancel(f.uid); !canceled {
+// take takes a call back and appends it to taken, unless its answer is being handled at this moment.
+func (l *link) take(taken []*call, c *call) []*call {
+	if canceled, _ := l.conn.Cancel(c.uid); !canceled {
 		return taken
 	}
-	l.flights.remove(f)
-	return append(taken, f)
+	l.calls.remove(c)
+	return append(taken, c)
 }
 
-// expire gives up the requests that are overdue. Whoever asked has given up by then; this frees their place.
+// expire ends the calls that are overdue. Their clients have been answered by then; this frees the calls' memory and
+// their places on the connection.
 func (l *link) expire(now time.Time) {
 	l.mu.Lock()
-	var overdue []*flight
-	l.flights.overdue(now, func(f *flight) { overdue = l.take(overdue, f) })
+	var overdue []*call
+	l.calls.overdue(now, func(c *call) { overdue = l.take(overdue, c) })
 	l.mu.Unlock()
-	for _, f := range overdue {
-		f.end(wire.Disconnected)
+	for _, c := range overdue {
+		c.end(wire.Disconnected)
 	}
 }

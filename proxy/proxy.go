@@ -19,14 +19,14 @@ type Proxy struct {
 	current   atomic.Pointer[link] // where requests go; nil: nowhere. Changed under mu.
 
 	refused atomic.Uint64 // requests answered Disconnected because no server took them
-	again   atomic.Uint64 // requests asked once more
+	retried atomic.Uint64 // requests sent once more
 	unknown atomic.Uint64 // writes whose fate is unknown
 
 	ctx context.Context
 	end context.CancelFunc
 	wg  sync.WaitGroup
 
-	mu      sync.Mutex // after it, link.mu and that of a connection may be taken
+	mu      sync.Mutex // taken before link.mu and the mutex of a connection
 	closed  bool
 	untried int           // servers that have not been tried yet
 	settled chan struct{} // closed when there is a server in use, or all have been tried
@@ -44,7 +44,7 @@ func New(cfg Config) (*Proxy, error) {
 	p.ctx, p.end = context.WithCancel(context.Background())
 	for i, s := range cfg.Servers {
 		p.upstreams = append(p.upstreams, &upstream{
-			p: p, server: s, index: i, nudge: make(chan struct{}, 1), since: time.Now(),
+			p: p, server: s, index: i, nudged: make(chan struct{}, 1), since: time.Now(),
 			log: cfg.Logger.With("server", s.Name),
 		})
 	}
@@ -127,27 +127,24 @@ var operations = [...]wire.Op{
 
 // Start implements [store.AsyncStore].
 func (p *Proxy) Start(r *store.Request, deadline time.Time, done store.Completion) {
-	f := &flight{p: p, op: operations[r.Op], deadline: deadline, done: done}
-	f.answered = f.land
+	c := &call{p: p, op: operations[r.Op], deadline: deadline, done: done}
+	c.onReply = c.reply
 	if r.Op == store.Add {
 		if err := wire.CheckAdd(r.ID, r.Data, r.Timeout); err != nil {
-			f.end(err)
+			c.end(err)
 			return
 		}
-		f.payload = wire.AppendAdd(make([]byte, 0, addOverhead+len(r.ID)+len(r.Data)), r.ID, r.Data, r.Timeout)
-		if len(f.payload) > wire.MaxPayload {
-			f.end(wire.DataRange)
+		c.payload = wire.AppendAdd(make([]byte, 0, wire.AddOverhead+len(r.ID)+len(r.Data)), r.ID, r.Data, r.Timeout)
+		if len(c.payload) > wire.MaxPayload {
+			c.end(wire.DataRange)
 			return
 		}
 	} else {
 		if err := wire.CheckID(r.ID); err != nil {
-			f.end(err)
+			c.end(err)
 			return
 		}
-		f.payload = append(f.id[:0], r.ID...)
+		c.payload = append(c.id[:0], r.ID...)
 	}
-	p.send(f)
+	p.send(c)
 }
-
-// addOverhead is what an ADD carries besides id and data.
-const addOverhead = 8

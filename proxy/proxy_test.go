@@ -26,7 +26,8 @@ func TestOperations(t *testing.T) {
 		if err := w.Add(t.Context(), []byte("x"), nil, time.Hour); err != wire.DataRange {
 			t.Errorf("ADD of nothing: %v", err)
 		}
-		if err := w.Add(t.Context(), make([]byte, 64), make([]byte, wire.MaxAddData), time.Hour); err != wire.DataRange {
+		err := w.Add(t.Context(), make([]byte, 64), make([]byte, wire.MaxAddData), time.Hour)
+		if err != wire.DataRange {
 			t.Errorf("ADD of more than a message holds: %v", err)
 		}
 	})

@@ -2,15 +2,15 @@ package proxy
 
 import "time"
 
-// A Status is how the proxy and its servers are. It contains no session data.
+// A Status is the state of the proxy and its servers. It contains no session data.
 type Status struct {
 	Servers []ServerStatus `json:"servers"` // in order of preference
 	Refused uint64         `json:"refused"` // requests answered DISCONNECTED because no server took them
-	Again   uint64         `json:"again"`   // requests asked once more, of another server or on another connection
+	Again   uint64         `json:"again"`   // requests sent once more, to another server or on another connection
 	Unknown uint64         `json:"unknown"` // writes answered DISCONNECTED because their fate is unknown
 }
 
-// A ServerStatus is how one server is.
+// A ServerStatus is the state of one server.
 type ServerStatus struct {
 	Name     string    `json:"name"`
 	State    State     `json:"state"`
@@ -20,9 +20,9 @@ type ServerStatus struct {
 	Error    string    `json:"error,omitempty"` // why it is down
 }
 
-// Status tells how things are. Any goroutine may ask.
+// Status returns the present state. Any goroutine may call it.
 func (p *Proxy) Status() Status {
-	s := Status{Refused: p.refused.Load(), Again: p.again.Load(), Unknown: p.unknown.Load()}
+	s := Status{Refused: p.refused.Load(), Again: p.retried.Load(), Unknown: p.unknown.Load()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	current := p.current.Load()

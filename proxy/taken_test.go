@@ -8,8 +8,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// The choice of another server may fall when a third one is lost, or comes back. The reads that are taken from the
-// server that can't answer are asked again then too.
+// Another server may be chosen at the moment when a third one is lost, or comes back. The reads that are then taken
+// from the server that can't answer are sent again too.
 func TestChoiceWhenThirdServerIsLost(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, w *world) {
 		w.servers[2].set(func(wire.Op, []byte) verdict { return drop })
@@ -27,7 +27,8 @@ func TestChoiceWhenThirdServerReturns(t *testing.T) {
 	})
 }
 
-// testChoice has a hold a read, and happen come before anything else in which b could be chosen.
+// testChoice has server a keep a read unanswered, and calls happen before anything else in which server b could be
+// chosen.
 func testChoice(t *testing.T, w *world, happen func(c *fake)) {
 	w.want(nil, wire.OpAdd, "x")
 	a, b, c := w.servers[0], w.servers[1], w.servers[2]

@@ -18,27 +18,27 @@ type upstream struct {
 	server Server
 	index  int
 	log    *slog.Logger
-	nudge  chan struct{} // have a look now
+	nudged chan struct{} // connect, or ask a question, now
 
 	// Under Proxy.mu.
-	tried  bool
-	link   *link // nil when down
-	state  State
-	since  time.Time // of state
-	proven time.Time // when it last answered a question
-	doubt  time.Time // when the present trouble was noticed; zero without one
-	taken  time.Time // when it was last taken up
-	hold   time.Duration
-	err    error // why it is down, or was last
+	tried     bool
+	link      *link // nil when down
+	state     State
+	since     time.Time     // of state
+	provenAt  time.Time     // when the server last answered a question or a client's request
+	doubtedAt time.Time     // when the present trouble was noticed; zero without one
+	chosenAt  time.Time     // when the server was last put to use
+	hold      time.Duration // how long the server has to be ready to be preferred to the one in use
+	err       error         // why the server is down, or was last
 }
 
-// firstPause is that after the second attempt to connect in a row; the first is made at once.
+// firstPause is the pause after the second failed attempt to connect in a row. After the first there is none.
 const firstPause = 50 * time.Millisecond
 
 var (
-	errSilent  = errors.New("no answer, also to a ping")
-	errBetter  = errors.New("given up for a connection that works")
-	errNoReply = errors.New("connected, but no answer to a ping")
+	errSilent   = errors.New("no answer, also to a ping")
+	errReplaced = errors.New("given up for a connection that works")
+	errNoReply  = errors.New("connected, but no answer to a ping")
 
 	errPeerPort = errors.New(wire.PeerPort)
 )
@@ -72,7 +72,7 @@ func (u *upstream) run() {
 	}
 }
 
-// pause waits before the next attempt to connect. It is false when there will be none.
+// pause waits before the next attempt to connect. The result is false when the proxy is closed.
 func (u *upstream) pause(failures int) bool {
 	if failures == 0 {
 		return u.p.ctx.Err() == nil
@@ -82,14 +82,14 @@ func (u *upstream) pause(failures int) bool {
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-u.nudge:
+	case <-u.nudged:
 	case <-u.p.ctx.Done():
 		return false
 	}
 	return true
 }
 
-// connect opens a connection and makes sure that there is somebody at the other end.
+// connect opens a connection and makes sure, by a ping, that a server answers on it.
 func (u *upstream) connect(ctx context.Context, within time.Duration) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -115,19 +115,19 @@ func (u *upstream) connect(ctx context.Context, within time.Duration) (*link, er
 	return newLink(u, conn), nil
 }
 
-// A watch is what the upstream's goroutine remembers of the link it watches.
+// A watch is what the upstream's goroutine remembers of the link that it watches.
 type watch struct {
 	*upstream
 	l         *link
-	good, bad uint64    // of the link, when last looked at
-	goodAt    time.Time // when there was last a good answer, to a question or a client's request
-	refusedAt time.Time // when there was last a bad one to a question
-	asked     time.Time // the question under way; zero without one
-	question  uint32    // its uid
-	replies   chan error
+	good, bad uint64     // the link's counts at the last check
+	goodAt    time.Time  // when a question or a client's request was last answered well
+	refusedAt time.Time  // when a question was last answered badly
+	asked     time.Time  // when the question under way was asked; zero without one
+	question  uint32     // the uid of that question
+	replies   chan error // to questions
 }
 
-// watch looks after a link until that is lost, or given up for another, which it returns.
+// watch watches a link until the link is lost, or replaced by another, which watch returns.
 func (u *upstream) watch(l *link) *link {
 	w := &watch{upstream: u, l: l, goodAt: time.Now(), replies: make(chan error, 1)}
 	tick := time.NewTicker(u.p.bounds.tick)
@@ -142,46 +142,46 @@ func (u *upstream) watch(l *link) *link {
 			u.p.lost(l)
 			_ = l.conn.Close()
 			return nil
-		case <-u.nudge:
+		case <-u.nudged:
 			w.ask()
 		case err := <-w.replies:
 			w.replied(err)
 		case now := <-tick.C:
-			if next, done := w.look(now); done {
+			if next, done := w.check(now); done {
 				return next
 			}
 		}
 	}
 }
 
-// look judges the server by what has happened since the last look. When the link is done with, next is the one to watch
-// instead, if any.
-func (w *watch) look(now time.Time) (next *link, done bool) {
+// check judges the server by what has happened since the last check. When done is true the link is given up, and next
+// is the link to watch instead, if any.
+func (w *watch) check(now time.Time) (next *link, done bool) {
 	w.l.expire(now)
 	good, bad := w.l.good.Load(), w.l.bad.Load()
 	if good > w.good {
 		w.goodAt = now
-		w.p.judge(w.l, Ready)
+		w.p.setState(w.l, Ready)
 	}
 	if bad > w.bad {
-		w.p.doubted(w.l)
+		w.p.doubt(w.l)
 		w.ask()
 	}
 	w.good, w.bad = good, bad
 	if w.l.conn.Silence() >= w.p.bounds.silence {
-		w.p.doubted(w.l)
+		w.p.doubt(w.l)
 		w.ask()
-		if next, done := w.suspect(); done {
+		if next, done := w.probe(); done {
 			return next, true
 		}
 	}
 	if !w.asked.IsZero() && now.Sub(w.asked) >= w.p.bounds.verdict && now.Sub(w.goodAt) >= w.p.bounds.verdict {
-		w.p.judge(w.l, Waiting)
+		w.p.setState(w.l, Waiting)
 	}
 	if now.Sub(w.goodAt) >= w.p.bounds.interval && now.Sub(w.refusedAt) >= w.p.bounds.interval {
 		w.ask()
 	}
-	w.p.review()
+	w.p.rechoose()
 	return nil, false
 }
 
@@ -212,25 +212,26 @@ func (w *watch) ask() {
 	}
 }
 
-// replied takes the answer to a question.
+// replied handles the answer to a question.
 func (w *watch) replied(err error) {
 	w.asked = time.Time{}
 	switch {
 	case err == nil || err == wire.NotOK:
 		w.goodAt = time.Now()
-		w.p.judge(w.l, Ready)
-	case w.l.conn.Err() != nil: // of which its Done tells
+		w.p.setState(w.l, Ready)
+	case w.l.conn.Err() != nil: // watch learns of it from conn.Done
 	case errors.Is(err, wire.ErrCorrupt):
 		w.l.conn.Abort(err)
 	default:
 		w.refusedAt = time.Now()
-		w.p.judge(w.l, Waiting)
+		w.p.setState(w.l, Waiting)
 	}
 }
 
-// suspect finds out whether a server is there that owes answers and gives none. When it is not, or not on this
-// connection, the link is done with, and next is the one to watch instead, if any.
-func (w *watch) suspect() (next *link, done bool) {
+// probe finds out whether a server that owes answers and gives none is still there: it pings the server on this
+// connection and, without a quick answer, on a second one. When done is true the link is given up, and next is the link
+// to watch instead, if any.
+func (w *watch) probe() (next *link, done bool) {
 	ctx, cancel := context.WithTimeout(w.p.ctx, w.p.bounds.verdict)
 	defer cancel()
 	pinged := time.Now()
@@ -270,13 +271,13 @@ func (w *watch) suspect() (next *link, done bool) {
 		w.p.replace(w.l, other)
 		return other, true
 	}
-	w.l.conn.Abort(fmt.Errorf("%w for %v", errSilent, (w.p.bounds.silence + w.p.bounds.verdict)))
+	w.l.conn.Abort(fmt.Errorf("%w for %v", errSilent, w.p.bounds.silence+w.p.bounds.verdict))
 	w.p.lost(w.l)
 	_ = w.l.conn.Close()
 	return nil, true
 }
 
-// retire sees a link out whose writes may still be answered.
+// retire keeps a link that is no longer used until its writes are answered or overdue, and closes it.
 func (u *upstream) retire(l *link) {
 	tick := time.NewTicker(u.p.bounds.tick)
 	defer tick.Stop()
@@ -290,6 +291,6 @@ func (u *upstream) retire(l *link) {
 		}
 		break
 	}
-	l.conn.Abort(errBetter)
+	l.conn.Abort(errReplaced)
 	_ = l.conn.Close()
 }

@@ -1,6 +1,7 @@
 package snoop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 // Forms of output.
 const (
 	Text = "text" // for people
-	JSON = "json" // an object a line
+	JSON = "json" // one object per line
 )
 
 // A Config is what [New] builds a Snooper from. Dial and Output are required; elsewhere the zero value means the
@@ -26,27 +27,28 @@ type Config struct {
 	Dial func(context.Context) (net.Conn, error)
 	// Output takes the lines. It is written to from one goroutine at a time, whole lines only.
 	Output io.Writer
-	// Logger hears when the output fails, and of a listener's passing troubles. Default: nobody does.
+	// Logger is told when the output fails, and of connections that can't be accepted. Default: no log.
 	Logger *slog.Logger
 
 	// Format is Text or JSON. Default Text.
 	Format string
-	// Colour paints text, for a terminal.
+	// Colour makes text coloured, for a terminal.
 	Colour bool
 	// Data adds a dump of every payload: session data, which are secrets.
 	Data bool
-	// Quiet leaves out the lines about messages and connections. Malformed traffic and a server that can't be reached
-	// are still told of.
+	// Quiet leaves out the lines about messages and connections, but not those about malformed traffic and about a
+	// server that can't be reached.
 	Quiet bool
-	// Ops, if there are any, are the only operations whose messages are shown, and lines about connections are not.
+	// Ops, if any are given, are the only operations whose messages are shown. Lines about connections are then left
+	// out.
 	Ops []wire.Op
-	// IDPrefix, if not empty, is what the ids of the sessions begin with whose messages are shown; lines about
-	// connections are not.
+	// IDPrefix, if not empty, limits the messages shown to sessions whose ids begin with it. Lines about connections
+	// are then left out.
 	IDPrefix []byte
-	// Stats adds a summary at the end, of all that went by, shown or not.
+	// Stats adds a summary at the end, of all traffic, whether it was shown or not.
 	Stats bool
-	// Interval, with Stats, adds a summary of what went by since the last whenever so much time has gone by. Default 0:
-	// never.
+	// Interval, with Stats, is the time between summaries of what went by since the last one. Default 0: none but the
+	// summary at the end.
 	Interval time.Duration
 
 	// DialTimeout bounds connecting to the server. Default 5 s.
@@ -70,45 +72,27 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("snoop: no way to connect to a server given")
 	case c.Output == nil:
 		return c, errors.New("snoop: no output given")
-	case c.Format == "":
-		c.Format = Text
-	case c.Format != Text && c.Format != JSON:
-		return c, fmt.Errorf("snoop: there is no format %q", c.Format)
-	}
-	if len(c.IDPrefix) > wire.MaxID {
+	case len(c.IDPrefix) > wire.MaxID:
 		return c, fmt.Errorf("snoop: an id has at most %d bytes, not %d", wire.MaxID, len(c.IDPrefix))
+	case c.Interval < 0 || c.DialTimeout < 0 || c.MaxConns < 0 || c.MaxQueue < 0:
+		return c, errors.New("snoop: a bound is negative")
+	}
+	if c.Format = cmp.Or(c.Format, Text); c.Format != Text && c.Format != JSON {
+		return c, fmt.Errorf("snoop: there is no format %q", c.Format)
 	}
 	for _, op := range c.Ops {
 		if op >= wire.UserOps {
 			return c, fmt.Errorf("snoop: there is no operation %d", op)
 		}
 	}
-	if c.Interval < 0 || c.DialTimeout < 0 || c.MaxConns < 0 || c.MaxQueue < 0 {
-		return c, errors.New("snoop: a bound is negative")
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.DialTimeout == 0 {
-		c.DialTimeout = defaultDialTimeout
-	}
-	if c.MaxConns == 0 {
-		c.MaxConns = maxConns()
-	}
-	if c.MaxQueue == 0 {
-		c.MaxQueue = defaultMaxQueue
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	c.DialTimeout = cmp.Or(c.DialTimeout, defaultDialTimeout)
+	c.MaxConns = cmp.Or(c.MaxConns, maxConns())
+	c.MaxQueue = cmp.Or(c.MaxQueue, defaultMaxQueue)
 	return c, nil
 }
 
-func (c *Config) printer() printer {
-	if c.Format == JSON {
-		return jsonPrinter{}
-	}
-	return textPrinter{colour: c.Colour}
-}
-
-// maxConns is the default of Config.MaxConns: each takes two files, and some are left for others.
+// maxConns is the default of Config.MaxConns. Each client takes two files, and some files are left for others.
 func maxConns() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

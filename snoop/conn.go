@@ -1,58 +1,41 @@
 package snoop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-const (
-	// readSize is what a relay reads at once.
-	readSize = 8 << 10
-	// maxBehind is how many reads a decoder may fall behind before its relays wait for it.
-	maxBehind = 32
-)
+// readSize is the most bytes that a relay reads at once.
+const readSize = 8 << 10
 
-// A chunk is what a relay has read, or, with a reason, that it has come to its end.
-type chunk struct {
-	dir    direction
-	at     time.Time
-	n      int
-	bytes  *[readSize]byte // from chunks
-	reason string          // for the connection's end, if it comes from this
-	byPeer bool            // the end came from whoever sends in this direction
-}
-
-var chunks = sync.Pool{New: func() any { return new([readSize]byte) }}
-
-// A conn is a client's connection and the one to the server that it is passed on to.
+// A conn is a client's connection, with the connection to the server that its bytes are passed on to.
 type conn struct {
 	s        *Snooper
 	client   net.Conn
 	listener string
-	watch    *watch
-	chunks   chan chunk
-	relaying atomic.Int32 // relays that have not ended; the last closes the connections
 
-	mu     sync.Mutex
-	server net.Conn // nil until connected
+	watching sync.Mutex // guards watch and reason
+	watch    *watch
+	reason   string // why the connection ended: the first reason
+
+	mu     sync.Mutex // guards server and isCut
+	server net.Conn   // nil until connected
 	isCut  bool
 }
 
 func newConn(s *Snooper, client net.Conn, number uint64, listener string) *conn {
-	return &conn{
-		s: s, client: client, listener: listener, chunks: make(chan chunk, maxBehind),
-		watch: newWatch(&s.cfg, s.print, s.queue, s.tally, number, time.Now()),
-	}
+	return &conn{s: s, client: client, listener: listener,
+		watch: newWatch(&s.cfg, s.queue, s.tally, number, time.Now())}
 }
 
-// run connects to the server, starts the relays, and decodes what they hand over until both have ended.
+// run connects to the server and passes on both directions until both have ended.
 func (c *conn) run(ctx context.Context) {
 	c.watch.opened(peer(c.client), c.listener)
 	if err := c.connect(ctx); err != nil {
@@ -60,31 +43,12 @@ func (c *conn) run(ctx context.Context) {
 		c.watch.failed("cannot connect to the server: "+short(err), time.Now())
 		return
 	}
-	c.relaying.Store(2)
 	var relays sync.WaitGroup
 	relays.Go(func() { c.relay(toServer, c.client, c.server) })
 	relays.Go(func() { c.relay(toClient, c.server, c.client) })
-
-	reason := ""
-	for running := 2; running > 0; {
-		k := <-c.chunks
-		if k.reason != "" {
-			running--
-			if k.byPeer {
-				c.watch.end(k.dir, k.at)
-			}
-			if reason == "" {
-				reason = k.reason
-			}
-		} else {
-			c.watch.bytes(k.dir, k.bytes[:k.n], k.at)
-			chunks.Put(k.bytes)
-		}
-		if running == 0 {
-			c.watch.closed(reason, k.at)
-		}
-	}
 	relays.Wait()
+	c.cut()
+	c.watch.closed(c.reason, time.Now())
 }
 
 // connect connects to the server.
@@ -115,21 +79,14 @@ func (c *conn) cut() {
 	}
 }
 
-// relay passes one direction on until it ends, and the end with it. The decoder gets its copy before the bytes go out,
-// so that it has a request before anybody can have answered it, and of ends the one that came first.
+// relay passes on one direction until it ends, and then the end. The watch sees bytes before they go out, so that it
+// sees a request before its answer.
 func (c *conn) relay(dir direction, src, dst net.Conn) {
-	defer func() {
-		if c.relaying.Add(-1) == 0 {
-			c.cut()
-		}
-	}()
 	buf := make([]byte, readSize)
 	for {
 		n, readErr := src.Read(buf)
 		if n > 0 {
-			k := chunk{dir: dir, at: time.Now(), n: n, bytes: chunks.Get().(*[readSize]byte)}
-			copy(k.bytes[:], buf[:n])
-			c.chunks <- k
+			c.passing(dir, buf[:n])
 			if _, err := dst.Write(buf[:n]); err != nil {
 				c.ended(dir, c.why(to(dir), err), false)
 				stopReading(src)
@@ -140,7 +97,7 @@ func (c *conn) relay(dir direction, src, dst net.Conn) {
 		case readErr == nil:
 		case errors.Is(readErr, io.EOF):
 			c.ended(dir, "by the "+from(dir), true)
-			if !stopWriting(dst) { // then the end is passed on with the other direction's
+			if !stopWriting(dst) { // then the end is passed on when the other direction ends
 				c.cut()
 			}
 			return
@@ -153,12 +110,24 @@ func (c *conn) relay(dir direction, src, dst net.Conn) {
 	}
 }
 
-// ended tells the decoder that no more comes.
-func (c *conn) ended(dir direction, reason string, byPeer bool) {
-	c.chunks <- chunk{dir: dir, at: time.Now(), reason: reason, byPeer: byPeer}
+// passing shows the watch what is about to go out.
+func (c *conn) passing(dir direction, b []byte) {
+	c.watching.Lock()
+	defer c.watching.Unlock()
+	c.watch.bytes(dir, b, time.Now())
 }
 
-// why says what an error on one side's connection means for the whole.
+// ended records that a direction has ended, and why. byPeer says that the sender of that direction ended it.
+func (c *conn) ended(dir direction, reason string, byPeer bool) {
+	c.watching.Lock()
+	defer c.watching.Unlock()
+	if byPeer {
+		c.watch.end(dir, time.Now())
+	}
+	c.reason = cmp.Or(c.reason, reason)
+}
+
+// why describes the error of one side's connection, as the reason for the end of both.
 func (c *conn) why(side string, err error) string {
 	switch {
 	case c.s.stopping.Load():
@@ -171,7 +140,7 @@ func (c *conn) why(side string, err error) string {
 	return "as the " + side + " failed: " + short(err)
 }
 
-// ours tells whether a connection's error is that it has been closed here.
+// ours tells whether a connection's error is that this process has closed it.
 func ours(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) }
 
 func from(dir direction) string {
@@ -183,27 +152,27 @@ func from(dir direction) string {
 
 func to(dir direction) string { return from(1 - dir) }
 
-// stopWriting passes on that no more comes, and tells whether that was possible.
+// stopWriting tells the peer of nc that no more comes. The result is false if the kind of connection can't say so.
 func stopWriting(nc net.Conn) bool {
 	w, ok := nc.(interface{ CloseWrite() error })
 	return ok && !errors.Is(w.CloseWrite(), errors.ErrUnsupported)
 }
 
-// stopReading passes on that nothing more is taken, as far as the kind of connection lets it be known.
+// stopReading tells the peer of nc that nothing more is read, if the kind of connection can say so.
 func stopReading(nc net.Conn) {
 	if r, ok := nc.(interface{ CloseRead() error }); ok {
-		_ = r.CloseRead() // it may be closed already
+		_ = r.CloseRead() // fails if the connection is closed already
 	}
 }
 
-// passReset makes the closing of nc a reset if that is what happened on the other side.
+// passReset makes the closing of nc a reset, if err says that the other side was reset.
 func passReset(err error, nc net.Conn) {
 	if l, ok := nc.(interface{ SetLinger(int) error }); ok && errors.Is(err, syscall.ECONNRESET) {
-		_ = l.SetLinger(0) // it may be closed already
+		_ = l.SetLinger(0) // fails if the connection is closed already
 	}
 }
 
-// short is an error without the addresses that everybody knows.
+// short is the error without the addresses that package net adds.
 func short(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) {

@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/distcache/distcache/wire"
 )
@@ -23,16 +22,23 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// found is what a decoder makes of a direction's bytes.
+func rules(response bool) wire.Rules {
+	if response {
+		return wire.Responses
+	}
+	return wire.Requests
+}
+
+// found is what a decoder found in the bytes of one direction.
 type found struct {
 	messages []message
 	fault    *fault
 	lost     int64
 }
 
-// decode feeds a decoder in pieces of the sizes that next returns, and ends it.
+// decode feeds a decoder in pieces of the sizes that next returns, and then ends the direction.
 func decode(response bool, keep int, b []byte, next func() int) found {
-	d := newDecoder(response, keep)
+	d := newDecoder(rules(response), keep)
 	var f found
 	for len(b) > 0 {
 		n := min(len(b), next())
@@ -52,13 +58,17 @@ func decode(response bool, keep int, b []byte, next func() int) found {
 func byteByByte() int { return 1 }
 func atOnce() int     { return 1 << 30 }
 
-// conversation is requests of all sizes that matter, one after the other.
+// conversation is a row of messages of all sizes that matter.
 func conversation(response bool) (b []byte, want []message) {
-	for i, size := range []int{0, 1, 8, 72, 73, 2047, 2048, 2049, 4096, 30000, wire.MaxPayload - 1, wire.MaxPayload, 5} {
-		m := wire.Message{Response: response, UID: uint32(i) << 20, Op: wire.Op(i % wire.UserOps), Payload: bytes.Repeat([]byte{byte(i)}, size)}
+	sizes := []int{0, 1, 8, 72, 73, 2047, 2048, 2049, 4096, 30000, wire.MaxPayload - 1, wire.MaxPayload, 5}
+	for i, size := range sizes {
+		m := wire.Message{Response: response, UID: uint32(i) << 20, Op: wire.Op(i % wire.UserOps),
+			Payload: bytes.Repeat([]byte{byte(i)}, size)}
 		start := int64(len(b))
 		b = wire.AppendMessage(b, &m)
-		want = append(want, message{m.UID, m.Op, size, m.Payload, start, int64(len(b))})
+		want = append(want, message{
+			Header: wire.Header{UID: m.UID, Op: m.Op}, payload: m.Payload, size: size, start: start, end: int64(len(b)),
+		})
 	}
 	return b, want
 }
@@ -78,7 +88,7 @@ func TestDecoderInPieces(t *testing.T) {
 				t.Fatalf("%s: %d messages of %d, %v", name, len(got.messages), len(want), got.fault)
 			}
 			for i, m := range got.messages {
-				if m.uid != want[i].uid || m.op != want[i].op || m.size != want[i].size || m.start != want[i].start ||
+				if m.UID != want[i].UID || m.Op != want[i].Op || m.size != want[i].size || m.start != want[i].start ||
 					m.end != want[i].end || !bytes.Equal(m.payload, want[i].payload) {
 					t.Errorf("%s: message %d differs", name, i)
 				}
@@ -120,7 +130,8 @@ func TestDecoderFaults(t *testing.T) {
 		{"short", "00110000 00 00000001 00 00 00 07ff", 12, wire.ErrShort, 14},
 		{"another uid", whole + "00110000 00 00000008", 2062 + 8, wire.ErrMixed, 2062 + 9},
 		{"another operation", whole + "00110000 00 00000007 00 01", 2062 + 10, wire.ErrMixed, 2062 + 11},
-		{"too long, last", strings.Repeat(whole, 15) + "00110000 00 00000007 00 00 00", 15*2062 + 11, wire.ErrTooLong, 15*2062 + 12},
+		{"too long, last", strings.Repeat(whole, 15) + "00110000 00 00000007 00 00 00", 15*2062 + 11,
+			wire.ErrTooLong, 15*2062 + 12},
 		{"cut in the header", good + "0011", 18, wire.ErrTruncated, 2},
 		{"cut in the data", "00110000 00 00000002 00 01 01 0002 30", 15, wire.ErrTruncated, 15},
 		{"cut between frames", whole, 2062, wire.ErrTruncated, 2062},
@@ -129,29 +140,27 @@ func TestDecoderFaults(t *testing.T) {
 		for name, next := range map[string]func() int{"at once": atOnce, "byte by byte": byteByByte} {
 			got := decode(false, 72, unhex(t, test.hex), next)
 			if want := (&fault{test.at, test.rule}); !reflect.DeepEqual(got.fault, want) || got.lost != test.lost {
-				t.Errorf("%s, %s: got %+v and %d lost, want %+v and %d", test.name, name, got.fault, got.lost, want, test.lost)
+				t.Errorf("%s, %s: got %+v and %d lost, want %+v and %d",
+					test.name, name, got.fault, got.lost, want, test.lost)
 			}
 		}
 	}
 }
 
-// FuzzDecoder holds the decoder against the reader that the servers and clients use.
+// FuzzDecoder compares the decoder with the reader that servers and clients use.
 func FuzzDecoder(f *testing.F) {
 	for _, response := range []bool{false, true} {
 		var b []byte
 		for uid, size := range []int{0, 1, 20, 2049} {
-			b = wire.AppendMessage(b, &wire.Message{Response: response, UID: uint32(uid), Op: wire.Op(uid), Payload: make([]byte, size)})
+			m := wire.Message{Response: response, UID: uint32(uid), Op: wire.Op(uid), Payload: make([]byte, size)}
+			b = wire.AppendMessage(b, &m)
 		}
 		f.Add(b, response, uint64(1))
 		f.Add(b[:60], response, uint64(2))
 		f.Add(append(b[:40:40], b[10:]...), response, uint64(3))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, response bool, seed uint64) {
-		rules := wire.Requests
-		if response {
-			rules = wire.Responses
-		}
-		r := wire.NewReader(iotest.OneByteReader(bytes.NewReader(b)), rules)
+		r := wire.NewReader(bytes.NewReader(b), rules(response))
 		var want []wire.Message
 		var rule error
 		for rule == nil {
@@ -166,12 +175,14 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatalf("%d messages, want %d", len(got.messages), len(want))
 		}
 		for i, m := range got.messages {
-			if w := want[i]; m.uid != w.UID || m.op != w.Op || m.size != len(w.Payload) || !bytes.Equal(m.payload, w.Payload) {
+			w := want[i]
+			if m.UID != w.UID || m.Op != w.Op || m.size != len(w.Payload) || !bytes.Equal(m.payload, w.Payload) {
 				t.Errorf("message %d differs", i)
 			}
 		}
 		switch {
-		case rule == io.EOF && got.fault != nil, rule != io.EOF && (got.fault == nil || !errors.Is(got.fault.rule, rule)):
+		case rule == io.EOF && got.fault != nil,
+			rule != io.EOF && (got.fault == nil || !errors.Is(got.fault.rule, rule)):
 			t.Errorf("fault is %+v, want %v", got.fault, rule)
 		case got.fault != nil && (got.fault.offset < 0 || got.fault.offset > int64(len(b)) || got.lost > int64(len(b))):
 			t.Errorf("fault is at %d and %d lost, of %d", got.fault.offset, got.lost, len(b))

@@ -14,7 +14,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// replay feeds recorded bytes to watches, as relays would, and returns what is printed. The file says how it is read.
+// replay feeds recorded bytes to watches, as relays would, and returns the output. The format of the records is
+// described in testdata/conversation.rec.
 func replay(t *testing.T, file string, cfg Config) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
@@ -40,8 +41,8 @@ func replay(t *testing.T, file string, cfg Config) string {
 		switch what {
 		case "open":
 			conn, _ := strconv.ParseUint(name, 10, 64)
-			watches[name] = newWatch(&cfg, cfg.printer(), queue, tally, conn, at)
-			tally.opened()
+			watches[name] = newWatch(&cfg, queue, tally, conn, at)
+			tally.count(connected, 1)
 			watches[name].opened(rest[0], "127.0.0.1:9001")
 		case ">":
 			w.bytes(toServer, recorded(t, rest), at)
@@ -62,9 +63,9 @@ func replay(t *testing.T, file string, cfg Config) string {
 	if cfg.Stats {
 		sum := tally.whole(at)
 		sum.dropped = 3
-		queue.force(cfg.printer().summary(nil, sum))
-		queue.force(cfg.printer().summary(nil, tally.interval(at.Add(10*time.Second))))
-		queue.force(cfg.printer().dropped(nil, &dropped{at, 3}))
+		queue.force(cfg.append(nil, sum))
+		queue.force(cfg.append(nil, tally.interval(at.Add(10*time.Second))))
+		queue.force(cfg.append(nil, &dropped{at, 3}))
 	}
 	queue.close(testutil.Patience)
 	return out.String()
@@ -106,7 +107,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestNoSecrets looks for session data, and for more of a session id than is meant to be shown.
+// TestNoSecrets looks for session data in the output, and for more of a session id than may be shown.
 func TestNoSecrets(t *testing.T) {
 	for _, format := range []string{Text, JSON} {
 		for _, rec := range []string{"conversation.rec", "malformed.rec"} {
@@ -124,14 +125,15 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
-// TestSameInPieces cuts the recorded reads into single bytes.
+// TestSameInPieces feeds the bytes one by one.
 func TestSameInPieces(t *testing.T) {
-	b := recorded(t, strings.Fields("00110000 00 00000003 00 01 01 0010 30*16 00110000 00 00000004 00 03 01 0004 deadbeef 00110000 01"))
+	b := recorded(t, strings.Fields("00110000 00 00000003 00 01 01 0010 30*16"+
+		" 00110000 00 00000004 00 03 01 0004 deadbeef 00110000 01"))
 	print := func(size int) string {
 		var out bytes.Buffer
 		cfg := Config{Format: Text}
 		queue := newQueue(&out, 1<<20, notice, unwanted(t))
-		w := newWatch(&cfg, cfg.printer(), queue, newTally(time.Time{}), 1, time.Time{})
+		w := newWatch(&cfg, queue, newTally(time.Time{}), 1, time.Time{})
 		for piece := range slicesOf(b, size) {
 			w.bytes(toServer, piece, time.Time{})
 		}
@@ -153,7 +155,8 @@ func slicesOf(b []byte, size int) func(yield func([]byte) bool) {
 
 func TestAmount(t *testing.T) {
 	for n, want := range map[int64]string{
-		0: "0", 99_999: "99999", 100_000: "100k", 999_949: "999.9k", 999_950: "1M", 1_234_567: "1.2M", 12_000_000_000: "12G",
+		0: "0", 99_999: "99999", 100_000: "100k", 999_949: "999.9k", 999_950: "1M", 1_234_567: "1.2M",
+		12_000_000_000: "12G",
 	} {
 		if got := amount(n); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
@@ -183,8 +186,8 @@ func TestTallyAddsUp(t *testing.T) {
 	for ms := 1; ms <= 50; ms++ {
 		record(ms)
 	}
-	if first := tally.interval(start); first.ops[wire.OpGet].answers != 50 || first.ops[wire.OpGet].slowest != 50*time.Millisecond {
-		t.Errorf("first interval is %+v", first.ops[wire.OpGet])
+	if gets := tally.interval(start).ops[wire.OpGet]; gets.answers != 50 || gets.slowest != 50*time.Millisecond {
+		t.Errorf("first interval is %+v", gets)
 	}
 	for ms := 51; ms <= 100; ms++ {
 		record(ms)
@@ -194,7 +197,8 @@ func TestTallyAddsUp(t *testing.T) {
 	}
 	record(1000)
 	all := tally.whole(start).all()
-	got := fmt.Sprint(all.requests, all.answers, all.bytes, all.slowest, all.quantile(50).Round(time.Millisecond), all.quantile(99).Round(time.Millisecond))
+	got := fmt.Sprint(all.requests, all.answers, all.bytes, all.slowest,
+		all.quantile(50).Round(time.Millisecond), all.quantile(99).Round(time.Millisecond))
 	if want := "101 101 [1010 1010] 1s 51ms 100ms"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

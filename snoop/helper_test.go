@@ -22,17 +22,35 @@ type lines struct{ testutil.Buffer }
 
 // An event is one line of JSON output.
 type event struct {
-	Event, Direction, Op, ID, Status, Reason, Rule, Client string
-	Conn, UID, Offset                                      uint64
-	Asked                                                  bool
-	LatencyUS                                              int64 `json:"latency_us"`
-	Undecoded                                              int64 `json:"undecoded_bytes"`
-	Unanswered                                             int   `json:"unanswered"`
-	Lines, Refused, Connections                            uint64
-	LinesDropped                                           uint64 `json:"lines_dropped"`
-	ToServer                                               int64  `json:"to_server_bytes"`
-	ToClient                                               int64  `json:"to_client_bytes"`
-	Ops                                                    map[string]struct{ Requests, Answers uint64 }
+	Event    string
+	Conn     uint64
+	ToServer int64 `json:"to_server_bytes"`
+	ToClient int64 `json:"to_client_bytes"`
+	exchangeEvent
+	endEvent
+	summaryEvent
+}
+
+// exchangeEvent has the fields of request, answer and malformed.
+type exchangeEvent struct {
+	Direction, Op, ID, Status, Rule string
+	UID, Offset                     uint64
+	Asked                           bool
+	LatencyUS                       int64 `json:"latency_us"`
+}
+
+// endEvent has the fields of failed and close.
+type endEvent struct {
+	Reason     string
+	Undecoded  int64 `json:"undecoded_bytes"`
+	Unanswered int
+}
+
+// summaryEvent has the fields of summary and dropped.
+type summaryEvent struct {
+	Refused, Connections, Lines uint64
+	LinesDropped                uint64 `json:"lines_dropped"`
+	Ops                         map[string]struct{ Requests, Answers uint64 }
 }
 
 // count is the number of events of one kind.
@@ -62,16 +80,16 @@ func only(events []event, kind string) (some []event) {
 	return some
 }
 
-// A snooper under test, with one listener, before whatever a test has put behind it.
+// A snooper is a Snooper under test, with one listener.
 type snooper struct {
 	t    testing.TB
 	addr net.Addr
 	out  *lines
-	stop func() // and wait for the end; may be called twice
+	stop func() // ends the Snooper and waits for its end; may be called twice
 }
 
-// start snoops on a network before the server on addr. The output is JSON, with a summary, into lines, unless cfg has
-// another.
+// start snoops before the server on addr, with a listener of the given network. The output is JSON with a summary,
+// written to out unless cfg has an Output.
 func start(t testing.TB, network string, server net.Addr, cfg snoop.Config) *snooper {
 	t.Helper()
 	s := &snooper{t: t, out: new(lines)}
@@ -115,7 +133,7 @@ func (s *snooper) dial() net.Conn {
 	return c
 }
 
-// wait returns the events once there are n of a kind.
+// wait waits until there are n events of a kind, and returns all events.
 func (s *snooper) wait(kind string, n int) []event {
 	s.t.Helper()
 	testutil.Eventually(s.t, fmt.Sprintf("%d lines of %s", n, kind), func() bool { return s.out.count(kind) >= n })
@@ -136,7 +154,7 @@ func cache(t testing.TB, network string) net.Addr {
 	return l.Addr()
 }
 
-// serve runs one function on each connection, and waits for all of them in the end.
+// serve calls handle for each connection. The test waits for all of them at its end.
 func serve(t testing.TB, network string, handle func(net.Conn)) net.Addr {
 	t.Helper()
 	l := testutil.Listen(t, network)

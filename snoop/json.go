@@ -8,9 +8,8 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A jsonPrinter prints each line as one JSON object. Its fields are an interface: new ones may come, none goes.
-type jsonPrinter struct{}
-
+// A jsonHead is what all JSON objects about a connection begin with. The fields of every object are an interface to
+// other programs: new ones may come, none goes.
 type jsonHead struct {
 	Time  string `json:"time"`
 	Event string `json:"event"`
@@ -19,9 +18,10 @@ type jsonHead struct {
 
 func head(event string, at place) jsonHead { return jsonHead{stamp(at.at), event, at.conn} }
 
-// stamp has always the same length, so that lines can be sorted by it.
+// stamp formats a time with a fixed length, so that lines can be sorted by it.
 func stamp(t time.Time) string { return t.Format("2006-01-02T15:04:05.000000Z07:00") }
 
+// appendJSON appends an object as a line.
 func appendJSON(dst []byte, v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil { // no type here can fail
@@ -30,12 +30,12 @@ func appendJSON(dst []byte, v any) []byte {
 	return append(append(dst, b...), '\n')
 }
 
-func (jsonPrinter) opened(dst []byte, l *opened) []byte {
-	return appendJSON(dst, struct {
+func (l *opened) json() any {
+	return struct {
 		jsonHead
 		Client   string `json:"client"`
 		Listener string `json:"listener"`
-	}{head("open", l.place), l.client, l.listener})
+	}{head("open", l.place), l.client, l.listener}
 }
 
 type jsonMessage struct {
@@ -50,12 +50,12 @@ type jsonMessage struct {
 	Wire      int64   `json:"wire_bytes"`
 	TimeoutMS *int64  `json:"timeout_ms,omitempty"` // of an ADD
 	Status    string  `json:"status,omitempty"`     // of an answer
-	Asked     *bool   `json:"asked,omitempty"`      // of an answer: its request went by
+	Asked     *bool   `json:"asked,omitempty"`      // of an answer: its request was seen
 	LatencyUS *int64  `json:"latency_us,omitempty"`
 	Data      string  `json:"payload,omitempty"` // with Config.Data, in hex
 }
 
-func (jsonPrinter) exchanged(dst []byte, l *exchanged) []byte {
+func (l *exchanged) json() any {
 	m := jsonMessage{
 		jsonHead: head("request", l.place), Direction: directionName(l.dir), Op: l.op.String(), UID: l.uid,
 		DataBytes: l.data, Payload: l.size, Wire: l.wire, Data: hex.EncodeToString(l.payload),
@@ -75,7 +75,7 @@ func (jsonPrinter) exchanged(dst []byte, l *exchanged) []byte {
 		ms := l.timeout.Milliseconds()
 		m.TimeoutMS = &ms
 	}
-	return appendJSON(dst, m)
+	return m
 }
 
 func directionName(dir direction) string {
@@ -85,25 +85,25 @@ func directionName(dir direction) string {
 	return "to-client"
 }
 
-func (jsonPrinter) malformed(dst []byte, l *malformed) []byte {
-	return appendJSON(dst, struct {
+func (l *malformed) json() any {
+	return struct {
 		jsonHead
 		Direction string `json:"direction"`
 		Offset    int64  `json:"offset"`
 		Rule      string `json:"rule"`
 		Header    string `json:"header,omitempty"`
-	}{head("malformed", l.place), directionName(l.dir), l.offset, l.rule.Error(), hex.EncodeToString(l.header)})
+	}{head("malformed", l.place), directionName(l.dir), l.offset, l.rule.Error(), hex.EncodeToString(l.header)}
 }
 
-func (jsonPrinter) failed(dst []byte, l *failed) []byte {
-	return appendJSON(dst, struct {
+func (l *failed) json() any {
+	return struct {
 		jsonHead
 		Reason string `json:"reason"`
-	}{head("failed", l.place), l.reason})
+	}{head("failed", l.place), l.reason}
 }
 
-func (jsonPrinter) closed(dst []byte, l *closed) []byte {
-	return appendJSON(dst, struct {
+func (l *closed) json() any {
+	return struct {
 		jsonHead
 		Reason     string `json:"reason"`
 		LastedUS   int64  `json:"lasted_us"`
@@ -116,15 +116,15 @@ func (jsonPrinter) closed(dst []byte, l *closed) []byte {
 	}{
 		head("close", l.place), l.reason, l.lasted.Microseconds(), l.messages[toServer], l.messages[toClient],
 		l.bytes[toServer], l.bytes[toClient], l.undecoded, l.unanswered,
-	})
+	}
 }
 
-func (jsonPrinter) dropped(dst []byte, l *dropped) []byte {
-	return appendJSON(dst, struct {
+func (l *dropped) json() any {
+	return struct {
 		Time  string `json:"time"`
 		Event string `json:"event"`
 		Lines uint64 `json:"lines"`
-	}{stamp(l.at), "dropped", l.lines})
+	}{stamp(l.at), "dropped", l.lines}
 }
 
 type jsonOp struct {
@@ -139,7 +139,7 @@ type jsonOp struct {
 	Max      int64             `json:"max_us"`
 }
 
-func (jsonPrinter) summary(dst []byte, s *summary) []byte {
+func (s *summary) json() any {
 	ops := make(map[string]jsonOp)
 	for op := range s.ops {
 		c := &s.ops[op]
@@ -157,7 +157,7 @@ func (jsonPrinter) summary(dst []byte, s *summary) []byte {
 			c.quantile(50).Microseconds(), c.quantile(99).Microseconds(), c.slowest.Microseconds(),
 		}
 	}
-	return appendJSON(dst, struct {
+	return struct {
 		Time        string            `json:"time"`
 		Event       string            `json:"event"`
 		Since       string            `json:"since"`
@@ -165,7 +165,7 @@ func (jsonPrinter) summary(dst []byte, s *summary) []byte {
 		Connections uint64            `json:"connections"`
 		Open        int               `json:"open"`
 		Failed      uint64            `json:"failed"`  // connections that the server did not take
-		Refused     uint64            `json:"refused"` // and that there were too many of
+		Refused     uint64            `json:"refused"` // connections closed because too many were open
 		Malformed   uint64            `json:"malformed"`
 		Unanswered  uint64            `json:"unanswered"`
 		Dropped     uint64            `json:"lines_dropped"` // since the start
@@ -173,7 +173,8 @@ func (jsonPrinter) summary(dst []byte, s *summary) []byte {
 		ToClient    int64             `json:"to_client_bytes"`
 		Ops         map[string]jsonOp `json:"ops"`
 	}{
-		stamp(s.to), "summary", stamp(s.from), s.whole, s.connections, s.open, s.failed, s.refused, s.malformed, s.unanswered,
+		stamp(s.to), "summary", stamp(s.from), s.whole,
+		s.n[connected], s.open, s.n[unserved], s.n[refused], s.n[undecodable], s.n[unanswered],
 		s.dropped, s.bytes[toServer], s.bytes[toClient], ops,
-	})
+	}
 }

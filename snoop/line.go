@@ -39,7 +39,21 @@ type place struct {
 	conn uint64 // counted from 1
 }
 
-// Each of the following is a line of output.
+// A line is one line of output, in either form.
+type line interface {
+	text(p style, dst []byte) []byte // appends the line to dst
+	json() any
+}
+
+// append appends the line to dst.
+func (c *Config) append(dst []byte, l line) []byte {
+	if c.Format == JSON {
+		return appendJSON(dst, l.json())
+	}
+	return l.text(style(c.Colour), dst)
+}
+
+// All lines but the [summary].
 type (
 	// opened: a client has connected.
 	opened struct {
@@ -52,15 +66,15 @@ type (
 		dir     direction
 		uid     uint32
 		op      wire.Op
-		known   bool // its session id is; always, for a request
+		known   bool // the session id is known; always true for a request
 		id      sessionID
 		size    int           // of the payload
 		data    int           // of the session data in it, 0 for none
 		wire    int64         // bytes on the wire
 		timeout time.Duration // of an ADD
 		status  wire.Status   // of an answer
-		asked   bool          // an answer to a request that went by
-		latency time.Duration // since that
+		asked   bool          // an answer whose request was seen
+		latency time.Duration // since the request
 		payload []byte        // with Config.Data
 	}
 	// malformed: the protocol was broken, and the rest of that direction is not decoded.
@@ -68,7 +82,7 @@ type (
 		place
 		dir direction
 		fault
-		header []byte // of the frame, as far as it has come; with Config.Data
+		header []byte // of the frame up to the offending byte; with Config.Data
 	}
 	// failed: the server could not be reached for a client.
 	failed struct {
@@ -85,61 +99,44 @@ type (
 		undecoded  int64
 		unanswered int
 	}
-	// dropped: lines that the output was too slow for.
+	// dropped: the output was too slow for some lines.
 	dropped struct {
 		at    time.Time
 		lines uint64
 	}
 )
 
-// A printer appends each kind of line to dst.
-type printer interface {
-	opened(dst []byte, l *opened) []byte
-	exchanged(dst []byte, l *exchanged) []byte
-	malformed(dst []byte, l *malformed) []byte
-	failed(dst []byte, l *failed) []byte
-	closed(dst []byte, l *closed) []byte
-	dropped(dst []byte, l *dropped) []byte
-	summary(dst []byte, s *summary) []byte
-}
-
-// addHeader is what an ADD carries before the id: the timeout and the id's length.
-const addHeader = 8
-
-// readRequest fills in what a request's payload says. An ADD that the server will refuse is taken apart as far as it
-// goes; the answer says what is wrong. The id is a part of the payload, or of its beginning that was kept.
+// readRequest sets what a request's payload says. An ADD that the server will refuse is read as far as possible; its
+// answer tells what is wrong. The id is a part of the payload, or of the beginning of the payload that was kept.
 func (l *exchanged) readRequest(m *message) (id []byte, err error) {
 	l.known = true
-	if m.op != wire.OpAdd {
+	if m.Op != wire.OpAdd {
 		l.id = newSessionID(m.payload, m.size)
 		return m.payload, nil
 	}
-	if m.size < addHeader {
+	if m.size < wire.AddOverhead {
 		return nil, wire.ErrShortAdd
 	}
 	l.timeout = time.Duration(binary.BigEndian.Uint32(m.payload)) * time.Millisecond
 	n := uint64(binary.BigEndian.Uint32(m.payload[4:]))
-	if n >= uint64(m.size-addHeader) {
-		return nil, nil // the length is wrong, so which bytes are the id can't be told
+	if n >= uint64(m.size-wire.AddOverhead) {
+		return nil, nil // the id length is wrong, so the id is not known
 	}
-	id = m.payload[addHeader:min(len(m.payload), addHeader+int(n))]
+	id = m.payload[wire.AddOverhead:min(len(m.payload), wire.AddOverhead+int(n))]
 	l.id = newSessionID(id, int(n))
-	l.data = m.size - addHeader - int(n)
+	l.data = m.size - wire.AddOverhead - int(n)
 	return id, nil
 }
 
-// readAnswer fills in what an answer's payload says.
+// readAnswer sets what an answer's payload says.
 func (l *exchanged) readAnswer(m *message) error {
-	var err error
-	switch {
-	case m.op != wire.OpGet:
-		err = wire.ParseStatus(m.payload[:min(m.size, 2)])
-		if m.size > 1 {
-			return &longStatus{m.op, m.size}
-		}
-	default:
-		_, err = wire.ParseGet(m.payload[:min(m.size, 2)])
-		if err == nil {
+	if m.Op != wire.OpGet && m.size > 1 {
+		return &longStatus{m.Op, m.size}
+	}
+	start := m.payload[:min(m.size, 2)]
+	err := wire.ParseStatus(start)
+	if m.Op == wire.OpGet {
+		if _, err = wire.ParseGet(start); err == nil {
 			l.data = m.size
 		}
 	}
@@ -147,7 +144,7 @@ func (l *exchanged) readAnswer(m *message) error {
 	return nil
 }
 
-// A longStatus is the rule that all answers but a GET's have at most one byte.
+// A longStatus is the error for an answer, other than a GET's, of more than one byte.
 type longStatus struct {
 	op   wire.Op
 	size int

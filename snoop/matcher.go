@@ -7,65 +7,55 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// maxOpen is how many unanswered requests a connection's matcher remembers. Past it the oldest is forgotten, and its
-// answer, should it come, belongs to no request. Servers and proxies have 512 under way.
+// maxOpen is how many unanswered requests of a connection are remembered. Past that number the oldest is forgotten, and
+// its answer counts as an answer without a request. Servers and proxies have at most 512 requests of a connection under
+// way.
 const maxOpen = 4096
 
-// An asked is what is remembered of a request until its answer comes.
+// An asked is a request that has not been answered.
 type asked struct {
 	uid   uint32
 	op    wire.Op
 	id    sessionID
-	shown bool // it passed the filters, and so will its answer
+	shown bool // the request passed the filters, so its answer does too
 	at    time.Time
-
-	place *list.Element
-	next  *asked // with the same uid and operation
+	place *list.Element // in the matcher's list
 }
 
-// A matcher finds the request that an answer belongs to: the oldest unanswered of that uid and operation.
+// A matcher finds the request of an answer: the oldest unanswered one with the same uid and operation.
 type matcher struct {
-	open map[uint64]chain
-	all  list.List // of *asked, the oldest first
+	open map[uint64][]*asked // by key, the oldest first
+	all  list.List           // of *asked, the oldest first
 }
-
-type chain struct{ first, last *asked }
 
 func key(uid uint32, op wire.Op) uint64 { return uint64(op)<<32 | uint64(uid) }
 
 func (m *matcher) request(a *asked) {
 	if m.open == nil {
-		m.open = make(map[uint64]chain)
+		m.open = make(map[uint64][]*asked)
 	}
 	if m.all.Len() >= maxOpen {
 		oldest := m.all.Front().Value.(*asked)
 		m.answer(oldest.uid, oldest.op)
 	}
 	k := key(a.uid, a.op)
-	c := m.open[k]
-	if c.last == nil {
-		c.first = a
-	} else {
-		c.last.next = a
-	}
-	c.last = a
-	m.open[k] = c
+	m.open[k] = append(m.open[k], a)
 	a.place = m.all.PushBack(a)
 }
 
-// answer takes out the request that is answered; nil when there is none.
+// answer removes and returns the request that is answered; nil when there is none.
 func (m *matcher) answer(uid uint32, op wire.Op) *asked {
 	k := key(uid, op)
-	c, found := m.open[k]
-	if !found {
+	same := m.open[k]
+	switch len(same) {
+	case 0:
 		return nil
-	}
-	a := c.first
-	if c.first = a.next; c.first == nil {
+	case 1:
 		delete(m.open, k)
-	} else {
-		m.open[k] = c
+	default:
+		m.open[k] = same[1:]
 	}
+	a := same[0]
 	m.all.Remove(a.place)
 	return a
 }

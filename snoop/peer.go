@@ -15,7 +15,7 @@ func peer(nc net.Conn) string {
 	return address(nc)
 }
 
-// address is the other end's; clients of a unix socket have none.
+// address is the address of the other end. Clients of a unix socket have none.
 func address(nc net.Conn) string {
 	if a := nc.RemoteAddr(); a != nil && a.String() != "" && a.String() != "@" {
 		return a.String()

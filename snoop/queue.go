@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// A queue carries lines to the output, which may be slow. Whoever puts a line never waits: one that finds no room is
-// counted, and the output is told how many are missing where they are.
+// A queue carries lines to the output, which may be slow. Nobody waits to put a line: a line that finds no room is
+// counted, and a notice in the output says how many lines are missing there.
 type queue struct {
 	w      io.Writer
 	limit  int                                   // bytes
 	notice func(dst []byte, lines uint64) []byte // what stands for dropped lines
-	failed func(error)                           // is told once, when w fails; all lines are dropped from then on
+	failed func(error)                           // is called once, when w fails; from then on all lines are dropped
 
 	mu      sync.Mutex
 	lines   []byte
-	missing uint64 // dropped since the notice before
+	missing uint64 // dropped since the last notice
 	total   uint64 // dropped
 	broken  bool
 	closed  bool
@@ -25,12 +25,13 @@ type queue struct {
 }
 
 func newQueue(w io.Writer, limit int, notice func([]byte, uint64) []byte, failed func(error)) *queue {
-	q := &queue{w: w, limit: limit, notice: notice, failed: failed, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	q := &queue{w: w, limit: limit, notice: notice, failed: failed,
+		wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go q.run()
 	return q
 }
 
-// full tells whether a line would be dropped, and counts it as dropped if so.
+// full tells whether a line would be dropped. If so, it counts the line as dropped.
 func (q *queue) full() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -45,7 +46,7 @@ func (q *queue) put(line []byte) {
 	}
 }
 
-// force is put for a line that must not be missed. The caller sees to it that there are few.
+// force is put for a line that must not be dropped. Few lines may be put in this way: they ignore the limit.
 func (q *queue) force(line []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -56,8 +57,9 @@ func (q *queue) force(line []byte) {
 	q.add(line)
 }
 
-// drop counts a line of n bytes as dropped when it is too much. While some are missing the next wait until the output
-// has been told, so that the notice stands in the right place. A line longer than the limit passes an empty queue.
+// drop counts a line of n bytes as dropped if there is no room for it. Once a line is missing, all later ones are
+// dropped until the notice is written, so that the notice stands in the right place. A line longer than the limit is
+// taken when the queue is empty.
 func (q *queue) drop(n int) bool {
 	if !q.closed && !q.broken && q.missing == 0 && (len(q.lines) == 0 || len(q.lines)+n <= q.limit) {
 		return false
@@ -75,7 +77,7 @@ func (q *queue) add(line []byte) {
 func (q *queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
-	default: // it is about to look anyway
+	default: // run has been woken already
 	}
 }
 
@@ -115,7 +117,8 @@ func (q *queue) run() {
 	}
 }
 
-// close waits until all has been written, for so long at most. An output that is stuck for ever keeps its goroutine.
+// close waits until all lines are written, but not longer than patience. If the output is stuck for ever, the goroutine
+// that writes to it stays.
 func (q *queue) close(patience time.Duration) {
 	q.mu.Lock()
 	q.closed = true

@@ -11,7 +11,7 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 )
 
-// A gate is an output that lets nothing through until it is opened, and tells when something waits.
+// A gate is an output that blocks each Write until it is opened, and tells when a Write waits.
 type gate struct {
 	bytes.Buffer
 	waits chan struct{}

@@ -12,7 +12,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// onceListener has one connection.
+// A onceListener accepts one connection, and then ends with io.EOF.
 type onceListener struct {
 	net.Listener
 	accepted bool

@@ -65,8 +65,9 @@ func TestCacheBehindAndClientBefore(t *testing.T) {
 			c.Close()
 			events := s.wait("close", 1)
 			want := []string{
-				"open", "request ADD", "answer ADD OK", "request ADD", "answer ADD MATCHING_SESSION", "request GET", "answer GET OK",
-				"request REMOVE", "answer REMOVE OK", "request HAVE", "answer HAVE NOTOK", "close",
+				"open", "request ADD", "answer ADD OK", "request ADD", "answer ADD MATCHING_SESSION",
+				"request GET", "answer GET OK", "request REMOVE", "answer REMOVE OK",
+				"request HAVE", "answer HAVE NOTOK", "close",
 			}
 			var got []string
 			for _, e := range events {
@@ -77,7 +78,8 @@ func TestCacheBehindAndClientBefore(t *testing.T) {
 				if e.Status != "" {
 					text += " " + e.Status
 				}
-				if e.Op != "" && e.ID != "303132333435" || e.Conn != 1 || e.Event == "answer" && (!e.Asked || e.LatencyUS < 0) {
+				if e.Op != "" && e.ID != "303132333435" || e.Conn != 1 ||
+					e.Event == "answer" && (!e.Asked || e.LatencyUS < 0) {
 					t.Errorf("%+v", e)
 				}
 				got = append(got, text)
@@ -107,7 +109,7 @@ func TestHundredConnections(t *testing.T) {
 						t.Error(err)
 					}
 					ready.Done()
-					ready.Wait() // all are open at once
+					ready.Wait() // all connections are open at once
 					for range rounds {
 						if got, err := c.Get(t.Context(), id); err != nil || !bytes.Equal(got, id) {
 							t.Errorf("got %q, %v", got, err)
@@ -129,14 +131,16 @@ func TestHundredConnections(t *testing.T) {
 			}
 			s.stop()
 			sum := only(s.out.events(t), "summary")
-			if len(sum) != 1 || sum[0].Connections != conns || sum[0].Ops["GET"].Answers != conns*rounds || sum[0].Ops["ADD"].Requests != conns {
+			if len(sum) != 1 || sum[0].Connections != conns || sum[0].Ops["GET"].Answers != conns*rounds ||
+				sum[0].Ops["ADD"].Requests != conns {
 				t.Errorf("summary is %+v", sum)
 			}
 		})
 	}
 }
 
-// TestGarbage sends what is not the protocol both ways, and half-closes: the server answers only when all has come.
+// TestGarbage sends bytes that are not the protocol both ways, and half-closes: the server answers only when it has all
+// of the request.
 func TestGarbage(t *testing.T) {
 	const size = 300_000
 	random := func(seed uint64) []byte {
@@ -169,14 +173,15 @@ func TestGarbage(t *testing.T) {
 				}
 			}
 			end := only(events, "close")[0]
-			if len(only(events, "malformed")) != 2 || end.Undecoded != 2*size || end.ToServer != size || end.ToClient != size || end.Reason != "by the client" {
+			if len(only(events, "malformed")) != 2 || end.Undecoded != 2*size || end.ToServer != size ||
+				end.ToClient != size || end.Reason != "by the client" {
 				t.Errorf("%+v", events)
 			}
 		})
 	}
 }
 
-// TestServerEndsFirst half-closes from the server's side: what the client says after that still arrives.
+// TestServerEndsFirst half-closes from the server's side: what the client sends after that still arrives.
 func TestServerEndsFirst(t *testing.T) {
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
@@ -214,12 +219,13 @@ func TestNoServer(t *testing.T) {
 	if b := readAll(t, s.dial()); len(b) != 0 {
 		t.Errorf("got %q", b)
 	}
-	if e := only(s.wait("failed", 1), "failed")[0]; e.Reason != "cannot connect to the server: connect: connection refused" {
+	e := only(s.wait("failed", 1), "failed")[0]
+	if e.Reason != "cannot connect to the server: connect: connection refused" {
 		t.Errorf("%+v", e)
 	}
 }
 
-// TestServerGone takes the server away under a request.
+// TestServerGone closes the server's connection while a request is under way.
 func TestServerGone(t *testing.T) {
 	ask := wire.AppendMessage(nil, &wire.Message{UID: 9, Op: wire.OpGet, Payload: []byte("id")})
 	for _, network := range networks {
@@ -263,13 +269,14 @@ func TestResetIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestClientStopsReading has a client that goes away while the server sends on and on.
+// TestClientStopsReading has a client that goes away while the server keeps sending.
 func TestClientStopsReading(t *testing.T) {
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
 			ended := make(chan error, 1)
 			s := start(t, network, serve(t, network, func(c net.Conn) {
-				b := wire.AppendMessage(nil, &wire.Message{Response: true, Op: wire.OpGet, Payload: make([]byte, wire.MaxPayload)})
+				m := wire.Message{Response: true, Op: wire.OpGet, Payload: make([]byte, wire.MaxPayload)}
+				b := wire.AppendMessage(nil, &m)
 				for {
 					if _, err := c.Write(b); err != nil {
 						ended <- err
@@ -285,7 +292,8 @@ func TestClientStopsReading(t *testing.T) {
 			if err := <-ended; errors.Is(err, context.DeadlineExceeded) {
 				t.Error("the server never heard of it")
 			}
-			// The answers were whole when they came: that they did not all get out is not the server's fault.
+			// The answers were whole when they were read, so none of them is malformed, although the client did not get
+			// all.
 			if bad := only(s.wait("close", 1), "malformed"); len(bad) > 0 {
 				t.Errorf("%+v", bad)
 			}
@@ -293,7 +301,7 @@ func TestClientStopsReading(t *testing.T) {
 	}
 }
 
-// TestSlowOutput passes traffic while nothing is taken of the output.
+// TestSlowOutput passes traffic on while nobody reads the output.
 func TestSlowOutput(t *testing.T) {
 	const requests = 2000
 	r, w := io.Pipe()
@@ -319,7 +327,11 @@ func TestSlowOutput(t *testing.T) {
 		dropped += e.Lines
 	}
 	sum := events[len(events)-1]
-	if got := len(only(events, "request")) + len(only(events, "answer")) + len(only(events, "open")) + len(only(events, "close")); dropped == 0 || uint64(got)+dropped != 2*requests+2 {
+	got := 0
+	for _, kind := range []string{"request", "answer", "open", "close"} {
+		got += len(only(events, kind))
+	}
+	if dropped == 0 || uint64(got)+dropped != 2*requests+2 {
 		t.Errorf("%d lines and %d dropped", got, dropped)
 	}
 	if sum.Event != "summary" || sum.LinesDropped != dropped || sum.Ops["HAVE"].Answers != requests {

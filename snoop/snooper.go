@@ -2,27 +2,26 @@ package snoop
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/distcache/distcache/internal/ratelog"
+	"github.com/distcache/distcache/internal/serve"
 )
 
-// flushTimeout is how long the last lines may take when a Snooper ends.
+// flushTimeout is how long a Snooper that ends waits for its last lines to be written.
 const flushTimeout = 2 * time.Second
 
 // A Snooper passes connections on to a server and tells what goes by. Make one with [New], and [Snooper.Run] it once.
 type Snooper struct {
 	cfg   Config
-	print printer
 	tally *tally
 	queue *queue
+	log   *ratelog.Logger
 
 	stopping atomic.Bool
-	refusing atomic.Bool // the log has been told
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
@@ -30,26 +29,27 @@ type Snooper struct {
 	last  uint64 // number of the newest connection
 }
 
-// New makes a Snooper. It fails when the configuration makes no sense, and starts nothing.
+// New makes a Snooper. It starts nothing. It fails when the configuration makes no sense.
 func New(cfg Config) (*Snooper, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return &Snooper{cfg: cfg, print: cfg.printer(), conns: make(map[*conn]struct{})}, nil
+	return &Snooper{cfg: cfg, log: ratelog.New(cfg.Logger), conns: make(map[*conn]struct{})}, nil
 }
 
-// Run accepts connections from the listeners, and passes each on, until ctx is done, and then cuts them all; or until
-// no listener has any more (io.EOF) and all connections are over. Both return nil. A listener that fails ends it too,
-// and is the error, except for passing troubles such as running out of file descriptors. It closes the listeners, and
-// returns when nothing of it is left running, except for a write to an Output that is stuck.
+// Run accepts connections from the listeners and passes them on. When ctx is done, Run cuts all connections and returns
+// nil. When all listeners have ended (io.EOF), Run waits for the connections to end and returns nil. When a listener
+// fails, Run cuts all connections and returns the error; errors that may pass, such as running out of file descriptors,
+// are no failure. Run closes the listeners. When it returns nothing is left running, except for a write to an Output
+// that is stuck.
 func (s *Snooper) Run(ctx context.Context, listeners ...net.Listener) error {
 	s.tally = newTally(time.Now())
 	s.queue = newQueue(s.cfg.Output, s.cfg.MaxQueue,
-		func(dst []byte, lines uint64) []byte { return s.print.dropped(dst, &dropped{time.Now(), lines}) },
+		func(dst []byte, lines uint64) []byte { return s.cfg.append(dst, &dropped{time.Now(), lines}) },
 		func(err error) { s.cfg.Logger.Error("no more output; traffic goes on", "error", err) })
 
-	// ctx ends the accepting and all connections; served ends what goes on beside them.
+	// ctx ends accepting and the connections; served ends the summaries.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var accepting, beside sync.WaitGroup
@@ -79,6 +79,7 @@ func (s *Snooper) Run(ctx context.Context, listeners ...net.Listener) error {
 		s.queue.force(s.sum(s.tally.whole(time.Now())))
 	}
 	s.queue.close(flushTimeout)
+	s.log.Close("connections refused or not accepted")
 	close(failures)
 	return <-failures
 }
@@ -98,37 +99,16 @@ func (s *Snooper) stop(listeners []net.Listener) {
 
 // accept takes connections from a listener until it has no more, or ctx is done.
 func (s *Snooper) accept(ctx context.Context, l net.Listener) error {
-	var pause time.Duration
 	for {
-		nc, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			s.start(ctx, nc, l)
-		case ctx.Err() != nil, errors.Is(err, io.EOF):
-			return nil
-		case passing(err):
-			if pause == 0 {
-				s.cfg.Logger.Warn("cannot accept a connection", "listener", l.Addr().String(), "error", err)
-			}
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
-		default:
+		nc, err := serve.Accept(l, ctx.Done(), s.log)
+		if nc == nil {
 			return err
 		}
+		s.start(ctx, nc, l)
 	}
 }
 
-// passing tells whether an error of Accept may be gone the next time.
-func passing(err error) bool {
-	var errno syscall.Errno
-	return errors.As(err, &errno) && (errno.Temporary() || errno == syscall.ENOBUFS || errno == syscall.ENOMEM)
-}
-
-// start passes a connection on, unless there are too many.
+// start serves a connection, unless too many are open.
 func (s *Snooper) start(ctx context.Context, nc net.Conn, l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,17 +118,14 @@ func (s *Snooper) start(ctx context.Context, nc net.Conn, l net.Listener) {
 	}
 	if len(s.conns) >= s.cfg.MaxConns {
 		nc.Close()
-		s.tally.refused()
-		if !s.refusing.Swap(true) {
-			s.cfg.Logger.Warn("connections refused: too many are open", "limit", s.cfg.MaxConns)
-		}
+		s.tally.count(refused, 1)
+		s.log.Warn("connection refused: too many are open", "limit", s.cfg.MaxConns)
 		return
 	}
-	s.refusing.Store(false)
 	s.last++
 	c := newConn(s, nc, s.last, l.Addr().String())
 	s.conns[c] = struct{}{}
-	s.tally.opened()
+	s.tally.count(connected, 1)
 	s.wg.Go(func() {
 		c.run(ctx)
 		s.mu.Lock()
@@ -157,7 +134,7 @@ func (s *Snooper) start(ctx context.Context, nc net.Conn, l net.Listener) {
 	})
 }
 
-// summarize tells what went by, again and again.
+// summarize puts out a summary every interval.
 func (s *Snooper) summarize(served <-chan struct{}) {
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
@@ -173,5 +150,5 @@ func (s *Snooper) summarize(served <-chan struct{}) {
 
 func (s *Snooper) sum(sum *summary) []byte {
 	sum.dropped = s.queue.dropped()
-	return s.print.summary(nil, sum)
+	return s.cfg.append(nil, sum)
 }

@@ -8,17 +8,21 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// summary appends a title and a table of the operations.
-func (p textPrinter) summary(dst []byte, s *summary) []byte {
+// text appends a title and a table of the operations.
+func (s *summary) text(p style, dst []byte) []byte {
 	stretch := "last " + seconds(s.to.Sub(s.from))
 	if s.whole {
 		stretch = "all of " + seconds(s.to.Sub(s.from))
 	}
-	title := fmt.Sprintf("--- %s, %s: %s, %d open", s.to.Format("15:04:05"), stretch, count(s.connections, "new connection"), s.open)
+	title := fmt.Sprintf("--- %s, %s: %s, %d open", s.to.Format("15:04:05"), stretch,
+		count(s.n[connected], "new connection"), s.open)
 	for _, extra := range []struct {
 		n    uint64
 		what string
-	}{{s.failed, "without a server"}, {s.refused, "refused"}, {s.malformed, "malformed"}, {s.unanswered, "unanswered"}, {s.dropped, "lines dropped"}} {
+	}{
+		{s.n[unserved], "without a server"}, {s.n[refused], "refused"}, {s.n[undecodable], "malformed"},
+		{s.n[unanswered], "unanswered"}, {s.dropped, "lines dropped"},
+	} {
 		if extra.n > 0 {
 			title += fmt.Sprintf(", %d %s", extra.n, extra.what)
 		}
@@ -39,8 +43,9 @@ func (p textPrinter) summary(dst []byte, s *summary) []byte {
 	return p.row(dst, "all", all)
 }
 
-func (p textPrinter) row(dst []byte, name string, c *opCounts) []byte {
-	dst = fmt.Appendf(dst, "%-6s %9d %9d %9s %9s", name, c.requests, c.answers, amount(c.bytes[toServer]), amount(c.bytes[toClient]))
+func (p style) row(dst []byte, name string, c *opCounts) []byte {
+	dst = fmt.Appendf(dst, "%-6s %9d %9d %9s %9s", name, c.requests, c.answers,
+		amount(c.bytes[toServer]), amount(c.bytes[toClient]))
 	if c.latencies == nil {
 		dst = fmt.Appendf(dst, " %9s %9s %9s  ", "-", "-", "-")
 	} else {

@@ -9,72 +9,54 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// The range and precision of the latencies that are told apart, in microseconds: three digits of up to ten minutes.
+// The range of latencies that histograms tell apart, in microseconds, and their precision in digits.
 const (
 	leastLatency  = 1
 	mostLatency   = int64(10 * time.Minute / time.Microsecond)
 	latencyDigits = 3
 )
 
-// A tally counts what goes by on all connections: for the time since the last summary, and for all time.
+// A tally counts the traffic of all connections: since the last summary, and before it.
 type tally struct {
 	mu      sync.Mutex
 	started time.Time
-	last    time.Time
+	last    time.Time // of the last summary
 	recent  counts
 	total   counts
-	open    int
 }
 
-// counts are of one stretch of time.
+// What is counted, besides messages.
+const (
+	connected   = iota // connections
+	ended              // connections
+	unserved           // connections that the server did not take
+	refused            // connections that there were too many of
+	undecodable        // directions of a connection that broke the protocol
+	unanswered         // requests of connections that have ended
+	counters
+)
+
+// counts are the counts of one period.
 type counts struct {
-	connections, failed, refused, malformed, unanswered uint64
-	bytes                                               [2]int64
-	ops                                                 [wire.UserOps]opCounts
+	n     [counters]uint64
+	bytes [2]int64
+	ops   [wire.UserOps]opCounts
 }
 
 type opCounts struct {
 	requests, answers, unasked uint64
 	bytes                      [2]int64
 	statuses                   [256]uint64
-	latencies                  *hdrhistogram.Histogram // of the answers that were asked for; nil for none
+	latencies                  *hdrhistogram.Histogram // of the answers with a request; nil for none
 	slowest                    time.Duration
 }
 
 func newTally(now time.Time) *tally { return &tally{started: now, last: now} }
 
-func (t *tally) opened() {
+func (t *tally) count(what, n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.recent.connections++
-	t.open++
-}
-
-func (t *tally) closed(unanswered int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recent.unanswered += uint64(unanswered)
-	t.open--
-}
-
-// failed is closed for a connection that the server did not take.
-func (t *tally) failed() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recent.failed++
-	t.open--
-}
-
-func (t *tally) refused() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recent.refused++
-}
-
-func (t *tally) malformed() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.recent.malformed++
+	t.recent.n[what] += uint64(n)
 }
 
 func (t *tally) passed(dir direction, n int) {
@@ -110,39 +92,40 @@ func (t *tally) answer(l *exchanged) {
 	_ = op.latencies.RecordValue(us) // it is in range
 }
 
-// A summary is a tally's counts of a stretch of time.
+// A summary is the counts of a period.
 type summary struct {
 	counts
 	from, to time.Time
-	whole    bool // since the start, rather than since the last one
+	whole    bool // since the start, rather than since the last summary
 	open     int
 	dropped  uint64 // lines, since the start
 }
 
-// interval sums up the time since the last call.
+// interval is the summary of the time since interval was last called.
 func (t *tally) interval(now time.Time) *summary {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &summary{counts: t.recent, from: t.last, to: now, open: t.open}
 	t.total.add(&t.recent)
+	s := &summary{counts: t.recent, from: t.last, to: now, open: t.total.open()}
 	t.recent, t.last = counts{}, now
 	return s
 }
 
-// whole sums up everything.
+// whole is the summary since the start.
 func (t *tally) whole(now time.Time) *summary {
 	t.interval(now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return &summary{counts: t.total, from: t.started, to: now, whole: true, open: t.open}
+	return &summary{counts: t.total, from: t.started, to: now, whole: true, open: t.total.open()}
 }
 
+// open is how many connections are open now, if c counts since the start.
+func (c *counts) open() int { return int(c.n[connected] - c.n[ended]) }
+
 func (c *counts) add(more *counts) {
-	c.connections += more.connections
-	c.failed += more.failed
-	c.refused += more.refused
-	c.malformed += more.malformed
-	c.unanswered += more.unanswered
+	for what, n := range more.n {
+		c.n[what] += n
+	}
 	c.bytes[toServer] += more.bytes[toServer]
 	c.bytes[toClient] += more.bytes[toClient]
 	for op := range c.ops {
@@ -169,7 +152,7 @@ func (c *opCounts) add(more *opCounts) {
 	}
 }
 
-// all is the sum over the operations.
+// all is the sum of all operations.
 func (c *counts) all() *opCounts {
 	sum := new(opCounts)
 	for op := range c.ops {
@@ -178,7 +161,7 @@ func (c *counts) all() *opCounts {
 	return sum
 }
 
-// quantile is a latency below which that percentage of the answers came.
+// quantile is the latency that the given percentage of the answers did not exceed.
 func (c *opCounts) quantile(percent float64) time.Duration {
 	if c.latencies == nil {
 		return 0

@@ -10,10 +10,12 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A textPrinter prints lines for people: columns that stay in place, and words that can be searched for.
-type textPrinter struct{ colour bool }
+// Lines of text have columns that stay in place, and words that can be searched for.
 
-// The colours are the terminal's own eight, so that they suit its background.
+// A style tells whether text is coloured.
+type style bool
+
+// The terminal's own colours, so that they suit its background.
 const (
 	plain  = ""
 	dim    = "\x1b[2m"
@@ -26,13 +28,13 @@ const (
 	reset  = "\x1b[0m"
 )
 
-// paint appends text, padded to a width; a negative width pads on the left.
-func (p textPrinter) paint(dst []byte, colour, text string, width int) []byte {
+// paint appends text, padded to a width. A negative width pads on the left.
+func (p style) paint(dst []byte, colour, text string, width int) []byte {
 	pad := strings.Repeat(" ", max(0, max(width, -width)-utf8.RuneCountInString(text)))
 	if width < 0 {
 		dst = append(dst, pad...)
 	}
-	if p.colour && colour != plain && text != "" {
+	if bool(p) && colour != plain && text != "" {
 		dst = append(dst, colour...)
 		dst = append(dst, text...)
 		dst = append(dst, reset...)
@@ -47,8 +49,8 @@ func (p textPrinter) paint(dst []byte, colour, text string, width int) []byte {
 
 const clock = "15:04:05.000000"
 
-// begin appends what all lines about a connection have in front.
-func (p textPrinter) begin(dst []byte, at place, arrow string) []byte {
+// begin appends what all lines about a connection begin with.
+func (p style) begin(dst []byte, at place, arrow string) []byte {
 	dst = p.paint(dst, dim, at.at.Format(clock), len(clock))
 	dst = append(dst, ' ')
 	dst = p.paint(dst, bold, fmt.Sprintf("#%d", at.conn), 7)
@@ -64,7 +66,7 @@ func arrow(dir direction) string {
 	return "<-"
 }
 
-// finish ends a line without the padding of columns that came to nothing.
+// finish ends a line, without the padding of empty columns at its end.
 func finish(dst []byte) []byte {
 	for len(dst) > 0 && dst[len(dst)-1] == ' ' {
 		dst = dst[:len(dst)-1]
@@ -72,12 +74,12 @@ func finish(dst []byte) []byte {
 	return append(dst, '\n')
 }
 
-func (p textPrinter) opened(dst []byte, l *opened) []byte {
+func (l *opened) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
 	return finish(p.paint(dst, dim, "open   from "+l.client+" on "+l.listener, 0))
 }
 
-func (p textPrinter) exchanged(dst []byte, l *exchanged) []byte {
+func (l *exchanged) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, arrow(l.dir))
 	colour := plain
 	if l.dir == toServer {
@@ -104,7 +106,7 @@ func (p textPrinter) exchanged(dst []byte, l *exchanged) []byte {
 		}
 		dst = append(dst, ' ')
 		dst = p.paint(dst, plain, latency, -12)
-		if l.size == 0 { // there is no status byte, but every client understands it so
+		if l.size == 0 { // there is no status byte; clients take that as DISCONNECTED
 			dst = append(dst, "  (empty answer)"...)
 		}
 	}
@@ -112,7 +114,7 @@ func (p textPrinter) exchanged(dst []byte, l *exchanged) []byte {
 	return dump(dst, l.payload)
 }
 
-// idText is the beginning of a session id; two dots stand for the rest.
+// idText is the beginning of a session id, with two dots if there is more of it.
 func idText(l *exchanged) string {
 	switch {
 	case !l.known:
@@ -140,7 +142,7 @@ func millis(d time.Duration) string {
 	return fmt.Sprintf("%d.%03d", d.Milliseconds(), d.Microseconds()%1000)
 }
 
-// duration is d without the units that are nought at its end: 5m rather than 5m0s.
+// duration is d without trailing zero units: 5m rather than 5m0s.
 func duration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -172,7 +174,7 @@ func dump(dst, b []byte) []byte {
 	return dst
 }
 
-func (p textPrinter) malformed(dst []byte, l *malformed) []byte {
+func (l *malformed) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, arrow(l.dir))
 	dst = p.paint(dst, loud, fmt.Sprintf("MALFORMED at byte %d: %v", l.offset, l.rule), 0)
 	if l.rule != wire.ErrTruncated {
@@ -181,15 +183,16 @@ func (p textPrinter) malformed(dst []byte, l *malformed) []byte {
 	return dump(finish(dst), l.header)
 }
 
-func (p textPrinter) failed(dst []byte, l *failed) []byte {
+func (l *failed) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
 	return finish(p.paint(dst, loud, "FAILED "+l.reason, 0))
 }
 
-func (p textPrinter) closed(dst []byte, l *closed) []byte {
+func (l *closed) text(p style, dst []byte) []byte {
 	dst = p.begin(dst, l.place, "--")
 	text := fmt.Sprintf("close  %s after %s: %s (%d B), %s (%d B)", l.reason, span(l.lasted),
-		count(l.messages[toServer], "request"), l.bytes[toServer], count(l.messages[toClient], "answer"), l.bytes[toClient])
+		count(l.messages[toServer], "request"), l.bytes[toServer],
+		count(l.messages[toClient], "answer"), l.bytes[toClient])
 	dst = p.paint(dst, dim, text, 0)
 	if l.unanswered > 0 {
 		dst = p.paint(dst, red, fmt.Sprintf(", %d unanswered", l.unanswered), 0)
@@ -207,7 +210,7 @@ func count[N int | uint64](n N, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-func (p textPrinter) dropped(dst []byte, l *dropped) []byte {
+func (l *dropped) text(p style, dst []byte) []byte {
 	dst = p.paint(dst, dim, l.at.Format(clock), len(clock))
 	dst = append(dst, ' ')
 	return finish(p.paint(dst, loud, count(l.lines, "line")+" dropped: the output is too slow", 0))

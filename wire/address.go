@@ -9,32 +9,32 @@ import (
 	"strings"
 )
 
-// An Address says where to listen or to connect, in the syntax that the tools take:
+// An Address says where to listen or where to connect to, in the syntax that the tools take:
 //
 //	IP:9001, IP::9001        port 9001 on all interfaces; to listen only
-//	IP:host:9001             that host or address; one of IPv6 stands in brackets, IP:[::1]:9001
-//	IPv4:..., IPv6:...       the same, with that version of IP only
+//	IP:host:9001             that host name or address; an IPv6 address stands in brackets: IP:[::1]:9001
+//	IPv4:..., IPv6:...       the same, with only that version of IP
 //	TLS:host:9001            with TLS; see WithTLS
 //	UNIX:/path               a unix domain socket
 //	FD:3                     an inherited descriptor: a socket, listening or connected
 //	FD:0:1                   a read and a write descriptor, which are one connection
 //
-// The prefix may be in any case. A host's name is looked up by each Listen and Dial, not when the address is parsed
-// (as the original does), so that a client that connects again finds a server that has moved.
+// The prefix may be in any case. A host's name is looked up by each Listen and Dial; the original does so when it parses
+// the address. So a client that connects again finds a server that has moved.
 //
-// Addresses are comparable. The zero Address is none.
+// Addresses are comparable. The zero Address is no address.
 type Address struct {
 	kind  uint8  // in kinds
 	host  string // without brackets; empty: all interfaces
 	port  uint16
 	path  string
-	read  int // the descriptors; the same twice for one
+	read  int // the two descriptors, equal for a single one
 	write int
 	pair  bool
 	tls   *TLS // of TLS:, nil until WithTLS
 }
 
-// kinds are the forms of an address. A new transport is one more of them, with what Listen and Dial do for its network.
+// kinds are the forms of an address. A new transport is a new kind, plus what Listen and Dial do for its network.
 var kinds = []struct {
 	prefix  string
 	network string
@@ -50,7 +50,7 @@ var kinds = []struct {
 	{prefix: "FD", network: "fd"},
 }
 
-// AddressPrefixes are what an address may begin with, in any case, before its first colon.
+// AddressPrefixes are what an address may begin with before its first colon, in any case.
 func AddressPrefixes() (all []string) {
 	for _, k := range kinds[1:] {
 		all = append(all, k.prefix)
@@ -91,17 +91,18 @@ func (a Address) IsZero() bool { return a == Address{} }
 // Network is "tcp", "unix" or "fd"; empty for the zero Address. With String it makes an Address a [net.Addr].
 func (a Address) Network() string { return kinds[a.kind].network }
 
-// Host is that of an IP address, without brackets; empty for all interfaces, and for addresses that are not IP.
+// Host is the host of an IP address, without brackets. It is empty for all interfaces, and for addresses that are not
+// IP.
 func (a Address) Host() string { return a.host }
 
-// Port is that of an IP address, 0 for all other addresses.
+// Port is the port of an IP address, 0 for all other addresses.
 func (a Address) Port() uint16 { return a.port }
 
-// Path is that of a unix socket, empty for all other addresses.
+// Path is the path of a unix socket, empty for all other addresses.
 func (a Address) Path() string { return a.path }
 
-// Family is 4 or 6 for an address of that version of IP alone, by its prefix or by its host; 0 for one that may be of
-// either, and for addresses that are not IP.
+// Family is 4 or 6 for an address that is of only that version of IP, by its prefix or its host. It is 0 for an address
+// that may be of either version, and for addresses that are not IP.
 func (a Address) Family() int {
 	ip, err := netip.ParseAddr(a.host)
 	switch version := a.version(); {
@@ -109,13 +110,13 @@ func (a Address) Family() int {
 		return version
 	case ip.Unmap().Is4():
 		return 4
-	case !ip.IsUnspecified(): // who listens on :: may hear of IPv4 as well
+	case !ip.IsUnspecified(): // a listener on :: may accept IPv4 as well
 		return 6
 	}
 	return 0
 }
 
-// AllInterfaces tells whether to listen on a is to listen on every interface.
+// AllInterfaces tells whether a listener on a listens on every interface.
 func (a Address) AllInterfaces() bool {
 	ip, err := netip.ParseAddr(a.host)
 	return a.Network() == "tcp" && (a.host == "" || err == nil && ip.IsUnspecified())
@@ -131,7 +132,7 @@ func (a Address) version() int { return kinds[a.kind].version }
 
 func (a Address) hostPort() string { return net.JoinHostPort(a.host, strconv.Itoa(int(a.port))) }
 
-// tcp is what package net calls the network of an IP address.
+// tcp is package net's name for the network of an IP address.
 func (a Address) tcp() string {
 	if a.version() == 0 {
 		return "tcp"
@@ -139,13 +140,15 @@ func (a Address) tcp() string {
 	return "tcp" + strconv.Itoa(a.version())
 }
 
-// Listen listens there, until the listener is closed. A name stands for the first of its addresses.
+// Listen listens on a until the listener is closed. Of a host name's addresses, the first is used.
 //
-// The file of a unix socket is removed when its listener is closed, if it is still the same. One that is there already
-// is replaced if nobody listens on it any more, else it is an error, as is a file that is no socket.
+// The file of a unix socket is removed when its listener is closed, unless another file has taken its place. A socket
+// file that is there already is replaced if nobody listens on it any more. Otherwise it is an error, as is a file that
+// is no socket.
 //
-// A descriptor is taken over: it can be listened on once. One that is connected already, or a pair, gives a listener
-// that accepts that one connection, and says io.EOF when it has been closed.
+// A descriptor is taken over: it can be listened on once. A descriptor that is connected already, or a pair of
+// descriptors, gives a listener that accepts that one connection, and returns io.EOF once the connection has been
+// closed.
 func (a Address) Listen(ctx context.Context) (net.Listener, error) {
 	switch a.Network() {
 	case "":
@@ -166,7 +169,7 @@ func (a Address) Listen(ctx context.Context) (net.Listener, error) {
 	return a.secureListener(l), nil
 }
 
-// CheckDial says why nobody can connect to such an address, whoever listens: it names no host, or no port.
+// CheckDial returns an error for an address that can't be dialled, whoever listens: it names no host, or no port.
 func (a Address) CheckDial() error {
 	switch {
 	case a.IsZero():
@@ -181,7 +184,7 @@ func (a Address) CheckDial() error {
 	return nil
 }
 
-// Dial connects there. Every address of a host's name is tried. A descriptor can be dialled once.
+// Dial connects to a. All addresses of a host name are tried. A descriptor can be dialled once.
 func (a Address) Dial(ctx context.Context) (net.Conn, error) {
 	if err := a.CheckDial(); err != nil {
 		return nil, err
@@ -203,13 +206,14 @@ func (a Address) Dial(ctx context.Context) (net.Conn, error) {
 	return a.secured(ctx, c)
 }
 
-// Resolve is where Dial connects to, as package net has it; a host's name stands for the first of its addresses.
+// Resolve returns the address that Dial connects to, as package net has it. Of a host name's addresses, it is the
+// first.
 func (a Address) Resolve() (net.Addr, error) {
 	switch a.Network() {
 	case "tcp":
 		to, err := net.ResolveTCPAddr(a.tcp(), a.hostPort())
 		if err != nil {
-			return nil, err // and no nil *net.TCPAddr
+			return nil, err // not a nil *net.TCPAddr in an interface
 		}
 		return to, nil
 	case "unix":

@@ -133,7 +133,9 @@ func talk(t *testing.T, client, server net.Conn) {
 
 func TestListenAndDial(t *testing.T) {
 	ctx := context.Background()
-	for _, s := range []string{"IP:0", "IP:127.0.0.1:0", "IP:localhost:0", "IPv4:0", "IPv4::0", "UNIX:" + t.TempDir() + "/s"} {
+	for _, s := range []string{
+		"IP:0", "IP:127.0.0.1:0", "IP:localhost:0", "IPv4:0", "IPv4::0", "UNIX:" + t.TempDir() + "/s",
+	} {
 		l := listen(t, s)
 		to := s
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
@@ -173,7 +175,8 @@ func TestListenUnix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Listen(ctx); !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "another process listens") {
+	_, err = a.Listen(ctx)
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "another process listens") {
 		t.Errorf("on a live socket: %v", err)
 	}
 	if l.Close(); exists(path) {
@@ -212,7 +215,10 @@ func exists(path string) bool {
 }
 
 func FuzzParseAddress(f *testing.F) {
-	for _, s := range []string{"IP:9001", "IP::9001", "IP:host:1", "IPv6:[::1%x]:1", "UNIX:/p", "FD:3", "FD:0:1", "IP:[:]:1", "IP:[::ffff:1.2.3.4]:1"} {
+	for _, s := range []string{
+		"IP:9001", "IP::9001", "IP:host:1", "IPv6:[::1%x]:1", "UNIX:/p", "FD:3", "FD:0:1", "IP:[:]:1",
+		"IP:[::ffff:1.2.3.4]:1",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -266,7 +272,7 @@ func TestAddressParts(t *testing.T) {
 }
 
 func TestResolve(t *testing.T) {
-	noName := "IP:" + strings.Repeat("a", 64) + ":9001" // no label is so long: no server is asked
+	noName := "IP:" + strings.Repeat("a", 64) + ":9001" // a label has at most 63 bytes, so no name server is asked
 	for text, want := range map[string]string{
 		"IP:127.0.0.1:9001": "127.0.0.1:9001", "UNIX:/run/s": "/run/s", noName: "", "FD:3": "",
 	} {

@@ -69,7 +69,7 @@ func (a Address) dialDescriptor() (net.Conn, error) {
 	return &pairConn{r: r, w: w, address: a}, nil
 }
 
-// listening tells whether the descriptor is a socket that accepts connections; it must be a socket.
+// listening tells whether the descriptor, which must be a socket, accepts connections.
 func (a Address) listening() (bool, error) {
 	taken.Lock()
 	defer taken.Unlock()
@@ -79,7 +79,8 @@ func (a Address) listening() (bool, error) {
 	v, err := unix.GetsockoptInt(a.read, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	switch {
 	case errors.Is(err, unix.ENOTSOCK):
-		return false, &addressError{a.String(), fmt.Sprintf("descriptor %d is not a socket; a read and a write descriptor are FD:READ:WRITE", a.read)}
+		return false, &addressError{a.String(), fmt.Sprintf(
+			"descriptor %d is not a socket; a read and a write descriptor are FD:READ:WRITE", a.read)}
 	case err != nil:
 		return false, &addressError{a.String(), fmt.Sprintf("descriptor %d: %v", a.read, err)}
 	}
@@ -92,9 +93,9 @@ var taken struct {
 	numbers map[int]bool
 }
 
-// takeOver moves a descriptor to a number of our own that no child inherits. The old one becomes /dev/null, so that no
-// file opened later gets its number: whoever dials the address again must not get that file in its place. (As number 1
-// or 2 a lost peer would also raise SIGPIPE.)
+// takeOver moves a descriptor to a new number that no child inherits. The old number becomes /dev/null, so that no file
+// opened later gets it: whoever dials the address again must not get that file. (A connection with number 1 or 2 would
+// also raise SIGPIPE when its peer is lost.)
 func takeOver(fd int, a Address) (*os.File, error) {
 	taken.Lock()
 	defer taken.Unlock()
@@ -105,7 +106,7 @@ func takeOver(fd int, a Address) (*os.File, error) {
 	if err != nil {
 		return nil, &addressError{a.String(), fmt.Sprintf("descriptor %d: %v", fd, err)}
 	}
-	if err := unix.SetNonblock(own, true); err != nil { // for deadlines
+	if err := unix.SetNonblock(own, true); err != nil { // so that deadlines work
 		unix.Close(own)
 		return nil, os.NewSyscallError("setnonblock", err)
 	}
@@ -137,10 +138,11 @@ func discard(fd int) error {
 }
 
 func errTaken(fd int, a Address) error {
-	return &addressError{a.String(), fmt.Sprintf("descriptor %d has been taken over already, which can be done once", fd)}
+	return &addressError{a.String(), fmt.Sprintf(
+		"descriptor %d has been taken over already, which can be done once", fd)}
 }
 
-// A pairConn is a connection of two descriptors, or of one that is no socket.
+// A pairConn is a connection made of two descriptors, or of one that is no socket.
 type pairConn struct {
 	r, w    *os.File
 	address Address
@@ -176,8 +178,8 @@ func (c *pairConn) SetWriteDeadline(t time.Time) error { return c.w.SetWriteDead
 // A onceListener accepts the one connection that was there from the start.
 type onceListener struct {
 	addr   net.Addr
-	conn   chan net.Conn // has it until it is accepted
-	ended  chan struct{} // closed with the connection
+	conn   chan net.Conn // holds the connection until it is accepted
+	ended  chan struct{} // closed when the connection is
 	closed chan struct{}
 	once   sync.Once
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// handOver gives a descriptor of its own for f's file, as one that was inherited.
+// handOver returns a descriptor of f's file that is not f's own, like an inherited one.
 func handOver(t *testing.T, f interface{ File() (*os.File, error) }) string {
 	t.Helper()
 	file, err := f.File()
@@ -44,7 +44,7 @@ func dup(t *testing.T, f *os.File) string {
 	return strconv.Itoa(fd)
 }
 
-// connected gives both ends of a connection.
+// connected returns both ends of a connection.
 func connected(t *testing.T) (client, server net.Conn) {
 	t.Helper()
 	l := listen(t, "IP:127.0.0.1:0")
@@ -107,7 +107,7 @@ func TestListenOnInheritedConnection(t *testing.T) {
 	talk(t, client, server)
 }
 
-// pipes gives a client that is two pipes, and the descriptors of their other ends.
+// pipes returns a client that consists of two pipes, and the descriptors of their other ends.
 func pipes(t *testing.T) (client net.Conn, address string) {
 	t.Helper()
 	in, toServer, err := os.Pipe()
@@ -166,7 +166,8 @@ func TestBadDescriptors(t *testing.T) {
 		t.Errorf("a pipe: %v", err)
 	}
 	for _, s := range []string{"FD:987654", "FD:987654:987655"} {
-		if _, err := parse(t, s).Listen(ctx); !strings.Contains(errString(err), "descriptor 987654: bad file descriptor") {
+		_, err := parse(t, s).Listen(ctx)
+		if !strings.Contains(errString(err), "descriptor 987654: bad file descriptor") {
 			t.Errorf("%s: %v", s, err)
 		}
 		if _, err := parse(t, s).Dial(ctx); err == nil {
@@ -175,7 +176,7 @@ func TestBadDescriptors(t *testing.T) {
 	}
 }
 
-// An address that has been used stays used: what is opened later is not taken in its place.
+// An address that has been used stays used: a file opened later is not taken in its place.
 func TestDescriptorIsTakenOnce(t *testing.T) {
 	ctx := context.Background()
 	client, theirs := connected(t)
@@ -195,7 +196,7 @@ func TestDescriptorIsTakenOnce(t *testing.T) {
 	}
 	defer both.Close()
 
-	for range 20 { // one of them would get each number that is free
+	for range 20 { // enough files to get each number that is free
 		another, other := connected(t)
 		for _, a := range []wire.Address{single, pair} {
 			if nc, err := a.Dial(ctx); !strings.Contains(errString(err), "taken over already") {
@@ -209,7 +210,7 @@ func TestDescriptorIsTakenOnce(t *testing.T) {
 	}
 }
 
-// As under inetd: the standard descriptors are the connection, and nothing opened later gets their numbers.
+// As under inetd: the standard descriptors are the connection. Nothing that is opened later gets their numbers.
 func TestStandardDescriptors(t *testing.T) {
 	const child = "WIRE_TEST_CHILD"
 	if os.Getenv(child) != "" {
@@ -243,7 +244,7 @@ func TestStandardDescriptors(t *testing.T) {
 	}
 }
 
-// A pair's reads and writes end at their deadlines.
+// Reads and writes of a pair of descriptors end at their deadlines.
 func TestDescriptorDeadlines(t *testing.T) {
 	client, _ := pipes(t)
 	if err := client.SetDeadline(time.Now().Add(-time.Second)); err != nil {

@@ -2,8 +2,8 @@ package wire
 
 import "errors"
 
-// ErrCorrupt matches, by errors.Is, every way in which a peer can break the protocol. The connection it came on must
-// be closed: nothing that follows on it can be trusted.
+// ErrCorrupt matches, by errors.Is, every way in which a peer can break the protocol. The connection must then be
+// closed: nothing that follows on it can be trusted.
 var ErrCorrupt = errors.New("protocol broken by the peer")
 
 // The rules of frames, messages and payloads. Each matches ErrCorrupt.
@@ -21,7 +21,7 @@ var (
 	ErrShortAdd  error = corruption("ADD payload is under 8 bytes")
 )
 
-// A corruption is one rule that was broken.
+// A corruption is a rule that was broken.
 type corruption string
 
 func (c corruption) Error() string        { return string(c) }

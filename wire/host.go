@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// SameHost tells whether two hosts are the same in all but their spelling: names differ in case, and an IPv4
-// address may be written as an IPv6 one. No name is resolved.
+// SameHost tells whether two hosts are the same but for their spelling: names may differ in case, and an IPv4 address
+// may be written as an IPv6 one. No name is resolved.
 func SameHost(a, b string) bool {
 	ip, err := netip.ParseAddr(a)
 	other, err2 := netip.ParseAddr(b)

@@ -2,7 +2,7 @@ package wire
 
 import "encoding/binary"
 
-// A Message is one request or response, whole.
+// A Message is a whole request or response.
 type Message struct {
 	Response bool
 	UID      uint32
@@ -12,7 +12,7 @@ type Message struct {
 }
 
 // AppendMessage appends the frames of m to dst and returns the extended slice. It does not check the payload's size:
-// the caller knows what its peer accepts (MaxPayload, on a public connection).
+// the caller knows what its peer accepts (MaxPayload on a public connection).
 func AppendMessage(dst []byte, m *Message) []byte {
 	rest := m.Payload
 	for {

@@ -10,7 +10,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// unhex takes bytes as PROTOCOL.md writes them.
+// unhex decodes bytes in the notation of PROTOCOL.md.
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
@@ -27,7 +27,7 @@ func rules(response bool) wire.Rules {
 	return wire.Requests
 }
 
-// readOne reads the one message that b must be.
+// readOne reads the only message in b.
 func readOne(t testing.TB, b []byte, response bool) wire.Message {
 	t.Helper()
 	var m wire.Message
@@ -41,7 +41,7 @@ func readOne(t testing.TB, b []byte, response bool) wire.Message {
 	return m
 }
 
-// The examples of PROTOCOL.md, both ways.
+// The examples of PROTOCOL.md are written, and read, as they stand there.
 func TestExamples(t *testing.T) {
 	const id = "0123456789abcdef"
 	big := bytes.Repeat([]byte{0xa5}, 3000)
@@ -75,7 +75,8 @@ func TestExamples(t *testing.T) {
 			wire.Message{Response: true, UID: 2, Op: wire.OpGet, Payload: []byte{byte(wire.NotOK)}},
 		},
 		{
-			"two frames", "00110000 01 00000003 00 01 00 0800" + strings.Repeat("a5", 2048) + "00110000 01 00000003 00 01 01 03b8" + strings.Repeat("a5", 952),
+			"two frames", "00110000 01 00000003 00 01 00 0800" + strings.Repeat("a5", 2048) +
+				"00110000 01 00000003 00 01 01 03b8" + strings.Repeat("a5", 952),
 			wire.Message{Response: true, UID: 3, Op: wire.OpGet, Payload: big},
 		},
 	} {
@@ -95,7 +96,8 @@ func TestExamples(t *testing.T) {
 }
 
 func equal(a, b *wire.Message) bool {
-	return a.Response == b.Response && a.UID == b.UID && a.Class == b.Class && a.Op == b.Op && bytes.Equal(a.Payload, b.Payload)
+	return a.Response == b.Response && a.UID == b.UID && a.Class == b.Class && a.Op == b.Op &&
+		bytes.Equal(a.Payload, b.Payload)
 }
 
 func TestSizes(t *testing.T) {
@@ -125,7 +127,7 @@ func TestPatchLevel(t *testing.T) {
 	}
 }
 
-// A writer need not emit the fewest frames.
+// A writer may emit more frames than needed.
 func TestEmptyLastFrame(t *testing.T) {
 	b := unhex(t, "00110000 00 00000001 00 01 00 0800"+strings.Repeat("00", 2048)+"00110000 00 00000001 00 01 01 0000")
 	if m := readOne(t, b, false); len(m.Payload) != 2048 {
@@ -134,7 +136,9 @@ func TestEmptyLastFrame(t *testing.T) {
 }
 
 func TestFrameBytes(t *testing.T) {
-	b := wire.AppendMessage(nil, &wire.Message{Response: true, UID: 0x01020304, Class: wire.ClassPeer, Op: wire.OpRemove, Payload: make([]byte, 2049)})
+	b := wire.AppendMessage(nil, &wire.Message{
+		Response: true, UID: 0x01020304, Class: wire.ClassPeer, Op: wire.OpRemove, Payload: make([]byte, 2049),
+	})
 	first, second := b[:wire.HeaderSize], b[wire.HeaderSize+2048:]
 	if want := unhex(t, "00110000 01 01020304 70 02 00 0800"); !bytes.Equal(first, want) {
 		t.Errorf("first header %x, want %x", first, want)
@@ -154,8 +158,8 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for s, want := range map[wire.Status]string{
-		0: "OK", 1: "NOTOK", 2: "DISCONNECTED", 100: "CORRUPT", 101: "MATCHING_SESSION", 102: "TIMEOUT_RANGE", 103: "ID_RANGE",
-		104: "DATA_RANGE", 77: "STATUS_77",
+		0: "OK", 1: "NOTOK", 2: "DISCONNECTED", 100: "CORRUPT", 101: "MATCHING_SESSION", 102: "TIMEOUT_RANGE",
+		103: "ID_RANGE", 104: "DATA_RANGE", 77: "STATUS_77",
 	} {
 		if s.Name() != want {
 			t.Errorf("status %d is %s, want %s", s, s.Name(), want)

@@ -10,12 +10,12 @@ import (
 // maxPath is the longest path of a unix socket: sun_path, less its final zero byte.
 const maxPath = 107
 
-// An addressError says which part of an address is wrong.
+// An addressError names the part of an address that is wrong.
 type addressError struct{ address, problem string }
 
 func (e *addressError) Error() string { return fmt.Sprintf("address %q: %s", e.address, e.problem) }
 
-// ParseAddress reads an address. Its errors name the part that is wrong and what is expected there.
+// ParseAddress reads an address. Its errors name the part that is wrong, and what is expected there.
 func ParseAddress(s string) (Address, error) {
 	a, problem := parseAddress(s)
 	if problem != "" {
@@ -139,12 +139,12 @@ func (a *Address) checkHost(bracketed bool) string {
 	return ""
 }
 
-// digits tells whether s has nothing but them, as no sign.
+// digits tells whether s consists of digits: no sign.
 func digits(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < '0' || r > '9' })
 }
 
-// notInName finds what no host's name has; letters beyond ASCII are left to the resolver.
+// notInName finds the first character that no host name has. Letters beyond ASCII are left to the resolver.
 func notInName(r rune) bool {
 	return r <= ' ' || r == 0x7f || r == '\ufffd' || strings.ContainsRune(`/\@#?%*[](){}<>"'`+"`,;=&|$!^~+", r)
 }

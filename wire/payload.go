@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// CheckAdd holds an ADD against the protocol's ranges, in its order: TimeoutRange, IDRange, DataRange or nil.
+// CheckAdd checks an ADD against the protocol's ranges, in the protocol's order. It returns TimeoutRange, IDRange,
+// DataRange or nil.
 func CheckAdd(id, data []byte, timeout time.Duration) error {
 	switch {
 	case timeout < 0 || timeout > MaxTimeout:
@@ -18,7 +19,7 @@ func CheckAdd(id, data []byte, timeout time.Duration) error {
 	return nil
 }
 
-// CheckID is NotOK for an id that no session can have, which is what GET, REMOVE and HAVE answer to it.
+// CheckID returns NotOK for an id that no session can have: GET, REMOVE and HAVE are then answered so.
 func CheckID(id []byte) error {
 	if len(id) == 0 || len(id) > MaxID {
 		return NotOK
@@ -26,8 +27,8 @@ func CheckID(id []byte) error {
 	return nil
 }
 
-// AppendAdd appends the payload of an ADD request. The timeout goes out in whole milliseconds; the caller has checked
-// the ranges.
+// AppendAdd appends the payload of an ADD request, with the timeout in whole milliseconds. The caller has checked the
+// ranges.
 func AppendAdd(dst, id, data []byte, timeout time.Duration) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(timeout/time.Millisecond))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(id)))
@@ -35,8 +36,8 @@ func AppendAdd(dst, id, data []byte, timeout time.Duration) []byte {
 	return append(dst, data...)
 }
 
-// ParseAdd takes an ADD request apart; id and data are parts of payload. ErrShortAdd is corruption, a Status is what
-// to answer.
+// ParseAdd reads the payload of an ADD request; id and data are parts of it. The error ErrShortAdd is corruption; a
+// Status is the answer to give.
 func ParseAdd(payload []byte) (id, data []byte, timeout time.Duration, err error) {
 	if id, data, timeout, err = SplitAdd(payload); err == nil {
 		err = CheckAdd(id, data, timeout)
@@ -49,7 +50,7 @@ func ParseAdd(payload []byte) (id, data []byte, timeout time.Duration, err error
 
 // SplitAdd is ParseAdd of a payload whose id and data may be of any length.
 func SplitAdd(payload []byte) (id, data []byte, timeout time.Duration, err error) {
-	if len(payload) < addOverhead {
+	if len(payload) < AddOverhead {
 		return nil, nil, 0, ErrShortAdd
 	}
 	timeout = time.Duration(binary.BigEndian.Uint32(payload)) * time.Millisecond
@@ -57,15 +58,15 @@ func SplitAdd(payload []byte) (id, data []byte, timeout time.Duration, err error
 		return nil, nil, 0, TimeoutRange
 	}
 	n := binary.BigEndian.Uint32(payload[4:])
-	rest := payload[addOverhead:]
+	rest := payload[AddOverhead:]
 	if uint64(n) >= uint64(len(rest)) {
 		return nil, nil, 0, Corrupt
 	}
 	return rest[:n], rest[n:], timeout, nil
 }
 
-// ParseStatus reads the answer to an ADD, REMOVE or HAVE. An empty one, which the original proxy sends when it has no
-// server, is Disconnected; one that is longer than a byte is ErrCorrupt.
+// ParseStatus reads the answer to an ADD, REMOVE or HAVE. An empty answer, which the original proxy gives when it has
+// no server, is Disconnected. An answer of more than one byte is ErrCorrupt.
 func ParseStatus(payload []byte) error {
 	switch len(payload) {
 	case 0:
@@ -76,8 +77,8 @@ func ParseStatus(payload []byte) error {
 	return ErrCorrupt
 }
 
-// ParseGet reads the answer to a GET; data is the payload itself. One byte that is a failure a GET can have is that
-// status: session data of that one byte can't be told from it, as with every client of the protocol.
+// ParseGet reads the answer to a GET; data is the payload itself. A payload of one byte that is NotOK or Disconnected
+// is that status: like every client of the protocol, ParseGet can't tell it from session data of that one byte.
 func ParseGet(payload []byte) (data []byte, err error) {
 	switch {
 	case len(payload) == 0:

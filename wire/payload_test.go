@@ -10,14 +10,14 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// addPayload is an ADD payload whose fields say what the test wants.
+// addPayload is an ADD payload with the given fields.
 func addPayload(timeout, idLen uint32, rest int) []byte {
 	b := binary.BigEndian.AppendUint32(nil, timeout)
 	b = binary.BigEndian.AppendUint32(b, idLen)
 	return append(b, make([]byte, rest)...)
 }
 
-// The checks come in PROTOCOL.md's order: where two rules are broken, the first is the answer.
+// The checks come in PROTOCOL.md's order: of two broken rules, the first is the answer.
 func TestParseAddOrder(t *testing.T) {
 	const week = 604800000
 	for _, x := range []struct {

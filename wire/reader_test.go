@@ -13,13 +13,12 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// full is a frame that is not the last of its message, ADD with uid 1.
+// full is the header of a full frame that is not the last of its message: ADD with uid 1.
 const full = "00110000 00 00000001 00 00 00 0800"
 
 func fullFrame() string { return full + strings.Repeat("00", 2048) }
 
-// feed gives b to a Reader byte by byte and returns its error and how many bytes it took until then. Messages before
-// the bad one are skipped.
+// feed gives b to a Reader byte by byte. It returns the Reader's first error, and how many bytes it took until then.
 func feed(t *testing.T, b []byte, rules wire.Rules) (int, error) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -43,7 +42,7 @@ func feed(t *testing.T, b []byte, rules wire.Rules) (int, error) {
 	return <-taken, err
 }
 
-// Each rule is enforced at the very byte that breaks it: the peer need not send more, and can't.
+// Each rule is enforced at the very byte that breaks it: the Reader takes no more bytes.
 func TestRules(t *testing.T) {
 	const rest = "ffffffffffffffffffffffffffffffff"
 	sixteen := strings.Repeat(fullFrame(), 15)
@@ -96,10 +95,12 @@ func TestRules(t *testing.T) {
 	})
 }
 
-// A limit that is no multiple of the frame size is known to be passed when the last header is whole.
+// When the limit is no multiple of the frame size, a message over the limit is found when its last header is whole.
 func TestOddLimit(t *testing.T) {
 	rules := wire.Rules{Class: wire.ClassPeer, Ops: 9, MaxPayload: 5000}
-	for size, want := range map[int]error{0: nil, 4096: nil, 5000: nil, 5001: wire.ErrTooLong, 6144: wire.ErrTooLong, 9000: wire.ErrTooLong} {
+	for size, want := range map[int]error{
+		0: nil, 4096: nil, 5000: nil, 5001: wire.ErrTooLong, 6144: wire.ErrTooLong, 9000: wire.ErrTooLong,
+	} {
 		b := wire.AppendMessage(nil, &wire.Message{Class: wire.ClassPeer, Op: 8, Payload: make([]byte, size)})
 		var m wire.Message
 		if err := wire.NewReader(bytes.NewReader(b), rules).Read(&m); err != want {
@@ -119,7 +120,7 @@ func TestLongestMessage(t *testing.T) {
 	}
 }
 
-// What the connection says is passed on, and a deadline that passes between two messages does no harm.
+// Errors of the connection are passed on. A deadline that passes between two messages does no harm.
 func TestReadErrors(t *testing.T) {
 	broken := errors.New("cable cut")
 	src := io.MultiReader(bytes.NewReader([]byte{0, 0x11}), iotest.ErrReader(broken))
@@ -165,7 +166,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// pieces gives what it has in one read, and then waits for the test to fail.
+// pieces returns all it has in one read. Another read is an error.
 type pieces struct{ b []byte }
 
 func (p *pieces) Read(b []byte) (int, error) {
@@ -177,8 +178,8 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// A header is not believed: nothing is allocated for data that has not come, and nothing at all when the caller's
-// memory is enough.
+// Nothing is allocated for data that has been claimed and has not come, and nothing at all when the caller's memory is
+// enough.
 func TestReaderAllocations(t *testing.T) {
 	src := new(bytes.Reader)
 	r := wire.NewReader(src, wire.Requests)
@@ -218,7 +219,8 @@ func TestReaderAllocations(t *testing.T) {
 
 func FuzzFrameHeader(f *testing.F) {
 	for _, s := range []string{
-		"00110000 00 00000001 00 00 01 001d", full, "00110000 01 00000001 00 00 01 0001", "00110000 00 00000001 00 04 01 0001",
+		"00110000 00 00000001 00 00 01 001d", full,
+		"00110000 01 00000001 00 00 01 0001", "00110000 00 00000001 00 04 01 0001",
 		"00110000 00 00000001 00 00 00 0000", "00110000 00 00000001 00 00 01 0801", "00120000 00", "0011",
 	} {
 		f.Add(unhex(f, s))
@@ -233,8 +235,8 @@ func FuzzFrameHeader(f *testing.F) {
 		if whole != bytewise {
 			t.Fatalf("%v at once, %v byte by byte", whole, bytewise)
 		}
-		good := len(b) == wire.HeaderSize && b[0] == 0 && b[1] == 0x11 && b[4] == 0 && b[9] == 0 && b[10] < 4 && b[11] == 1 &&
-			b[12] == 0 && b[13] == 0
+		good := len(b) == wire.HeaderSize && b[0] == 0 && b[1] == 0x11 && b[4] == 0 && b[9] == 0 && b[10] < 4 &&
+			b[11] == 1 && b[12] == 0 && b[13] == 0
 		switch {
 		case good && whole != nil, !good && whole == nil:
 			t.Fatalf("%x: %v", b, whole)
@@ -244,11 +246,13 @@ func FuzzFrameHeader(f *testing.F) {
 	})
 }
 
-// Whatever is read without error is written again as bytes that mean the same. Parse reads the same from the bytes as a
-// Reader does from a connection.
+// A message that is read without error means the same when it is written again. Parse and Reader read the same
+// messages.
 func FuzzReader(f *testing.F) {
-	f.Add(unhex(f, "00110000 00 00000001 00 00 01 001d 0000ea60 00000010 30313233343536373839616263646566 68656c6c6f"), false)
-	f.Add(unhex(f, "00110000 01 00000003 00 01 00 0800"+strings.Repeat("a5", 2048)+"00110000 01 00000003 00 01 01 03b8"+strings.Repeat("a5", 952)), true)
+	f.Add(unhex(f, "00110000 00 00000001 00 00 01 001d"+
+		"0000ea60 00000010 30313233343536373839616263646566 68656c6c6f"), false)
+	f.Add(unhex(f, "00110000 01 00000003 00 01 00 0800"+strings.Repeat("a5", 2048)+
+		"00110000 01 00000003 00 01 01 03b8"+strings.Repeat("a5", 952)), true)
 	f.Add(unhex(f, fullFrame()+"00110000 00 00000001 00 00 01 0000"), false)
 	f.Add(unhex(f, strings.Repeat("00110000 00 00000002 00 02 01 0002 3031", 3)+"ff"), false)
 	f.Add(wire.AppendMessage(nil, &wire.Message{Payload: make([]byte, wire.MaxPayload)}), false)
@@ -278,7 +282,8 @@ func FuzzReader(f *testing.F) {
 				}
 				return
 			}
-			if len(m.Payload) > wire.MaxPayload || m.Response != response || m.Class != wire.ClassUser || m.Op >= wire.UserOps {
+			if len(m.Payload) > wire.MaxPayload || m.Response != response || m.Class != wire.ClassUser ||
+				m.Op >= wire.UserOps {
 				t.Fatalf("%+v was let through", m)
 			}
 			taken += wire.Size(len(m.Payload))

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Of several that start at once where a dead socket is, one gets the place, and keeps it.
+// Of several listeners that start at once at a dead socket, one gets the path, and keeps it.
 func TestOneReplacesDeadSocket(t *testing.T) {
 	for range 100 {
 		path := filepath.Join(t.TempDir(), "s")
@@ -42,7 +42,7 @@ func TestOneReplacesDeadSocket(t *testing.T) {
 	}
 }
 
-// A socket that has taken the place of another is not removed when that is closed.
+// Closing a listener does not remove a socket that has taken its place.
 func TestCloseLeavesSuccessorsSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	a := parse(t, "UNIX:"+path)

@@ -7,16 +7,16 @@ import "strconv"
 type Status uint8
 
 const (
-	// OK: done, or there.
+	// OK: it was done, or the session is there.
 	OK Status = 0
 	// NotOK: no live session has that id.
 	NotOK Status = 1
-	// Disconnected: the request could not be carried out in time, or its fate is unknown. A write so answered may
+	// Disconnected: the request could not be carried out in time, or its fate is unknown. A write with this answer may
 	// still take effect.
 	Disconnected Status = 2
-	// Corrupt: an ADD whose id length does not fit its payload.
+	// Corrupt: the id length of an ADD does not fit its payload.
 	Corrupt Status = 100
-	// MatchingSession: an ADD of an id that has a live session, which is left as it was.
+	// MatchingSession: an ADD whose id has a live session, which is left as it was.
 	MatchingSession Status = 101
 	// TimeoutRange: an ADD with a timeout over MaxTimeout.
 	TimeoutRange Status = 102
@@ -72,7 +72,7 @@ func (s Status) Name() string {
 	return "STATUS_" + strconv.Itoa(int(s))
 }
 
-// Err is nil for OK and the status itself for all others.
+// Err is nil for OK, and the status itself for all others.
 func (s Status) Err() error {
 	if s == OK {
 		return nil

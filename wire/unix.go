@@ -14,19 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A UnixListener is what [Address.Listen] returns for a unix socket.
+// A UnixListener is the listener that [Address.Listen] returns for a unix socket.
 type UnixListener struct {
 	*net.UnixListener
 	path string
-	made os.FileInfo // its file; nil if that could not be found
+	made os.FileInfo // the socket's file; nil if not known
 	once sync.Once
 }
 
-// Close removes the socket's file, unless that has been replaced by another since, and ends the listening.
+// Close closes the listener. It removes the socket's file, unless another file has taken its place.
 func (l *UnixListener) Close() error {
-	l.once.Do(func() { // while the socket is open: nobody takes it for dead, and its inode is not used again
+	l.once.Do(func() { // before the socket is closed: until then nobody takes it for dead, and its inode is not reused
 		if now, err := os.Lstat(l.path); err == nil && l.made != nil && os.SameFile(l.made, now) {
-			_ = os.Remove(l.path) // fails when the process has given up the right to
+			_ = os.Remove(l.path) // fails when the process has given up the right to do so
 		}
 	})
 	return l.UnixListener.Close()
@@ -45,7 +45,7 @@ func makeUnix(ctx context.Context, path string) (net.Listener, error) {
 	return &UnixListener{UnixListener: ul, path: path, made: made}, nil
 }
 
-// listenUnix listens on a unix socket, in the place of one that is dead.
+// listenUnix listens on a unix socket. It replaces a socket that is dead.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	defer lockDirectory(ctx, filepath.Dir(path))()
 	l, err := makeUnix(ctx, path)
@@ -74,9 +74,9 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	return makeUnix(ctx, path)
 }
 
-// lockDirectory keeps others who listen in the directory from doing so at the same time, until unlock: one could take
-// for dead a socket that another has just made, and replace it. Where that is not possible, or takes long, it does
-// without.
+// lockDirectory keeps other processes from listening in the directory until unlock is called: a process could take a
+// socket that another has just made for dead, and replace it. Where locking is not possible, or takes long,
+// lockDirectory does without.
 func lockDirectory(ctx context.Context, path string) (unlock func()) {
 	const patience, pause = time.Second, 5 * time.Millisecond
 	dir, err := os.Open(path)

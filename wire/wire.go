@@ -18,11 +18,12 @@
 //
 // # Messages
 //
-// A message is one or more frames with the same uid, class and operation, back to back; their data joined are its
+// A message is one or more frames with the same uid, class and operation, back to back. Their data joined are its
 // payload, at most [MaxPayload] bytes. Writers emit the fewest frames: 2048 bytes are one complete frame, 4096 are two,
 // and an empty payload is one complete frame without data.
 //
-// Anything that breaks these rules is corruption ([ErrCorrupt]) and ends the connection it came on, and only that one.
+// Anything that breaks these rules is corruption ([ErrCorrupt]). It ends the connection on which it arrives, and no
+// other.
 //
 // # Payloads
 //
@@ -51,8 +52,8 @@ const (
 	MaxPayload   = MaxFrames * MaxFrameData      // of a message's payload: 32768
 	MaxID        = 64                            // of a session id; the least is 1
 	MaxData      = 32768                         // of session data; the least is 1
-	addOverhead  = 8                             // of an ADD payload before the id
-	MaxAddData   = MaxPayload - addOverhead - 32 // of session data that fit into an ADD with the usual 32-byte id: 32728
+	AddOverhead  = 8                             // of an ADD payload before the id: timeout and id length
+	MaxAddData   = MaxPayload - AddOverhead - 32 // of session data in an ADD with the usual 32-byte id: 32728
 )
 
 // MaxTimeout is the longest timeout that an ADD may ask for: 7 days.
@@ -64,8 +65,8 @@ type Class uint8
 const (
 	// ClassUser is the class of everything that clients send.
 	ClassUser Class = 0
-	// ClassPeer is our own: what the nodes of one cluster say to each other on their peer port. A public listener
-	// refuses it. The package raftstore defines its operations.
+	// ClassPeer is the class of what the nodes of a cluster send each other on their peer port. The original does not
+	// have it. A public listener refuses it. Package raftstore defines its operations.
 	ClassPeer Class = 0x70
 )
 
@@ -79,7 +80,7 @@ const (
 	OpRemove Op = 2
 	OpHave   Op = 3
 
-	// UserOps is how many there are.
+	// UserOps is the number of operations.
 	UserOps = 4
 )
 

@@ -1,6 +1,6 @@
 // Demo shows on one machine what distcache promises. It runs three nodes, stores a session through one node and reads
-// it through another, kills the leader under load, then all nodes, and finds every acknowledged session again. It uses
-// the programs in its own directory, loopback ports and a temporary directory, which it removes in the end.
+// it through another, kills the leader under load, then kills all nodes, and finds every acknowledged session again. It
+// uses the programs in its own directory, loopback ports, and a temporary directory that it removes in the end.
 package main
 
 import (
@@ -140,7 +140,7 @@ func (d *demo) oneSession() error {
 	return nil
 }
 
-// failover kills the leader while a load runs.
+// failover kills the leader while a load runs, and checks that the load goes on.
 func (d *demo) failover(leader *procs.Server) (*loadtest.Ledger, error) {
 	var addresses []wire.Address
 	for _, n := range d.nodes {
@@ -182,7 +182,8 @@ func (d *demo) failover(leader *procs.Server) (*loadtest.Ledger, error) {
 		return nil, err
 	}
 	c := ledger.Counts()
-	d.say("load ended: %d sessions acknowledged, %d removals; the fate of %d requests is unknown", c.Added, c.Removed, c.Unknown)
+	d.say("load ended: %d sessions acknowledged, %d removals; the fate of %d requests is unknown",
+		c.Added, c.Removed, c.Unknown)
 	return ledger, nil
 }
 

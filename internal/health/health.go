@@ -13,16 +13,17 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// A Check returns nil when all is well, or else what is wrong. It should end with its context.
+// A Check returns nil when all is well, else what is wrong. It should return when its context ends.
 type Check func(context.Context) error
 
-// awaitPause is how long Await waits before it asks again.
+// awaitPause is the time between two checks of Await.
 const awaitPause = 100 * time.Millisecond
 
 // ErrStuck is the error of a check that did not return in time.
 var ErrStuck = errors.New("no answer in time")
 
-// Shared makes a check that takes no longer than bound, even if the given check hangs. Callers that ask while a check
+// Shared makes a check that returns within bound, even if the given check hangs. Calls while a check is under way share
+// its result, so that hanging checks don't pile up.
 // is under way share its answer, so that hanging checks don't pile up.
 func Shared(check Check, bound time.Duration) Check {
 	var asked singleflight.Group
@@ -45,16 +46,16 @@ func Shared(check Check, bound time.Duration) Check {
 	}
 }
 
-// bound is how long a service may take to show that it is alive, or ready.
+// bound is how long a check of a service may take.
 const bound = 2 * time.Second
 
-// Handle adds /healthz, whether a service is alive, and /readyz, whether it can do its work.
+// Handle adds /healthz, which tells whether a service is alive, and /readyz, which tells whether it can do its work.
 func Handle(mux interface{ Handle(string, http.Handler) }, alive, ready Check) {
 	mux.Handle("GET /healthz", Handler(Shared(alive, bound)))
 	mux.Handle("GET /readyz", Handler(Shared(ready, bound)))
 }
 
-// Await waits until the check returns nil, or returns ctx's error when ctx ends before.
+// Await calls the check until it returns nil, and returns nil. When ctx ends before, it returns ctx's error.
 func Await(ctx context.Context, check Check) error {
 	t := time.NewTicker(awaitPause)
 	defer t.Stop()
@@ -68,7 +69,7 @@ func Await(ctx context.Context, check Check) error {
 	return ctx.Err()
 }
 
-// Handler answers 200 when the check returns nil, else 503 with the error.
+// Handler answers 200 when the check returns nil, else 503 with the check's error.
 func Handler(check Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

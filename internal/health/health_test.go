@@ -86,7 +86,7 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// What waits for a service to be well goes on when it is, or when nobody waits any more.
+// Await returns when the check returns nil, or when its context ends.
 func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

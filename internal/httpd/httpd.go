@@ -1,5 +1,5 @@
-// Package httpd is the HTTP server that daemons have for dc_admin, Prometheus and load balancers. It bounds the
-// connections, time and memory that its clients can take up.
+// Package httpd is the HTTP server of the daemons, for dc_admin, Prometheus and load balancers. It bounds the
+// connections, time and memory that clients can take up.
 package httpd
 
 import (
@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// MaxHeader is the most bytes of headers.
+// MaxHeader is the most bytes of a request's headers.
 const MaxHeader = 16 << 10
 
-// The bounds on what a client can take up.
+// Bounds on what a client can take up.
 const (
 	headerTimeout  = 5 * time.Second
-	requestTimeout = 10 * time.Second // to take in a whole request
+	requestTimeout = 10 * time.Second // to read a whole request
 	idleTimeout    = 30 * time.Second
 )
 
@@ -29,7 +29,7 @@ type Server struct {
 	handler http.Handler
 }
 
-// New makes a Server. The time answer bounds each request, counted from the end of its headers.
+// New makes a Server. answer bounds the time of a request from the end of its headers.
 func New(handler http.Handler, log *slog.Logger, answer time.Duration) *Server {
 	s := &Server{handler: handler}
 	s.http = http.Server{
@@ -57,7 +57,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// Serve answers on l until Shutdown, and then returns nil. Any other error is the listener's.
+// Serve answers on l until Shutdown, and then returns nil. Other errors are the listener's.
 func (s *Server) Serve(l net.Listener) error {
 	if err := s.http.Serve(listener{l, &s.places}); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -65,7 +65,7 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Shutdown closes the listeners, waits for what is under way until ctx is done, and then cuts it off.
+// Shutdown closes the listeners and waits for requests under way. When ctx ends it cuts them off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if s.http.Shutdown(ctx) != nil {
 		return s.http.Close()
@@ -83,5 +83,5 @@ func Answer(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(b, '\n')) // fails only if the client has gone
+	_, _ = w.Write(append(b, '\n')) // fails only if the client is gone
 }

@@ -2,13 +2,13 @@
 // element can be removed in constant time. Only one goroutine may use a list at a time.
 package linked
 
-// Links make the type that embeds them an element of a List. An element can be in one list at a time.
+// Links are embedded in a type to make it an element of a List. An element can be in one list at a time.
 type Links[T any] struct{ prev, next *T }
 
-// InList gives a List its element's links.
+// InList returns the element's links, for List.
 func (l *Links[T]) InList() *Links[T] { return l }
 
-// An Element is a pointer to something that embeds Links.
+// An Element is a pointer to a type that embeds Links.
 type Element[T any] interface {
 	*T
 	InList() *Links[T]

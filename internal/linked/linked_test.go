@@ -11,7 +11,7 @@ type item struct {
 	n int
 }
 
-// A list is what a slice is that the same is done to, from both ends and the middle, and what has left may come again.
+// A list behaves as a slice does, when elements are added and removed at both ends and in the middle, and added again.
 func TestList(t *testing.T) {
 	var l List[item, *item]
 	var want, out []*item

@@ -7,7 +7,7 @@ func Desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("distcache_"+name, help, labels, nil)
 }
 
-// An Out takes the values of one scrape.
+// An Out collects the values of one scrape.
 type Out chan<- prometheus.Metric
 
 // Counter adds a value that only grows.
@@ -29,8 +29,8 @@ func (out Out) Truth(d *prometheus.Desc, v bool, labels ...string) {
 	}
 }
 
-// Histogram adds a histogram. buckets[i] counts the values above bounds[i-1] and not above bounds[i]; one more bucket
-// than there are bounds counts the rest.
+// Histogram adds a histogram. buckets[i] counts the values above bounds[i-1] and not above bounds[i]. The last bucket,
+// one more than there are bounds, counts the rest.
 func (out Out) Histogram(d *prometheus.Desc, bounds []float64, buckets []uint64, sum float64) {
 	upTo := make(map[float64]uint64, len(bounds))
 	var n uint64
@@ -43,8 +43,8 @@ func (out Out) Histogram(d *prometheus.Desc, bounds []float64, buckets []uint64,
 	out <- prometheus.MustNewConstHistogram(d, n, sum, upTo)
 }
 
-// Collector makes a collector of a function that adds the values of the described metrics. Each scrape calls it, from
-// any goroutine.
+// Collector makes a collector of a function that adds the values of the described metrics. Each scrape calls the
+// function, on any goroutine.
 func Collector(descs []*prometheus.Desc, collect func(Out)) prometheus.Collector {
 	return &collector{descs, collect}
 }

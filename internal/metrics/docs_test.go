@@ -12,10 +12,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// exposed is what a scrape of every kind of process has: the labels of each sample, by the sample's name.
+// exposed is what scrapes of all kinds of process have: the labels of each sample, by the sample's name.
 func exposed(t *testing.T) map[string][]map[string]string {
 	t.Helper()
-	samples := map[string][]map[string]string{"up": {{}}} // Prometheus has that of every target
+	samples := map[string][]map[string]string{"up": {{}}} // Prometheus adds this metric for every target
 	for line := range strings.Lines(scrape(t, serverRegistry(t)) + scrape(t, proxyRegistry(t))) {
 		m := sample.FindStringSubmatch(line)
 		if m == nil {
@@ -40,7 +40,7 @@ var (
 // scraper are the labels that Prometheus adds.
 var scraper = []string{"job", "instance", "le"}
 
-// check holds an expression against what is exposed, and reports what is wrong with it.
+// check compares an expression with what is exposed, and reports what is wrong with the expression.
 func check(report func(format string, args ...any), where, expr string, samples map[string][]map[string]string) {
 	known := slices.Clone(scraper)
 	found := false
@@ -55,7 +55,8 @@ func check(report func(format string, args ...any), where, expr string, samples 
 			known = append(known, name)
 		}
 		for _, l := range label.FindAllStringSubmatch(m[2], -1) {
-			if !slices.Contains(scraper, l[1]) && !slices.ContainsFunc(have, func(labels map[string]string) bool { return matches(labels, l) }) {
+			has := func(labels map[string]string) bool { return matches(labels, l) }
+			if !slices.Contains(scraper, l[1]) && !slices.ContainsFunc(have, has) {
 				report("%s: no %s has %s", where, m[1], l[0])
 			}
 		}
@@ -112,7 +113,8 @@ func TestAlertsNameMetricsThatExist(t *testing.T) {
 		for _, r := range g.Rules {
 			rules++
 			check(t.Errorf, r.Alert, r.Expr, samples)
-			if r.Alert == "" || r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+			if r.Alert == "" || r.Labels["severity"] == "" ||
+				r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 				t.Errorf("alert %q lacks a severity, a summary or a description", r.Alert)
 			}
 		}
@@ -164,7 +166,7 @@ func TestDashboardNamesMetricsThatExist(t *testing.T) {
 	}
 }
 
-// The checker itself can fail.
+// The check finds mistakes.
 func TestCheckFindsMistakes(t *testing.T) {
 	samples := map[string][]map[string]string{"distcache_x": {{"role": "leader"}}, "up": {{}}}
 	for expr, good := range map[string]bool{

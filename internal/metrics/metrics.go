@@ -1,8 +1,8 @@
-// Package metrics exports the daemons' metrics to Prometheus. This package has the metrics of every daemon that serves
-// clients; package node has those of a replicated store, package upstream those of the servers behind the proxy.
+// Package metrics exports the daemons' metrics to Prometheus. This package has the metrics of all daemons that serve
+// clients. Package node has those of a replicated store, package upstream those of the proxy's servers.
 //
 // All names begin with distcache_. Label values come from small fixed sets, or are addresses that the operator gave,
-// but never from a client. Alert rules and a dashboard that use the names are in docs.
+// but never come from a client. docs has alert rules and a dashboard that use the names.
 package metrics
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/distcache/distcache/wire/server"
 )
 
-// The bounds on what scrapers can take up.
+// Bounds on what scrapers can take up.
 const (
 	maxScrapes    = 4
 	scrapeTimeout = 10 * time.Second
 )
 
-// New makes a registry with the metrics of the process and of Go's runtime.
+// New makes a registry, with the metrics of the process and of the Go runtime.
 func New() *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
@@ -46,7 +46,7 @@ func Handler(reg *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: scrapeTimeout})
 }
 
-// A Latency is the histogram of how long requests take. Its method Observe goes into server.Config.
+// A Latency is a histogram of how long requests take. Its method Observe is for server.Config.
 type Latency struct {
 	byOp [wire.UserOps]prometheus.Observer
 }
@@ -75,7 +75,7 @@ func (l *Latency) Observe(op wire.Op, _ wire.Status, took time.Duration) {
 	}
 }
 
-// AddServer registers the figures of a listener.
+// AddServer registers the metrics of a listener.
 func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 	reg.MustRegister(Collector(serverDescs.all(), func(out Out) {
 		s, d := stats(), &serverDescs
@@ -100,13 +100,13 @@ func AddServer(reg prometheus.Registerer, stats func() server.Stats) {
 	}))
 }
 
-// A Sessions is a store that tells how many sessions it has, and how many have expired or were evicted.
+// A Sessions is a store that counts its sessions, and those that have expired or were evicted.
 type Sessions interface {
 	Len() int
 	Dropped() (expired, evicted uint64)
 }
 
-// AddSessions registers a store's session counts and its limit of sessions, 0 for none.
+// AddSessions registers a store's session counts, and its limit of sessions, 0 for none.
 func AddSessions(reg prometheus.Registerer, store Sessions, limit uint64) {
 	reg.MustRegister(
 		Collector([]*prometheus.Desc{sessionsExpired, sessionsEvicted}, func(out Out) {
@@ -144,18 +144,21 @@ func (d *serverDesc) all() []*prometheus.Desc {
 }
 
 var serverDescs = serverDesc{
-	requests:    Desc("requests_total", "Requests answered, by operation and the answer's status.", "operation", "status"),
-	inFlight:    Desc("requests_in_flight", "Requests that the store is busy with."),
-	overloaded:  Desc("requests_overload_total", "Requests answered DISCONNECTED at once because too many were in flight."),
+	requests: Desc("requests_total", "Requests answered, by operation and the answer's status.",
+		"operation", "status"),
+	inFlight: Desc("requests_in_flight", "Requests that the store is busy with."),
+	overloaded: Desc("requests_overload_total",
+		"Requests answered DISCONNECTED at once because too many were in flight."),
 	connections: Desc("connections", "Clients' connections that are open."),
 	mostConns:   Desc("connections_limit", "The most clients' connections that may be open; more are closed at once."),
 	accepted:    Desc("connections_accepted_total", "Clients' connections taken."),
 	refused:     Desc("connections_refused_total", "Clients' connections closed at once because too many were open."),
-	dropped:     Desc("connections_dropped_total", "Clients' connections that this side closed: malformed traffic, stalled in the middle of a message or an answer, or idle.", "reason"),
-	received:    Desc("received_bytes_total", "Bytes received from clients."),
-	sent:        Desc("sent_bytes_total", "Bytes sent to clients."),
-	held:        Desc("requests_in_flight_bytes", "Bytes of requests that the store is busy with."),
-	untaken:     Desc("untaken_answer_bytes", "Bytes of answers that wait for their clients to take them."),
+	dropped: Desc("connections_dropped_total", "Clients' connections that this side closed: malformed traffic, "+
+		"stalled in the middle of a message or an answer, or idle.", "reason"),
+	received: Desc("received_bytes_total", "Bytes received from clients."),
+	sent:     Desc("sent_bytes_total", "Bytes sent to clients."),
+	held:     Desc("requests_in_flight_bytes", "Bytes of requests that the store is busy with."),
+	untaken:  Desc("untaken_answer_bytes", "Bytes of answers that wait for their clients to take them."),
 }
 
 // Operation is the label of an operation.

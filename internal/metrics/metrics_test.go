@@ -25,7 +25,7 @@ import (
 	"github.com/distcache/distcache/wire/store"
 )
 
-// serve starts a listener over a store, with metrics.
+// serve starts a listener over a store, with a registry of its metrics.
 func serve(t *testing.T, reg prometheus.Registerer, store store.Store) wire.Address {
 	t.Helper()
 	s, err := server.New(server.Config{
@@ -41,7 +41,7 @@ func serve(t *testing.T, reg prometheus.Registerer, store store.Store) wire.Addr
 	return testutil.At(t, l)
 }
 
-// serverRegistry is that of a dc_server, a node on its own.
+// serverRegistry is the registry of a dc_server, a single node.
 func serverRegistry(t *testing.T) *prometheus.Registry {
 	t.Helper()
 	store, err := raftstore.Open(raftstore.Config{Dir: t.TempDir(), Name: "n1", Sessions: 1000})
@@ -72,13 +72,13 @@ func serverRegistry(t *testing.T) *prometheus.Registry {
 	return reg
 }
 
-// proxyRegistry is that of a dc_client before one server.
+// proxyRegistry is the registry of a dc_client with one server.
 func proxyRegistry(t *testing.T) *prometheus.Registry {
 	t.Helper()
 	store := store.NewMemory(0)
 	t.Cleanup(func() { store.Close() })
 	at := serve(t, prometheus.NewRegistry(), store)
-	// The same server twice is a mistake that must not spoil the metrics.
+	// A server that is given twice, by mistake, must not spoil the metrics.
 	p, err := proxy.New(proxy.Config{Servers: []proxy.Server{proxy.At(at), proxy.At(at)}})
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestServerMetricsCount(t *testing.T) {
 			t.Errorf("%s is missing", want)
 		}
 	}
-	// It may have been elected twice, where the machine is slow.
+	// On a slow machine there may have been several elections.
 	if !regexp.MustCompile(`(?m)^distcache_raft_leader_changes_total [1-9]`).MatchString(text) {
 		t.Error("no leader was counted")
 	}
@@ -197,7 +197,7 @@ distcache_upstream_used{server="IP:c:1"} 0
 	}
 }
 
-// A client that sends what is no operation must not make a label of it, nor bring the process down.
+// An unknown operation from a client must not become a label, nor crash the process.
 func TestLatencyIgnoresOtherOperations(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	l := metrics.NewLatency(reg)

@@ -2,6 +2,6 @@ package procs
 
 import "syscall"
 
-// dieWithParent makes the kernel kill the process when this process ends. The kernel in fact watches the thread that
-// started the process; the Go runtime's threads live as long as this process.
+// dieWithParent makes the kernel kill the process when this process ends. In fact the kernel does so when the thread
+// that started the process ends, but threads of the Go runtime live as long as this process.
 func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -4,5 +4,5 @@ package procs
 
 import "syscall"
 
-// dieWithParent has no effect here: other systems than Linux leave the servers running when this process is killed.
+// dieWithParent does nothing on systems other than Linux: when this process is killed, the servers stay.
 func dieWithParent() *syscall.SysProcAttr { return nil }

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// FreeAddresses finds loopback addresses that nothing listens on. It returns each address once, and never one that
-// another process got from this function and still runs. The ports are below the range from which the kernel takes
-// ports for outgoing connections, so that no connection can take them later.
+// FreeAddresses finds loopback addresses that nothing listens on. It never returns an address twice, nor one that it
+// has returned to another process that still runs. The ports are below the range from which the kernel takes ports for
+// outgoing connections, so that no connection can take them later.
 func FreeAddresses(n int) ([]string, error) {
 	ports.Lock()
 	defer ports.Unlock()
@@ -29,7 +29,7 @@ func FreeAddresses(n int) ([]string, error) {
 }
 
 // ports are the ports that FreeAddresses has returned. For each, this process keeps the UDP port of the same number
-// open, as a lock against other processes: it is released when the process ends, however it ends.
+// open as a lock against other processes. The kernel releases the lock when the process ends, however it ends.
 var ports = struct {
 	sync.Mutex
 	next   int

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Processes that look for free addresses at the same time are never given the same.
+// Processes that look for free addresses at the same time never get the same.
 func TestFreeAddressesOfSeveralProcesses(t *testing.T) {
 	const each = 10
 	if os.Getenv("PROCS_TEST_ADDRESSES") != "" {
@@ -19,7 +19,7 @@ func TestFreeAddressesOfSeveralProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		os.Stdout.WriteString(strings.Join(list, "\n") + "\n\n")
-		os.Stdin.Read(make([]byte, 1)) // holds them until the other process closes its end
+		os.Stdin.Read(make([]byte, 1)) // keeps the addresses until the other process closes its end
 		return
 	}
 	taken := elsewhere(t)
@@ -29,7 +29,7 @@ func TestFreeAddressesOfSeveralProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	ports.Lock()
-	ports.next = port - 1 // this process would look there next
+	ports.next = port - 1 // so that this process would try that port next
 	ports.Unlock()
 	list, err := FreeAddresses(2 * each)
 	if err != nil {
@@ -42,7 +42,7 @@ func TestFreeAddressesOfSeveralProcesses(t *testing.T) {
 	}
 }
 
-// elsewhere is what another process was given, which runs until the test ends.
+// elsewhere returns addresses that another process was given. That process runs until the test ends.
 func elsewhere(t *testing.T) []string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")

@@ -1,6 +1,6 @@
 // Package procs runs server processes as an operator would: it starts them with flags and files, stops, kills and
 // restarts them. A [Process] is any program, a [Server] is a dc_server. The demo, the crash tests and the benchmarks
-// use it.
+// use this package.
 package procs
 
 import (
@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	keepLog     = 64 << 10 // how many bytes of a process's output are kept for reports
+	keepLog     = 64 << 10 // how many bytes of a process's output are kept
 	stopTimeout = 30 * time.Second
 )
 
-// A Process is a program, running or not. On Linux it ends when this process ends.
+// A Process is a program that runs or not. On Linux it ends when this process ends.
 type Process struct {
 	Name    string
 	Command []string
-	Env     []string // besides this process's environment without the variables that set servers' flags
+	Env     []string // added to this process's environment, without the variables that set servers' flags
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -80,8 +80,7 @@ func (p *Process) Kill() {
 	}
 }
 
-// Stop asks the process to stop, as a service manager does, and waits for its end. A process that takes too long is
-// killed, and that is an error.
+// Stop sends SIGTERM and waits for the process to end. It kills a process that takes too long, which is an error.
 func (p *Process) Stop() error {
 	if !p.Running() {
 		return nil
@@ -104,7 +103,7 @@ func (p *Process) Stop() error {
 // Signal sends the process a signal.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
-// Wait waits for the process to end and gives its exit status, -1 when a signal ended it.
+// Wait waits for the process to end and returns its exit status, -1 when a signal ended it.
 func (p *Process) Wait(ctx context.Context) (int, error) {
 	select {
 	case <-p.exited:
@@ -114,7 +113,7 @@ func (p *Process) Wait(ctx context.Context) (int, error) {
 	}
 }
 
-// Died returns an error when the process has ended: it quotes the end of the process's output.
+// Died returns an error if the process does not run: it quotes the end of the process's output.
 func (p *Process) Died() error {
 	if p.Running() {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asParent makes this test binary start a process, say its number, and wait to be killed.
+// asParent makes this test binary start a process, print its id, and wait to be killed.
 const asParent = "PROCS_TEST_PARENT"
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ func ends(t *testing.T, pidfd int, within time.Duration) bool {
 	}
 }
 
-// However this program ends, the servers do too.
+// However this process ends, the servers end too.
 func TestServersDieWithParent(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -79,7 +79,7 @@ func TestServersDieWithParent(t *testing.T) {
 	}
 }
 
-// A server that ends by itself is noticed, with what it said.
+// The error for a server that ends by itself quotes what it printed.
 func TestDiedSaysWhy(t *testing.T) {
 	p := Process{Name: "n1", Command: []string{"sh", "-c", "echo the disk is full; exit 3"}}
 	if err := p.Start(); err != nil {
@@ -95,7 +95,7 @@ func TestDiedSaysWhy(t *testing.T) {
 
 func TestKill(t *testing.T) {
 	p := Process{Name: "n1", Command: []string{"sleep", "1000"}}
-	p.Kill() // nothing yet
+	p.Kill() // does nothing: it does not run
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// Servers are set by their flags and nothing else.
+// Only their flags set what servers do.
 func TestEnvironment(t *testing.T) {
 	got := environment([]string{"PATH=/bin", "ETCD_NAME=x", "ETCDCTL_API=3", "DC_SERVER_READS=local", "GOGC=50"})
 	if want := []string{"PATH=/bin", "GOGC=50"}; !slices.Equal(got, want) {

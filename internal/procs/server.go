@@ -14,7 +14,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// A Server is one dc_server, running or not.
+// A Server is a dc_server that runs or not.
 type Server struct {
 	Process
 	Listen wire.Address
@@ -24,14 +24,14 @@ type Server struct {
 	program []string // the command line before the flags
 }
 
-// A Config says how to start servers.
+// A Config says how servers are started.
 type Config struct {
 	Program []string // dc_server, with arguments that come before the flags
-	Env     []string // besides this process's
+	Env     []string // added to this process's
 	Dir     string   // the parent of the data directories
 }
 
-// NewServer makes a server on free loopback ports. It does not start it.
+// NewServer makes a server with free loopback ports. It does not start the server.
 func NewServer(cfg Config, name string) (*Server, error) {
 	ports, err := FreeAddresses(2)
 	if err != nil {
@@ -52,7 +52,7 @@ func NewServer(cfg Config, name string) (*Server, error) {
 	return s, nil
 }
 
-// NewCluster makes n servers n1, n2, … that are one static cluster.
+// NewCluster makes n servers n1, n2, …, which form a static cluster.
 func NewCluster(cfg Config, n int, flags ...string) ([]*Server, error) {
 	var list []*Server
 	var members []string
@@ -91,7 +91,7 @@ func (s *Server) Status(ctx context.Context) (raftstore.Status, error) {
 	return c.Status(ctx)
 }
 
-// Leader waits until one of the servers leads and the others that run know it.
+// Leader waits until one of the servers leads, and all that run know it.
 func Leader(ctx context.Context, servers []*Server) (*Server, error) {
 	t := time.NewTicker(20 * time.Millisecond)
 	defer t.Stop()

@@ -13,15 +13,15 @@ import (
 // procTick is the unit of processor times in /proc: USER_HZ, which is 100 wherever Go runs.
 const procTick = 10 * time.Millisecond
 
-// A Usage is what a process has used, by Linux's accounts.
+// A Usage is what a process has used, as Linux counts it.
 type Usage struct {
-	CPU        time.Duration // user and system, with that of children that have ended
+	CPU        time.Duration // user and system time, including that of children that have ended
 	Anon, File int64         // resident memory in bytes: anonymous, and of mapped files
-	Written    int64         // bytes that it caused to be written to the disk, in whole pieces of the page cache
+	Written    int64         // bytes that it caused to be written to the disk; a page counts as the whole folio it is cached in
 	Faults     int64         // major page faults: pages of mapped files read from the disk
 }
 
-// Usage reads what the running process has used. The error is [errors.ErrUnsupported] on systems that don't tell.
+// Usage reads what the running process has used. The error is [errors.ErrUnsupported] on systems other than Linux.
 func (p *Process) Usage() (Usage, error) {
 	if runtime.GOOS != "linux" {
 		return Usage{}, fmt.Errorf("what a process uses is known on Linux only: %w", errors.ErrUnsupported)
@@ -38,7 +38,7 @@ func (p *Process) Usage() (Usage, error) {
 }
 
 func parseUsage(stat, status, io string) (u Usage, err error) {
-	// The second field is the program's name in parentheses, and may contain anything.
+	// The second field, the program's name in parentheses, may contain anything.
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 15 {
 		return u, fmt.Errorf("stat has %d fields behind the name", len(fields))

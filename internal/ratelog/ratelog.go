@@ -1,4 +1,4 @@
-// Package ratelog limits how many log lines peers can cause.
+// Package ratelog limits how many log lines clients and peers can cause.
 package ratelog
 
 import (
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Logger logs a burst of lines, then one line a second. Each line says how many lines before it were left out. Any
+// A Logger logs a burst of lines, then one line a second. Each line says how many lines were left out before it. Any
 // number of goroutines may use it.
 type Logger struct {
 	log        *slog.Logger
@@ -34,7 +34,7 @@ func (l *Logger) Warn(msg string, args ...any) {
 	l.log.Warn(msg, args...)
 }
 
-// Close logs how many lines were left out since the last line.
+// Close logs how many lines were left out since the last line, if any. The message is msg.
 func (l *Logger) Close(msg string) {
 	if n := l.suppressed.Swap(0); n > 0 {
 		l.log.Warn(msg, "suppressed", n)

@@ -11,28 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Bare is an accepted connection that the runtime knows nothing of, until somebody waits in Read or Write. Before
-// that it is cheap to have and to close; [Poller] tells when there is something to read.
+// A Bare is an accepted connection that the runtime does not watch until somebody calls Read or Write. Before that it
+// is cheap to have and to close; a [Poller] tells when there is something to read.
 //
-// One goroutine may read from it, and one write to it, at a time. All other methods may be called at any time.
+// One goroutine may read from it, and one may write to it, at a time. All other methods may be called at any time.
 type Bare struct {
 	local net.Addr
 
-	mu         sync.Mutex // fd does not become another's while it is held
+	mu         sync.Mutex // while it is held, fd is not closed and reused
 	fd         int        // -1: closed
 	held       bool
-	file       *os.File // fd, once somebody had to wait
-	waiting    *stream  // file's
-	failed     error    // why there is no waiting
+	file       *os.File // owns fd, once the runtime watches it
+	waiting    *stream  // the stream of file
+	failed     error    // why the runtime can't watch fd
 	readUntil  time.Time
 	writeUntil time.Time
 }
 
 var _ net.Conn = (*Bare)(nil)
 
-// Hold makes Close leave the descriptor open, so that it remains what a Poller watches, until Release. Meanwhile Close
-// only ends the traffic: then the Poller tells, and ReadNow finds the end. It is false when the connection has been
-// closed.
+// Hold makes Close leave the descriptor open until Release, so that a Poller's number for the connection stays valid.
+// Until then Close only shuts the connection down: the Poller reports that, and ReadNow finds the end. ok is false when
+// the connection has been closed.
 func (b *Bare) Hold() (fd int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -40,7 +40,7 @@ func (b *Bare) Hold() (fd int, ok bool) {
 	return b.fd, b.held
 }
 
-// Release ends Hold. A connection that was closed meanwhile has to be closed again.
+// Release ends Hold. A connection that was closed since Hold has to be closed again.
 func (b *Bare) Release() {
 	b.mu.Lock()
 	b.held = false
@@ -79,7 +79,7 @@ func (b *Bare) CloseWrite() error {
 	return os.NewSyscallError("shutdown", unix.Shutdown(b.fd, unix.SHUT_WR))
 }
 
-// ReadNow reads what is there: syscall.EAGAIN when that is nothing.
+// ReadNow reads what has arrived. The error is syscall.EAGAIN when nothing has.
 func (b *Bare) ReadNow(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -89,7 +89,7 @@ func (b *Bare) ReadNow(p []byte) (int, error) {
 	return readNow(uintptr(b.fd), p)
 }
 
-// WriteNow is that of Conn, whatever the write deadline.
+// WriteNow is WriteNow of [Conn], but ignores the write deadline.
 func (b *Bare) WriteNow(p []byte) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,7 +119,7 @@ func (b *Bare) Write(p []byte) (int, error) {
 	return s.Write(p)
 }
 
-// wait has the runtime watch the connection.
+// wait makes the runtime watch the connection, if it does not yet.
 func (b *Bare) wait() (*stream, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,8 +1,8 @@
-// Package rawconn reads and writes sockets at less cost than package net does, and without waiting where nobody may be
-// held up by a slow peer.
+// Package rawconn reads and writes sockets at less cost than package net does, and can do so without waiting for a slow
+// peer.
 //
-// [Conn] does so for connections that have been opened or accepted as usual. A [Poller] and the [Bare] connections that
-// it watches do without a goroutine for each: many short connections are cheaper that way.
+// [Conn] does so for connections that are opened or accepted as usual. A [Poller] watches many [Bare] connections
+// without a goroutine for each, which is cheaper for short connections.
 package rawconn
 
 import (
@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// A Conn is a connection that is read and written by way of its descriptor. One goroutine may read from it, and one
+// A Conn is a connection that is read and written through its descriptor. One goroutine may read from it, and one may
 // write to it, at a time.
 type Conn struct {
 	net.Conn
 	*stream
 }
 
-// Wrap returns a Conn of a connection, or the connection itself when there is none of it.
+// Wrap returns a Conn of nc if there can be one, else nc.
 func Wrap(nc net.Conn) net.Conn {
 	if c := Of(nc); c != nil {
 		return c
@@ -28,8 +28,8 @@ func Wrap(nc net.Conn) net.Conn {
 	return nc
 }
 
-// Of makes a Conn of a connection, unless it is one. It returns nil when there is something between the connection and
-// its descriptor, as TLS is. Deadlines and Close are those of nc.
+// Of returns a Conn of nc, or nc if it is one. It returns nil if nc is no plain socket, as with TLS. Deadlines and
+// Close remain those of nc.
 func Of(nc net.Conn) *Conn {
 	var raw syscall.RawConn
 	var err error
@@ -49,15 +49,15 @@ func Of(nc net.Conn) *Conn {
 	return &Conn{Conn: nc, stream: newStream(raw)}
 }
 
-// Read is net.Conn's.
+// Read implements net.Conn.
 func (c *Conn) Read(b []byte) (int, error) { return c.stream.Read(b) }
 
-// Write is net.Conn's.
+// Write implements net.Conn.
 func (c *Conn) Write(b []byte) (int, error) { return c.stream.Write(b) }
 
-// SetUserTimeout bounds, in whole milliseconds, how long what was sent over TCP may not be acknowledged before the
-// connection is lost (RFC 5482). Otherwise that is a quarter of an hour, and after a failure of the network it may take
-// as long again as that lasted until anything is sent once more. On systems other than Linux it does nothing.
+// SetUserTimeout bounds how long data sent over TCP may stay unacknowledged before the connection is lost (RFC 5482),
+// in whole milliseconds. By default that is a quarter of an hour, and after a network failure TCP may wait as long
+// again as the failure lasted before it sends anything. On systems other than Linux SetUserTimeout does nothing.
 func (c *Conn) SetUserTimeout(d time.Duration) error {
 	var err error
 	if controlErr := c.raw.Control(func(fd uintptr) { err = setUserTimeout(fd, d) }); controlErr != nil {
@@ -66,14 +66,14 @@ func (c *Conn) SetUserTimeout(d time.Duration) error {
 	return err
 }
 
-// CloseWrite is that of the connection beneath.
+// CloseWrite tells the peer that no more comes.
 func (c *Conn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 // A stream reads and writes a descriptor.
 type stream struct {
 	raw     syscall.RawConn
 	in, out transfer
-	now     func(fd uintptr) bool // out's try, that does not wait
+	now     func(fd uintptr) bool // out.write, which always says that it is done
 }
 
 // A transfer is a read or a write under way.
@@ -110,7 +110,7 @@ func (s *stream) Read(b []byte) (int, error) {
 	return t.n, nil
 }
 
-// ReadNow reads what is there, whatever the read deadline: syscall.EAGAIN when that is nothing.
+// ReadNow reads what has arrived, even past the read deadline. The error is syscall.EAGAIN when nothing has.
 func (s *stream) ReadNow(b []byte) (n int, err error) {
 	if failed := s.raw.Control(func(fd uintptr) { n, err = readNow(fd, b) }); failed != nil {
 		return 0, failed
@@ -142,9 +142,8 @@ func (s *stream) Write(b []byte) (int, error) {
 	return t.n, err
 }
 
-// WriteNow hands b to the kernel as far as that is possible without waiting, and says how much that was. What goes
-// wrong is for the next write to find out. A write deadline that has passed is an error of the connection, and takes
-// nothing.
+// WriteNow hands as much of b to the kernel as is possible without waiting, and returns how much. It returns no error:
+// the next Write finds it. Past the write deadline it hands over nothing.
 func (s *stream) WriteNow(b []byte) int {
 	t := &s.out
 	t.b, t.n, t.err = b, 0, nil
@@ -153,7 +152,7 @@ func (s *stream) WriteNow(b []byte) int {
 	return t.n
 }
 
-// read is done when there was something to read, the end of it included.
+// read is done when something was read, or the end, or an error.
 func (t *transfer) read(fd uintptr) bool {
 	n, err := read(fd, t.b)
 	if err == syscall.EAGAIN {
@@ -167,7 +166,7 @@ func (t *transfer) read(fd uintptr) bool {
 	return true
 }
 
-// write is done when all has been written.
+// write is done when all has been written, or after an error.
 func (t *transfer) write(fd uintptr) bool {
 	for t.n < len(t.b) {
 		n, err := write(fd, t.b[t.n:])

@@ -4,8 +4,8 @@ package rawconn
 
 import "syscall"
 
-// For the race detector, what was done before a write has happened before what is done after a read: package syscall
-// tells it so. These calls, which transfer nothing, have it do so for ours.
+// For the race detector, what happens before a write happens before what follows the read of it: package syscall tells
+// the detector so. These empty calls of package syscall do it for our own calls.
 
 func hasRead(fd uintptr) { _, _ = syscall.Read(int(fd), nil) }
 

@@ -41,7 +41,7 @@ func dial(t *testing.T, l net.Listener) *net.UnixConn {
 	return nc.(*net.UnixConn)
 }
 
-// pair is a connection, from both ends.
+// pair returns both ends of a connection.
 func pair(t *testing.T) (*Bare, *net.UnixConn) {
 	t.Helper()
 	l, raw := listen(t)
@@ -115,10 +115,10 @@ func TestBareNow(t *testing.T) {
 	}
 }
 
-// Read and Write wait as those of any connection do.
+// Read and Write of a Bare wait as those of any connection do.
 func TestBareWaits(t *testing.T) {
 	b, client := pair(t)
-	b.SetReadDeadline(time.Now().Add(-time.Second)) // before anybody has waited
+	b.SetReadDeadline(time.Now().Add(-time.Second)) // before the runtime watches the connection
 	buf := make([]byte, 10)
 	if _, err := b.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("past the deadline: %v", err)
@@ -286,7 +286,7 @@ func TestConn(t *testing.T) {
 	}
 }
 
-// The kernel gives a connection up when what was sent is not acknowledged for so long.
+// The kernel gives a connection up when what was sent is not acknowledged in time.
 func TestUserTimeout(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -303,7 +303,9 @@ func TestUserTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got int
-	if err := c.raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) }); err != nil {
+	if err := c.raw.Control(func(fd uintptr) {
+		got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err != nil || got != 1500 {
@@ -315,8 +317,8 @@ func TestUserTimeout(t *testing.T) {
 	}
 }
 
-// A descriptor that somebody has made blocking, as File and Fd do behind a connection's back, is not waited for in the
-// kernel: that would stop the whole process.
+// A descriptor may have been made blocking, as the method File of a connection does. Reads and writes must not block in
+// the kernel then: that would stop the whole process.
 func TestNeverBlocks(t *testing.T) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -335,7 +337,7 @@ func TestNeverBlocks(t *testing.T) {
 	}
 }
 
-// Descriptors are not taken from a peer, where the kernel can refuse them.
+// No descriptors are received from a peer, if the kernel can refuse them.
 func TestNoDescriptors(t *testing.T) {
 	l, _ := listen(t)
 	_, fd, err := Listen(l)

@@ -7,63 +7,64 @@ import (
 	"time"
 )
 
-// writeSize is the most that goes out under one deadline.
+// writeSize is the most that is written under one deadline.
 const writeSize = 1 << 16
 
-// A Destination is the connection that a [Writer] writes to: a net.Conn has more.
+// A Destination is the connection that a [Writer] writes to: the part of net.Conn that it needs.
 type Destination interface {
 	io.Writer
 	SetWriteDeadline(time.Time) error
 }
 
-// A Source has what a [Writer] is to write. Its methods are called with the lock held that Init was given.
+// A Source has what a [Writer] is to write. Its methods are called with the Writer's lock held.
 type Source interface {
-	// Take returns what to write next, nil when there is nothing. It is not to be touched until Wrote.
+	// Take returns what to write next, nil for nothing. The bytes must not change until Wrote is called.
 	Take() []byte
 	// Wrote says how many bytes of what Take returned have been written. After an error, which is the connection's,
 	// Take must return nil.
 	Wrote(n int, err error)
 }
 
-// A Writer lets many goroutines write to one connection without one of its own for it: whoever finds the connection
-// free writes, also what others add meanwhile, which goes out together. It shares a lock with its owner; all methods
-// are called with that lock held, which they let go for the writing.
+// A Writer lets many goroutines write to one connection, without a goroutine for writing. A goroutine that finds the
+// connection free writes, also what others add in the meantime. A Writer shares a lock with its owner. All methods are
+// called with the lock held, and release it while they write.
 type Writer struct {
 	nc      Destination
-	now     interface{ WriteNow(b []byte) int } // nc, if it is one
+	now     interface{ WriteNow(b []byte) int } // nc, if it has WriteNow
 	timeout time.Duration                       // for the peer to take writeSize
 	mu      sync.Locker
 	src     Source
 
-	busy    bool // somebody writes, or is about to
+	busy    bool // a goroutine writes, or is about to
 	out     []byte
 	written int // of out
 }
 
-// Init makes the Writer ready. A peer may take timeout for each 64 KiB.
+// Init makes the Writer ready. The peer may take timeout for each 64 KiB. mu is the lock.
 func (w *Writer) Init(nc Destination, timeout time.Duration, mu sync.Locker, src Source) {
 	w.nc, w.timeout, w.mu, w.src = nc, timeout, mu, src
 	w.now, _ = nc.(interface{ WriteNow(b []byte) int })
 }
 
-// Busy tells whether somebody writes.
+// Busy tells whether a goroutine writes.
 func (w *Writer) Busy() bool { return w.busy }
 
-// Claim makes it the caller who writes, unless somebody else does. Whoever has the claim calls Resume.
+// Claim makes the caller the one who writes, unless another goroutine does. After a successful Claim the caller must
+// call Resume.
 func (w *Writer) Claim() bool {
 	claimed := !w.busy
 	w.busy = true
 	return claimed
 }
 
-// Flush writes until there is nothing to write, unless somebody else does so.
+// Flush writes until there is nothing to write, unless another goroutine writes.
 func (w *Writer) Flush() {
 	if w.Claim() {
 		w.Resume()
 	}
 }
 
-// Gather is Flush that first lets others run, who may add to the first write.
+// Gather is Flush, but first lets other goroutines run: they may add to the first write.
 func (w *Writer) Gather() {
 	if w.Claim() {
 		w.mu.Unlock()
@@ -73,8 +74,8 @@ func (w *Writer) Gather() {
 	}
 }
 
-// FlushNow writes as far as the kernel takes it at once. It is false when that was not all: then the caller has the
-// claim, and has Resume called on a goroutine that may wait for the peer.
+// FlushNow writes what the kernel takes without waiting. The result is false when something is left: then the caller
+// must have Resume called, by a goroutine that may wait for the peer.
 func (w *Writer) FlushNow() bool {
 	if !w.Claim() {
 		return true
@@ -95,7 +96,7 @@ func (w *Writer) FlushNow() bool {
 	return true
 }
 
-// Resume writes until there is nothing to write, for who has the claim, or goes on where FlushNow has returned false.
+// Resume writes until there is nothing to write. It is called after Claim, or after FlushNow has returned false.
 func (w *Writer) Resume() {
 	rest := w.out != nil
 	for {
@@ -108,7 +109,7 @@ func (w *Writer) Resume() {
 		err := w.write()
 		if rest && err == nil {
 			rest = false
-			_ = w.nc.SetWriteDeadline(time.Time{}) // or WriteNow takes nothing once it has passed; all has been written
+			_ = w.nc.SetWriteDeadline(time.Time{}) // a deadline that has passed would stop WriteNow
 		}
 		w.mu.Lock()
 		w.src.Wrote(w.written, err)

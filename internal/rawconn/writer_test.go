@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An outlet takes some bytes at once, and the rest when it is waited for.
+// An outlet takes some bytes at once, and the rest in Write.
 type outlet struct {
 	mu    sync.Mutex
 	got   []byte
@@ -23,7 +23,7 @@ func (o *outlet) WriteNow(b []byte) int {
 	defer o.mu.Unlock()
 	n := min(len(b), o.room)
 	if !o.until.IsZero() {
-		n = 0 // as a connection whose deadline has passed, some day
+		n = 0 // as with a deadline that has passed
 	}
 	o.room -= n
 	o.got = append(o.got, b[:n]...)
@@ -52,7 +52,7 @@ func (o *outlet) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// A talk is what a Writer writes for several goroutines.
+// A talk is a Source to which several goroutines add.
 type talk struct {
 	mu    sync.Mutex
 	w     Writer
@@ -78,7 +78,7 @@ func (k *talk) Wrote(n int, err error) {
 	}
 }
 
-// What many say in turn goes out whole and in order, whichever way it is written.
+// What many goroutines add goes out whole and in order, in whichever way it is written.
 func TestWriter(t *testing.T) {
 	o, k := new(outlet), new(talk)
 	k.w.Init(o, time.Minute, &k.mu, k)
@@ -121,7 +121,7 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// An error is told with how much went out before, and ends the writing.
+// An error is reported with the number of bytes written before it, and ends the writing.
 func TestWriterFails(t *testing.T) {
 	o, k := &outlet{fail: os.ErrDeadlineExceeded}, &talk{next: make([]byte, 3*writeSize)}
 	k.w.Init(o, time.Minute, &k.mu, k)

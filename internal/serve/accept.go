@@ -6,10 +6,12 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"github.com/distcache/distcache/internal/ratelog"
 )
 
-// An acceptor accepts connections. The worker that has accepted one serves it, and leaves the next to another: so a
-// request that has come with its connection need not wait for a worker to wake.
+// An acceptor accepts connections. The worker that has accepted a connection serves it, and another worker accepts the
+// next: a request that arrives with its connection need not wait for a worker to wake.
 type acceptor struct {
 	s     *Server
 	l     net.Listener
@@ -17,36 +19,54 @@ type acceptor struct {
 }
 
 func (a *acceptor) run() {
-	var pause time.Duration
 	for {
-		nc, err := a.l.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			if c := a.s.newConn(nc); c != nil {
-				a.s.workers.run(a)
-				c.run()
-				return
-			}
-		case a.s.stopping.Load(), errors.Is(err, io.EOF):
-			a.ended <- nil
-			return
-		case passing(err):
-			pause = a.s.longer(pause, a.l, err)
-			select {
-			case <-time.After(pause):
-			case <-a.s.stopped:
-			}
-		default:
+		nc, err := Accept(a.l, a.s.stopped, a.s.tooMany)
+		if nc == nil {
 			a.ended <- err
+			return
+		}
+		if c := a.s.newConn(nc); c != nil {
+			a.s.workers.run(a)
+			c.run()
 			return
 		}
 	}
 }
 
-// longer is the pause after a passing error of Accept, which it logs, when the last was so long.
-func (s *Server) longer(pause time.Duration, l net.Listener, err error) time.Duration {
-	s.tooMany.Warn("cannot accept a connection", "listener", l.Addr().String(), "error", err)
+// Accept accepts a connection from l. It logs an error that may pass, such as running out of file descriptors, and
+// tries again after a pause. Both results are nil when no more connections will come: stopped is closed, or l has ended
+// with io.EOF.
+func Accept(l net.Listener, stopped <-chan struct{}, log *ratelog.Logger) (net.Conn, error) {
+	for pause := time.Duration(0); ; {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			return nc, nil
+		case isClosed(stopped), errors.Is(err, io.EOF):
+			return nil, nil
+		case !passing(err):
+			return nil, err
+		}
+		pause = longer(pause, l, err, log)
+		select {
+		case <-time.After(pause):
+		case <-stopped:
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// longer logs an error of Accept that may pass. It returns the pause to make, given the pause before.
+func longer(pause time.Duration, l net.Listener, err error, log *ratelog.Logger) time.Duration {
+	log.Warn("cannot accept a connection", "listener", l.Addr().String(), "error", err)
 	return min(max(2*pause, 5*time.Millisecond), time.Second)
 }
 

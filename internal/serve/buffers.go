@@ -2,9 +2,9 @@ package serve
 
 import "sync"
 
-// Buffers grow as needed, and those that grew large are left to the garbage collector. Those of requests and of answers
-// are kept apart: requests wait, hundreds on a connection, and count by what is in them, so most of a buffer's memory
-// must be what its request takes.
+// Buffers grow as needed; those that grew large are left to the garbage collector. Requests and answers have separate
+// pools. Hundreds of requests may wait on a connection, and MaxHeld counts the bytes in them, so a request's buffer
+// must not be much larger than its request.
 const (
 	smallBuffer   = 1 << 10
 	largeRequests = 1 << 11

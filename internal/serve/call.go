@@ -7,21 +7,21 @@ import (
 	"github.com/distcache/distcache/internal/linked"
 )
 
-// An Answer encodes itself.
+// An Answer is an answer that encodes itself.
 type Answer interface {
-	// AppendAnswer appends the answer to dst; nothing, if there is none to give. It is called once, with the
-	// connection's lock held, must be quick and must not call the Conn.
+	// AppendAnswer appends the answer to dst; nothing, if there is none to give. It is called once. It is called with
+	// the connection's lock held, so it must be quick and must not call the Conn.
 	AppendAnswer(dst []byte) []byte
 }
 
-// A Request is one that is carried out while its connection goes on. Its type embeds a [Call].
+// A Request is a request that is carried out while its connection goes on. Its type embeds a [Call].
 type Request interface {
 	Answer
-	// Do carries the request out, and sees to it that Call.Finish is called, in Do or later. With Config.Inline it
-	// must not wait for anything. It is not called for a request whose time is up before its turn has come.
+	// Do carries the request out, and sees to it that Call.Finish is called, in Do or later. With Config.Inline it must
+	// not wait for anything. Do is not called if the request is overdue before its turn comes.
 	Do(ctx context.Context)
-	// AppendFailure appends the answer to a request whose time is up, or for which there is no room, to dst. It may be
-	// called while Do runs. Otherwise it is as AppendAnswer, and only one of the two is called.
+	// AppendFailure appends the answer to a request that is overdue, or for which there is no room. It may be called
+	// while Do runs. Otherwise it is as AppendAnswer, and only one of the two is called.
 	AppendFailure(dst []byte) []byte
 
 	call() *Call
@@ -32,34 +32,34 @@ type failure struct{ Request }
 
 func (f failure) AppendAnswer(dst []byte) []byte { return f.AppendFailure(dst) }
 
-// A Call is what the Conn knows of a request. The fields from answered on are under the connection's mu.
+// A Call is what the Conn keeps for a request. The fields from answered on are under the connection's mu.
 type Call struct {
 	c       *Conn
 	request Request
-	kept    *[]byte // what the request has of its message
+	kept    *[]byte // copy of a part of the request's message
 	key     uint64  // in calls.tails
 	ctx     Context
 
 	answered bool
-	late     *[]byte // the answer, when one to an earlier request has to go out before
-	after    *Call   // the next with the same key, which waits for this one
+	late     *[]byte // the answer, while an earlier request's answer must go out first
+	after    *Call   // the next request with the same key, which waits for this one
 
 	linked.Links[Call] // in calls.list
 }
 
 func (k *Call) call() *Call { return k }
 
-// calls are the requests of a connection that have been begun. They are under the connection's mu.
+// calls are the requests of a connection that have been begun, under the connection's mu.
 type calls struct {
-	list  linked.List[Call, *Call] // not answered, in the order of arrival, which is that of the deadlines
-	tails map[uint64]*Call         // the last with each key
-	timer *time.Timer              // fires when the oldest is due
+	list  linked.List[Call, *Call] // requests not answered, in the order of arrival, which is that of their deadlines
+	tails map[uint64]*Call         // the last request with each key
+	timer *time.Timer              // fires at the oldest request's deadline
 	armed bool
-	open  int // those whose answer the kernel has not got
-	held  int // bytes that these have of their messages
+	open  int // requests whose answer the kernel has not taken
+	held  int // bytes of messages that these requests keep
 }
 
-// Keep copies what a request needs of its message, joined, to memory that the request has until it is finished. It may
+// Keep copies what a request needs of its message, joined, to memory that is the request's until it is finished. It may
 // be called once, before Begin.
 func (k *Call) Keep(parts ...[]byte) []byte {
 	k.kept = getBuffer()
@@ -72,7 +72,7 @@ func (k *Call) Keep(parts ...[]byte) []byte {
 // Deadline is when the request has to be answered.
 func (k *Call) Deadline() time.Time { return k.ctx.deadline }
 
-// Begin has a request carried out, after those that were begun with the same key.
+// Begin has a request carried out, after all that were begun with the same key.
 func (c *Conn) Begin(r Request, key uint64) {
 	s, k := c.s, r.call()
 	k.c, k.request, k.key = c, r, key
@@ -113,7 +113,7 @@ func (c *Conn) Begin(r Request, key uint64) {
 	}
 }
 
-// HasBegun tells whether a request with this key is not finished, so that another one must wait for it.
+// HasBegun tells whether a request with this key has been begun and is not finished.
 func (c *Conn) HasBegun(key uint64) bool {
 	if !c.shared {
 		return false
@@ -123,7 +123,7 @@ func (c *Conn) HasBegun(key uint64) bool {
 	return c.calls.tails[key] != nil
 }
 
-// begin has the request carried out, by a worker unless it needs none.
+// begin has the request carried out: by a worker, or at once with Config.Inline.
 func (k *Call) begin() {
 	if k.c.s.cfg.Inline {
 		k.run()
@@ -132,7 +132,7 @@ func (k *Call) begin() {
 	}
 }
 
-// run carries the request out, unless it waited behind another with its key until it was overdue.
+// run carries the request out, unless it became overdue while it waited for another with its key.
 func (k *Call) run() {
 	if k.ctx.Err() == nil {
 		k.request.Do(&k.ctx)
@@ -141,7 +141,7 @@ func (k *Call) run() {
 	}
 }
 
-// Finish says that the request has been carried out: its answer may be appended. What comes after the deadline is
+// Finish says that the request has been carried out: its answer may be appended. Past the deadline the answer is
 // dropped. With Config.Inline, Finish does not wait for the client.
 func (k *Call) Finish() { k.finish(k.request) }
 
@@ -169,7 +169,7 @@ func (k *Call) finish(a Answer) {
 	}
 }
 
-// arm sets the timer for the time when the oldest request is due. The caller holds mu.
+// arm sets the timer for the oldest request's deadline. The caller holds mu.
 func (c *Conn) arm(due time.Time) {
 	c.calls.armed = true
 	if c.calls.timer == nil {
@@ -179,8 +179,8 @@ func (c *Conn) arm(due time.Time) {
 	}
 }
 
-// expire answers the requests that are overdue and ends their contexts. It writes nothing itself. They may still be being carried out; what comes
-// of that is dropped.
+// expire answers the requests that are overdue and ends their contexts. The requests may still be being carried out; their
+// results are dropped. expire writes nothing itself.
 func (c *Conn) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

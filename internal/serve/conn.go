@@ -14,13 +14,13 @@ import (
 	"github.com/distcache/distcache/internal/tlsconf"
 )
 
-// lingerTime is how long what a peer still sends is thrown away when its connection is closed under it: so that the
-// peer isn't told of a reset before it has read its last answers.
+// lingerTime is how long a connection that is closed under its peer is still read, and what comes thrown away.
+// Otherwise the peer could get a reset before it has read its last answers.
 const lingerTime = 250 * time.Millisecond
 
-// turnMessages is how many messages of a connection are taken before others get their turn. The scheduler would leave a
-// goroutine that never waits its processor for 10 ms: among some hundreds that flood the server, every other would be
-// served every few seconds.
+// turnMessages is how many messages of a connection are taken before other goroutines have a turn. The scheduler takes
+// the processor from a goroutine that never waits only after 10 ms: among hundreds of connections that flood the
+// server, each would be served only every few seconds.
 const turnMessages = 64
 
 var (
@@ -35,47 +35,47 @@ var (
 	errAborted   = errors.New("connection closed by the server")
 )
 
-// A brokenError is a Session's: the peer broke the protocol.
+// A brokenError is an error of a Session: the peer broke the protocol.
 type brokenError struct{ error }
 
 func (e brokenError) Unwrap() error { return e.error }
 
-// A Session reads one connection's requests. Its methods are called by one goroutine at a time, which Next may hold up
+// A Session reads one connection's requests. One goroutine at a time calls its methods. Next may hold that goroutine up
 // only by [Conn.Drain], or by a request that it answers at once.
 type Session interface {
-	// Next takes one request off b, what has arrived and has not been taken, and answers or begins it. It returns how
-	// many bytes that was: 0 when the request is not whole. Next should find what is wrong with a request as soon as
-	// its bytes are there, and look at no more than a little of one that is not whole: it is called again whenever more
-	// has come. An error says that the peer broke the protocol, and closes the connection when the answers that are due
-	// have been written; io.EOF does so without a word in the log. A Next that fails has begun nothing: it may be
-	// called again. b is lent, but may be written to.
+	// Next takes one request off b, and answers or begins it. b is what has arrived and has not been taken. Next
+	// returns the length of the request, 0 when not all of it has arrived. Next should find what is wrong with a
+	// request as soon as its bytes are there. It should look at little of a request that is not whole, as it is called
+	// again whenever more arrives. An error says that the peer broke the protocol; the connection is closed when the
+	// answers that are due have been written. io.EOF closes the connection in the same way, but is not logged. A Next
+	// that fails has begun nothing, and may be called again. b is lent, but may be written to.
 	Next(b []byte) (taken int, err error)
 }
 
-// A Conn is one client's connection. The goroutine in run reads; the fields under mu are shared with the goroutines
-// that carry out its requests.
+// A Conn is a client's connection. The goroutine in run reads. The fields under mu are shared with the goroutines that
+// carry out the connection's requests.
 type Conn struct {
 	s       *Server
 	nc      net.Conn
 	session Session
-	in      inbox // the reading goroutine's own
-	shared  bool  // the same: requests have been begun
-	short   bool  // the same: many connections share this goroutine, which must not wait
+	in      inbox // used by the reading goroutine only
+	shared  bool  // requests have been begun; used by the reading goroutine only
+	short   bool  // many connections share the reading goroutine, which must not wait; used by that only
 
 	mu     sync.Mutex
-	room   sync.Cond // the reader waits here for calls or out to shrink
+	room   sync.Cond // the reader waits here until calls or out shrink
 	calls  calls
 	out    outbox
 	writer rawconn.Writer
-	broken error // no more can be written
+	broken error // why no more can be written; nil while more can
 }
 
-// Arrival is when the request that Next is given has arrived.
+// Arrival is when the request that Next is given arrived.
 func (c *Conn) Arrival() time.Time { return c.in.arrival }
 
 func (c *Conn) deadline() time.Time { return c.in.arrival.Add(c.s.cfg.RequestTimeout) }
 
-// NewContext makes the context of a request that the session carries out in Next, to be ended by Cancel.
+// NewContext makes the context of a request that the session carries out in Next. Cancel must be called on it.
 func (c *Conn) NewContext() *Context { return &Context{deadline: c.deadline()} }
 
 // run serves the connection until it ends.
@@ -92,7 +92,7 @@ func (c *Conn) run() {
 	c.end(err)
 }
 
-// handshake makes a TLS connection ready, within the time that a message may take.
+// handshake does the handshake of a TLS connection, within MessageTimeout.
 func (c *Conn) handshake() error {
 	t, ok := c.nc.(interface{ HandshakeContext(context.Context) error })
 	if !ok {
@@ -103,7 +103,7 @@ func (c *Conn) handshake() error {
 	return t.HandshakeContext(ctx)
 }
 
-// serve reads requests and has them carried out, until the connection can't be read on; it returns why.
+// serve reads requests and has them carried out. It returns why the connection can't be read further.
 func (c *Conn) serve() error {
 	for turn := 1; ; turn++ {
 		if c.shared {
@@ -126,7 +126,7 @@ func (c *Conn) serve() error {
 	}
 }
 
-// take has the session take one request off what has arrived. It is false when there is none.
+// take has the session take one request off what has arrived. The result is false if there is none.
 func (c *Conn) take() (bool, error) {
 	b := c.in.bytes()
 	if len(b) == 0 {
@@ -150,7 +150,7 @@ func (c *Conn) take() (bool, error) {
 	return true, nil
 }
 
-// read writes what is due, and blocks until more has arrived.
+// read writes the answers that are due, and waits until more has arrived.
 func (c *Conn) read() error {
 	if err := c.flush(); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (c *Conn) read() error {
 	}
 }
 
-// await blocks until another message has begun.
+// await waits until another message begins.
 func (c *Conn) await() error {
 	idle := c.s.cfg.IdleTimeout
 	if idle == 0 {
@@ -198,7 +198,7 @@ func (c *Conn) await() error {
 	}
 }
 
-// awaitRoom blocks while the connection has as many requests open as it may, or holds too much memory for them.
+// awaitRoom waits while the connection has as many open requests as it may have, or holds too much memory for them.
 func (c *Conn) awaitRoom() error {
 	return c.awaitUntil(func() bool {
 		held := c.calls.held + c.out.size()
@@ -206,14 +206,14 @@ func (c *Conn) awaitRoom() error {
 	})
 }
 
-// Drain blocks until all requests that have been begun are answered. A session calls it from Next, before a request
-// that has to see what those before it have done, whatever their keys.
+// Drain waits until all requests that have been begun are answered. A session calls it from Next, before a request that
+// must see the effects of all requests before, whatever their keys.
 func (c *Conn) Drain() {
-	_ = c.awaitUntil(func() bool { return c.calls.open == 0 }) // a broken connection is found out by whoever writes
+	_ = c.awaitUntil(func() bool { return c.calls.open == 0 }) // the next read or write finds a broken connection
 }
 
-// awaitUntil writes, or waits for those who do, until ok is true or the connection is broken. It calls ok with the
-// lock.
+// awaitUntil writes, or waits for the goroutine that writes, until ok is true or the connection is broken. It calls ok
+// with the lock held.
 func (c *Conn) awaitUntil(ok func() bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,7 +227,7 @@ func (c *Conn) awaitUntil(ok func() bool) error {
 	return c.broken
 }
 
-// mayHold is how many bytes of requests and answers the connection may hold before it isn't read any more.
+// mayHold is how many bytes of requests and answers the connection may hold before it is no longer read.
 func (c *Conn) mayHold() int {
 	if limit := c.s.cfg.MaxHeld; c.s.counters.held.Load() > int64(limit) {
 		return min(maxHeld, c.s.share(limit))
@@ -235,7 +235,7 @@ func (c *Conn) mayHold() int {
 	return maxHeld
 }
 
-// setReadDeadline sets the deadline of reads, unless the server is stopping and has set its own.
+// setReadDeadline sets the deadline of reads, unless the server is stopping: then stop's deadline stays.
 func (c *Conn) setReadDeadline(t time.Time) {
 	c.nc.SetReadDeadline(t)
 	if c.s.stopping.Load() {
@@ -243,7 +243,7 @@ func (c *Conn) setReadDeadline(t time.Time) {
 	}
 }
 
-// readError is err, or errStopping for the deadline of a server that is stopping.
+// readError is err, but errStopping if the deadline is that of a server that is stopping.
 func (c *Conn) readError(err error) error {
 	if err != nil && c.s.stopping.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
 		return errStopping
@@ -251,7 +251,7 @@ func (c *Conn) readError(err error) error {
 	return err
 }
 
-// end sees to the answers that are still due and says, where it matters, why the connection ended.
+// end writes the answers that are still due, and counts and logs why the connection ended.
 func (c *Conn) end(why error) {
 	n, s := &c.s.counters, c.s
 	var broken brokenError
@@ -290,17 +290,17 @@ func (c *Conn) end(why error) {
 	}
 }
 
-// logClosed says why a connection is closed under its peer.
+// logClosed logs why the server closes a connection.
 func (c *Conn) logClosed(why error, more ...any) {
 	c.s.badPeers.Warn("connection closed", append([]any{"remote", remote(c.nc), "reason", why}, more...)...)
 }
 
-// unanswered tells whether there are answers still to come, or to be written. The caller holds mu.
+// unanswered tells whether answers are still to come, or to be written. The caller holds mu.
 func (c *Conn) unanswered() bool {
 	return c.broken == nil && (c.calls.open > 0 || c.out.buf != nil || c.writer.Busy())
 }
 
-// linger lets the peer read what was written before the connection is closed.
+// linger gives the peer time to read what was written, before the connection is closed.
 func (c *Conn) linger() {
 	w, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || w.CloseWrite() != nil {
@@ -316,7 +316,7 @@ func (c *Conn) linger() {
 	}
 }
 
-// abort cuts the connection and ends the contexts of its requests.
+// abort closes the connection and ends the contexts of its requests.
 func (c *Conn) abort() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// A Context is that of one request. It costs no timer and no channel until somebody asks for Done, and is done at the
-// deadline, when the server is closed, or when the request is carried out.
+// A Context is the context of a request. It is done at the deadline, when the server is closed, or when the request has
+// been carried out. Unless Done is called, it costs no timer and no channel.
 type Context struct {
 	deadline time.Time
-	// watched says that somebody else calls end at the deadline; otherwise Done sets a timer.
+	// watched says that the Conn calls end at the deadline; otherwise Done sets a timer.
 	watched bool
 
 	mu    sync.Mutex
@@ -48,10 +48,10 @@ func (c *Context) Err() error {
 	return c.err
 }
 
-// Cancel ends the context of a request that is carried out.
+// Cancel ends the context. It is called when the request has been carried out.
 func (c *Context) Cancel() { c.end(context.Canceled) }
 
-// end ends the context; the first error counts.
+// end ends the context, with err unless it has ended before.
 func (c *Context) end(err error) {
 	c.mu.Lock()
 	c.endLocked(err)

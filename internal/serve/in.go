@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	readBuffer = 4096 // the memory that every connection has for what arrives
-	lastLooks  = 16   // reads of what had arrived when the server stopped reading: a peer may go on sending
+	readBuffer = 4096 // bytes of memory that every connection has for what arrives
+	lastLooks  = 16   // how many reads a stopping server makes for bytes that had arrived: a peer may go on sending
 )
 
 var readBuffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
-// An inbox has what has arrived and has not been taken, buf[from:to].
+// An inbox holds what has arrived and has not been taken: buf[from:to].
 type inbox struct {
-	small      *[readBuffer]byte // buf, unless a message needs more
-	large      int               // the size of buf otherwise
+	small      *[readBuffer]byte // the memory of buf, unless a message needs more
+	large      int               // the size of buf if a message needs more
 	buf        []byte
 	from, to   int
-	arrival    time.Time // of the bytes read last
-	unfinished bool      // they begin a message that has a deadline
-	looks      int       // for what had arrived when the server stopped reading
+	arrival    time.Time // when the last bytes were read
+	unfinished bool      // buf begins with a part of a message, for which there is a deadline
+	looks      int       // the number of such reads so far, up to lastLooks
 }
 
 func (in *inbox) bytes() []byte { return in.buf[in.from:in.to] }
@@ -44,7 +44,7 @@ func (in *inbox) read(c *Conn) error {
 	if n > 0 {
 		in.to += n
 		in.arrived(c, n)
-		return nil // an error comes again
+		return nil // the next read finds the error again
 	}
 	if err == nil {
 		err = io.ErrNoProgress
@@ -52,13 +52,13 @@ func (in *inbox) read(c *Conn) error {
 	return err
 }
 
-// arrived takes note of bytes that have been read.
+// arrived counts bytes that have been read.
 func (in *inbox) arrived(c *Conn, n int) {
 	c.s.counters.bytesIn.Add(uint64(n))
 	in.arrival = time.Now()
 }
 
-// makeRoom makes sure that there is room after in.to.
+// makeRoom makes room for more in buf.
 func (in *inbox) makeRoom(c *Conn) error {
 	switch {
 	case in.from == in.to:
@@ -76,8 +76,7 @@ func (in *inbox) makeRoom(c *Conn) error {
 	return nil
 }
 
-// grow doubles the memory for a message that does not fit. All connections together may have as much of it as they may
-// hold requests.
+// grow doubles the memory for a message that does not fit. All connections together may use MaxHeld for such messages.
 func (in *inbox) grow(c *Conn) error {
 	s, size := c.s, min(2*len(in.buf), c.s.cfg.MaxMessage)
 	if size <= len(in.buf) {
@@ -94,7 +93,7 @@ func (in *inbox) grow(c *Conn) error {
 	return nil
 }
 
-// fill puts into an empty inbox what has been read elsewhere.
+// fill puts bytes that have been read elsewhere into an empty inbox.
 func (in *inbox) fill(c *Conn, b []byte) {
 	if len(b) <= readBuffer {
 		in.small = readBuffers.Get().(*[readBuffer]byte)
@@ -105,7 +104,7 @@ func (in *inbox) fill(c *Conn, b []byte) {
 	c.s.counters.unfinished.Add(int64(in.large))
 }
 
-// drop gives the memory back, and what is in it.
+// drop gives back the memory, with what is in it.
 func (in *inbox) drop(c *Conn) {
 	if in.small != nil {
 		readBuffers.Put(in.small)

@@ -6,35 +6,36 @@ import (
 	"time"
 )
 
-// Limits bound what peers and requests may take up. The zero value of each means its default.
+// Limits bound what peers and requests may take up. The zero value of a limit means its default.
 type Limits struct {
-	// RequestTimeout is the longest a request may take from its arrival; past it, it is answered as failed.
-	// Default 2 s.
+	// RequestTimeout is the longest that a request may take from its arrival. Then it is answered as failed. Default 2
+	// s.
 	RequestTimeout time.Duration
-	// MaxConns is the most connections at a time; one more is closed at once, so that its client, a web server in
-	// the middle of a handshake, goes on without the cache rather than wait. Default: 65536, or what the open file
-	// limit allows with some left for files and peers.
+	// MaxConns is the most connections at a time. One more is closed at once, so that its client, a web server in the
+	// middle of a handshake, goes on without the cache rather than wait. Default: 65536, or what the open file limit
+	// allows when some files are left for other uses.
 	MaxConns int
-	// MaxInFlight is the most requests at a time on one connection; past it the connection isn't read. A request
+	// MaxInFlight is the most requests at a time on one connection. With so many, the connection is not read. A request
 	// counts until its answer has been handed to the kernel. Default 512.
 	MaxInFlight int
-	// MaxRequests is the most requests at a time in the whole server; one more is answered as failed at once.
-	// Default 65536.
+	// MaxRequests is the most requests at a time in the whole server. One more is answered as failed at once. Default
+	// 65536.
 	MaxRequests int
-	// MaxUntaken is the most bytes of answers in the whole server that wait for their clients to take them. Past it,
-	// a connection that has more than its share of them, and 64 KiB, waiting is closed when another answer comes up.
+	// MaxUntaken is the most bytes of answers in the whole server that wait for their clients to take them. Past that,
+	// a connection with more than its share of them, and more than 64 KiB, is closed when it has another answer.
 	// Default 256 MiB.
 	MaxUntaken int
-	// MaxHeld is the most bytes of requests in the whole server that are being carried out. Past it, a connection
-	// that has its share of them, and 64 KiB, isn't read until it has less. As much again may be held of messages that
-	// have not arrived whole; past that, a connection that has more than its share of them is closed. Default 256 MiB.
+	// MaxHeld is the most bytes of requests in the whole server that are being carried out. Past that, a connection
+	// with its share of them, and 64 KiB, is not read until it has less. The same limit holds separately for messages
+	// that have not arrived whole; past it, a connection with more than its share of them is closed. Default 256 MiB.
 	MaxHeld int
 	// MessageTimeout is how long a peer may take to finish a message that it has begun, or a TLS handshake.
 	// Default 10 s.
 	MessageTimeout time.Duration
 	// WriteTimeout is how long a peer may take to accept an answer. Default 10 s.
 	WriteTimeout time.Duration
-	// IdleTimeout drops a connection that has had no request open for so long, give or take a half. Default 0: never.
+	// IdleTimeout is how long a connection may have no request open before it is closed, give or take a half. Default
+	// 0: no limit.
 	IdleTimeout time.Duration
 }
 
@@ -48,7 +49,7 @@ const (
 	defaultMaxHeld        = 256 << 20
 )
 
-// withDefaults checks the limits and fills in those that are left open.
+// withDefaults checks the limits and sets the defaults.
 func (l Limits) withDefaults() (Limits, error) {
 	for _, f := range []struct {
 		name  string
@@ -88,7 +89,7 @@ func (l Limits) withDefaults() (Limits, error) {
 	return l, nil
 }
 
-// maxConns is the default of Limits.MaxConns: an eighth of the open files, and 32 at least, are left to others.
+// maxConns is the default of Limits.MaxConns. An eighth of the open files, and at least 32, are left for other uses.
 func maxConns() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -7,24 +7,24 @@ import (
 )
 
 const (
-	// flushSize is how many bytes of answers the reader gathers, while more requests are there, before it writes.
+	// flushSize: while more requests are there, the reader gathers so many bytes of answers before it writes.
 	flushSize = 1 << 16
-	// maxHeld is how many bytes of requests and answers a connection may hold before it isn't read any more, unless
-	// that is too many for all together.
+	// maxHeld is how many bytes of requests and answers a connection may hold before it is no longer read, unless all
+	// connections together hold too many.
 	maxHeld = 1 << 20
 )
 
-// An outbox has a connection's answers until the kernel has taken them. It is under the connection's mu.
+// An outbox holds a connection's answers until the kernel has taken them. It is under the connection's mu.
 type outbox struct {
-	buf       *[]byte // not being written yet; nil while there are none
-	open      int     // how many of calls.open are answered in buf
-	taken     *[]byte // being written
-	takenOpen int     // as open, in taken
-	late      int     // bytes of answers that wait for an earlier one
+	buf       *[]byte // answers not being written yet; nil for none
+	open      int     // how many of calls.open have their answer in buf
+	taken     *[]byte // answers being written
+	takenOpen int     // as open, for taken
+	late      int     // bytes of answers that wait for an earlier answer
 	answered  time.Time
 }
 
-// size is how many bytes are not being written.
+// size is how many bytes are waiting, and not being written.
 func (o *outbox) size() int {
 	if o.buf == nil {
 		return o.late
@@ -32,14 +32,14 @@ func (o *outbox) size() int {
 	return o.late + len(*o.buf)
 }
 
-// Answer answers the request that Next has taken. The answer is written with those that follow, at the latest before
+// Answer answers the request that Next has taken. The answer is written with those that follow, and not later than when
 // the reader waits.
 func (c *Conn) Answer(a Answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.broken != nil:
-		a.AppendAnswer(nil) // which may be counted
+		a.AppendAnswer(nil) // still called: it may count the answer
 	case c.s.cfg.Ordered && c.calls.list.First() != nil:
 		k := &Call{c: c}
 		c.calls.list.Push(k)
@@ -53,7 +53,7 @@ func (c *Conn) Answer(a Answer) {
 	}
 }
 
-// answer takes the answer to a request that has been begun, unless there has been one. The caller holds mu.
+// answer takes the answer to a request that was begun, unless it is answered already. The caller holds mu.
 func (c *Conn) answer(k *Call, a Answer) {
 	if k.answered {
 		return
@@ -83,7 +83,7 @@ func (c *Conn) answer(k *Call, a Answer) {
 	}
 }
 
-// append adds an answer to those to be written. The caller holds mu.
+// append adds an answer to what is to be written. The caller holds mu.
 func (c *Conn) append(a Answer) {
 	if c.out.buf == nil {
 		c.out.buf = getAnswers()
@@ -91,8 +91,8 @@ func (c *Conn) append(a Answer) {
 	c.encode(c.out.buf, a)
 }
 
-// encode appends an answer to buf, and gives the connection up if too many wait then, and most of them here. The caller
-// holds mu.
+// encode appends an answer to buf. If then too many bytes wait in the server, and this connection has more than its
+// share, it gives the connection up. The caller holds mu.
 func (c *Conn) encode(buf *[]byte, a Answer) {
 	if c.s.cfg.IdleTimeout > 0 {
 		c.out.answered = time.Now()
@@ -103,7 +103,8 @@ func (c *Conn) encode(buf *[]byte, a Answer) {
 	if buf != c.out.buf {
 		c.out.late += n
 	}
-	if limit := c.s.cfg.MaxUntaken; c.s.counters.untaken.Add(int64(n)) > int64(limit) && c.out.size() > c.s.share(limit) {
+	limit := c.s.cfg.MaxUntaken
+	if c.s.counters.untaken.Add(int64(n)) > int64(limit) && c.out.size() > c.s.share(limit) {
 		c.s.counters.stalled.Add(1)
 		c.logClosed(errUntaken, "bytes", c.out.size())
 		c.breakOff(errUntaken)
@@ -116,12 +117,12 @@ func (s *Server) drop(out *[]byte) {
 	putAnswers(out)
 }
 
-// share is how many bytes one connection may hold when there are more than limit in all.
+// share is how many bytes one connection may hold when all together hold more than limit.
 func (s *Server) share(limit int) int {
 	return max(flushSize, limit/int(max(1, s.counters.connections.Load())))
 }
 
-// flush writes what is there. With requests under way it may leave that to one of them who is writing.
+// flush writes what is there. While requests are under way, it may leave that to a goroutine that is writing.
 func (c *Conn) flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,13 +130,13 @@ func (c *Conn) flush() error {
 	return c.broken
 }
 
-// flushTogether is flush for a worker. While other requests of the connection are with workers, it lets those that can
-// run finish first: a store often has the answers to many at the same moment, and then they go out in one write.
+// flushTogether is flush, for a worker. While other workers carry out requests of the connection, it first lets those
+// run that can: a store often has many answers at the same moment, which then go out in one write.
 func (c *Conn) flushTogether() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.out.buf == nil: // somebody else has written it
+	case c.out.buf == nil: // another goroutine has written it
 	case c.calls.open > c.out.open:
 		c.writer.Gather()
 	default:
@@ -143,7 +144,7 @@ func (c *Conn) flushTogether() {
 	}
 }
 
-// flushNow writes what is there as far as the kernel takes it at once, and leaves the rest to a worker.
+// flushNow writes what the kernel takes without waiting, and leaves the rest to a worker.
 func (c *Conn) flushNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -152,7 +153,7 @@ func (c *Conn) flushNow() {
 	}
 }
 
-// A rest is what flushNow could not write, and what has come after it.
+// A rest is the task of writing what flushNow could not write, and what was added since.
 type rest struct{ c *Conn }
 
 func (r rest) run() {
@@ -161,7 +162,7 @@ func (r rest) run() {
 	r.c.writer.Resume()
 }
 
-// A source is the Conn as its Writer sees it.
+// A source is a Conn as the Source of its Writer.
 type source struct{ *Conn }
 
 func (c source) Take() []byte {
@@ -188,7 +189,7 @@ func (c source) Wrote(n int, err error) {
 	c.room.Signal()
 }
 
-// breakOff gives the connection up: nothing more is written, and the reader is woken. The caller holds mu.
+// breakOff gives the connection up: it wakes the reader, and nothing more is written. The caller holds mu.
 func (c *Conn) breakOff(err error) {
 	if c.broken != nil {
 		return

@@ -12,37 +12,37 @@ import (
 	"github.com/distcache/distcache/internal/rawconn"
 )
 
-// ErrClosed is what Serve and ServeConn return when the server has been shut down before they were called.
+// ErrClosed is what Serve and ServeConn return when the server was shut down before they were called.
 var ErrClosed error = closed{}
 
 type closed struct{}
 
 func (closed) Error() string { return "server: closed" }
 
-// Is has a caller that knows only of sockets understand.
+// Is makes ErrClosed match net.ErrClosed, for callers that know only sockets.
 func (closed) Is(target error) bool { return target == net.ErrClosed }
 
 // lastReads is how long connections are still read once Shutdown has begun: requests that have arrived by then are
-// taken and answered.
+// answered.
 const lastReads = 10 * time.Millisecond
 
 // A Config is what [New] builds a server from. Open and MaxMessage are required.
 type Config struct {
-	// Open makes the session of a new connection.
+	// Open makes the session for a new connection.
 	Open func(*Conn) Session
 	// MaxMessage is the most bytes of one request on the wire.
 	MaxMessage int
-	// Ordered has the answers on a connection go out in the order of the requests.
+	// Ordered makes the answers on a connection go out in the order of the requests.
 	Ordered bool
-	// Inline has requests carried out by whoever begins them, not by workers: Request.Do then never waits.
+	// Inline makes the goroutine that begins a request carry it out, rather than a worker: Request.Do must not wait.
 	Inline bool
-	// Logger hears of bad connections and refused work. Default: nobody does.
+	// Logger hears of bad connections and refused requests. Default: no log.
 	Logger *slog.Logger
 	Limits
 }
 
-// A Server serves one protocol on any number of listeners and connections. Make one with [New]. All its methods may be
-// called at once.
+// A Server serves one protocol on any number of listeners and connections. Make one with [New]. All methods may be
+// called at the same time.
 type Server struct {
 	cfg      Config
 	workers  workers
@@ -52,16 +52,16 @@ type Server struct {
 	limited           []limited
 
 	stopping atomic.Bool
-	stopAt   time.Time     // connections are read no longer; set before stopping is
+	stopAt   time.Time     // when connections are no longer read; set before stopping is
 	stopped  chan struct{} // closed when stopping is set
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
-	wg        sync.WaitGroup // of the connections
+	wg        sync.WaitGroup // for the connections
 }
 
-// New makes a server. It fails when a limit makes no sense, and starts nothing.
+// New makes a server. It starts nothing. It fails when a limit makes no sense.
 func New(cfg Config) (*Server, error) {
 	var err error
 	if cfg.Limits, err = cfg.withDefaults(); err != nil {
@@ -81,23 +81,23 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// limited is a rate-limited log, and what to say at the end when lines were left out.
+// limited is a rate-limited log, with the message for the lines that were left out in the end.
 type limited struct {
 	*ratelog.Logger
 	msg string
 }
 
-// RateLimited makes a log for what clients can cause. When the server is closed, msg tells of lines that were left out.
-// It is for who makes the server, before that serves.
+// RateLimited makes a log for what clients can cause. When the server is closed, a line with msg counts the lines that
+// were left out. RateLimited is called before the server serves.
 func (s *Server) RateLimited(msg string) *ratelog.Logger {
 	l := limited{ratelog.New(s.cfg.Logger), msg}
 	s.limited = append(s.limited, l)
 	return l.Logger
 }
 
-// Serve accepts connections from l and serves them until the server is closed, which closes l, or l has no more
-// (io.EOF): then it returns nil. Any other error of l ends it too, except passing ones such as running out of file
-// descriptors, which it sits out. Several listeners may be served at once.
+// Serve accepts connections from l and serves them until the server is closed, which closes l, or until l ends with
+// io.EOF. Then it returns nil. It sits out errors of l that may pass, such as running out of file descriptors; any
+// other error ends it. Several listeners may be served at the same time.
 func (s *Server) Serve(l net.Listener) error {
 	ended := make(chan error, 1)
 	if loop := s.newShortLoop(l, ended); loop != nil {
@@ -106,7 +106,7 @@ func (s *Server) Serve(l net.Listener) error {
 	return s.serve(l, &acceptor{s: s, l: l, ended: ended}, ended)
 }
 
-// serve has t accept connections from l until it says why it has ended.
+// serve runs t, which accepts connections from l, until t sends why it has ended.
 func (s *Server) serve(l net.Listener, t task, ended <-chan error) error {
 	s.mu.Lock()
 	if s.stopping.Load() {
@@ -127,8 +127,8 @@ func (s *Server) serve(l net.Listener, t task, ended <-chan error) error {
 	return <-ended
 }
 
-// ServeConn serves one connection until it ends, and closes it. The error is ErrClosed when there was no serving it
-// because the server is closed or has MaxConns, else nil: what goes wrong on a connection is logged.
+// ServeConn serves one connection until it ends, and closes it. The error is ErrClosed if the connection was not served
+// because the server is closed or has MaxConns already. Otherwise it is nil: what goes wrong on a connection is logged.
 func (s *Server) ServeConn(nc net.Conn) error {
 	c := s.newConn(nc)
 	if c == nil {
@@ -165,7 +165,7 @@ func (s *Server) newConn(nc net.Conn) *Conn {
 	return c
 }
 
-// ended takes a connection off the books.
+// ended removes a connection that has ended.
 func (s *Server) ended(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
@@ -175,8 +175,8 @@ func (s *Server) ended(c *Conn) {
 }
 
 // Shutdown stops the server without dropping a request: it closes the listeners, answers the requests that have
-// arrived, closes the connections, and returns when no request is left with a worker. When ctx is done before that, it
-// closes everything at once and returns the context's error, without waiting for the requests.
+// arrived, closes the connections, and returns when all workers are done. When ctx ends before, Shutdown closes
+// everything at once and returns ctx's error, without waiting for the requests.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop(time.Now().Add(lastReads))
 	done := make(chan struct{})
@@ -193,8 +193,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close closes the listeners and the connections at once, ends the contexts of the requests that are under way, and
-// waits for the workers that carry them out. It may be called more than once, also after or during Shutdown.
+// Close closes the listeners and the connections at once, ends the contexts of the requests under way, and waits for
+// the workers that carry them out. It may be called more than once, also after or during Shutdown.
 func (s *Server) Close() error {
 	s.stop(time.Now())
 	s.abort()
@@ -202,7 +202,7 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// stop ends accepting, and reading at the given time.
+// stop ends accepting at once, and reading at the given time.
 func (s *Server) stop(readUntil time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,7 +220,7 @@ func (s *Server) stop(readUntil time.Time) {
 	}
 }
 
-// abort cuts all connections and ends the contexts of their requests.
+// abort closes all connections and ends the contexts of their requests.
 func (s *Server) abort() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +229,7 @@ func (s *Server) abort() {
 	}
 }
 
-// wait returns when the connections have ended and every goroutine with them.
+// wait waits until the connections have ended, and all goroutines with them.
 func (s *Server) wait() {
 	s.wg.Wait()
 	s.workers.close()
@@ -239,7 +239,7 @@ func (s *Server) wait() {
 	}
 }
 
-// remote names a connection's peer for the log; those on unix sockets have no name of their own.
+// remote names a connection's peer for the log. Peers on unix sockets have no name of their own.
 func remote(nc net.Conn) string {
 	if a := nc.RemoteAddr(); a != nil && a.String() != "" && a.String() != "@" {
 		return a.String()

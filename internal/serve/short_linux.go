@@ -11,16 +11,17 @@ import (
 	"github.com/distcache/distcache/internal/rawconn"
 )
 
-// A shortLoop serves a unix socket for a server that is Inline: what a web server's processes open for one request and
-// close again, thousands of times a second. One goroutine accepts, carries out the first request of a connection, and
-// closes it, with none for each connection: that halves what it costs. All that is not so simple (a second request, one
-// that comes in pieces, a broken one) it hands over to a worker, which serves the connection from there as any other.
+// A shortLoop serves a unix socket for an Inline server. The processes of a web server open a connection for one
+// request and close it again, thousands of times a second. One goroutine accepts the connections, begins their first
+// requests, and closes them, which costs half of what a goroutine for each connection costs. It hands over to a worker
+// whatever is not that simple: a second request, a request that comes in pieces, a broken one. The worker then serves
+// the connection like any other.
 type shortLoop struct {
 	net.Listener
 	s      *Server
 	ended  chan<- error // why no more are accepted
 	raw    syscall.RawConn
-	fd     int // the listener's
+	fd     int // the listener's descriptor
 	poller *rawconn.Poller
 	conns  map[int]*shortConn // by descriptor
 	tick   time.Duration
@@ -29,23 +30,23 @@ type shortLoop struct {
 	buf    []byte
 }
 
-// A shortConn is a connection in a shortLoop's hands.
+// A shortConn is a connection of a shortLoop.
 type shortConn struct {
 	*Conn
 	nc    *rawconn.Bare
 	fd    int
-	asked bool // its first request has been taken
-	seen  bool // by the last look round
+	asked bool // the first request has been taken
+	seen  bool // idle since the last tick
 }
 
 const (
 	loopBuffer  = 64 << 10
-	loopAccepts = 16 // in a row, before the others have their turn
+	loopAccepts = 16 // at a time, before other connections have their turn
 	loopTick    = time.Second
 	leastTick   = 10 * time.Millisecond
 )
 
-// newShortLoop makes a loop for a listener, or returns nil when that, or the server, is none for it.
+// newShortLoop makes a loop for a listener, or returns nil if the listener or the server is not fit for one.
 func (s *Server) newShortLoop(l net.Listener, ended chan<- error) *shortLoop {
 	socket, ok := l.(syscall.Conn)
 	if !ok || l.Addr().Network() != "unix" || !s.cfg.Inline {
@@ -71,7 +72,7 @@ func (s *Server) newShortLoop(l net.Listener, ended chan<- error) *shortLoop {
 	return lo
 }
 
-// Close ends the loop, also when it waits.
+// Close ends the loop, even if it waits.
 func (lo *shortLoop) Close() error {
 	return errors.Join(lo.Listener.Close(), lo.poller.Close())
 }
@@ -83,7 +84,7 @@ func (lo *shortLoop) run() {
 	}
 	for _, sc := range lo.conns {
 		if !sc.isBroken() {
-			lo.turn(sc) // what has arrived is answered
+			lo.turn(sc) // so that what has arrived is answered
 		}
 		if lo.conns[sc.fd] == sc {
 			lo.handOver(sc, nil)
@@ -116,10 +117,10 @@ func (lo *shortLoop) serve() error {
 	return err
 }
 
-// look is what is done once a tick.
+// look is called once a tick: it accepts again after a pause, and hands over idle connections.
 func (lo *shortLoop) look() error {
 	if err := lo.raw.Control(func(uintptr) {}); err != nil {
-		return err // closed, of which a Poller tells nothing
+		return err // closed, which the Poller does not report
 	}
 	now := time.Now()
 	if !lo.resume.IsZero() && !now.Before(lo.resume) {
@@ -143,7 +144,7 @@ func (lo *shortLoop) look() error {
 	return lo.poller.SetDeadline(next)
 }
 
-// accept takes the connections that wait, and what they have sent already.
+// accept accepts the connections that wait, and takes what they have sent.
 func (lo *shortLoop) accept() error {
 	for range loopAccepts {
 		nc, err := rawconn.Accept(lo.raw, lo.Addr())
@@ -166,21 +167,21 @@ func (lo *shortLoop) accept() error {
 	return nil
 }
 
-// sitOut has no connections accepted for a while.
+// sitOut stops accepting for a while after an error.
 func (lo *shortLoop) sitOut(err error) error {
-	lo.pause = lo.s.longer(lo.pause, lo, err)
+	lo.pause = longer(lo.pause, lo, err, lo.s.tooMany)
 	lo.resume = time.Now().Add(lo.pause)
 	return errors.Join(lo.poller.Remove(lo.fd), lo.poller.SetDeadline(lo.resume))
 }
 
-// admit takes a connection in, or closes it and returns nil.
+// admit registers a connection, or closes it and returns nil.
 func (lo *shortLoop) admit(nc *rawconn.Bare) *shortConn {
 	c := lo.s.newConn(nc)
 	if c == nil {
 		return nil
 	}
 	fd, ok := nc.Hold()
-	if !ok { // closed with the server
+	if !ok { // the server has closed it
 		lo.s.ended(c)
 		return nil
 	}
@@ -194,7 +195,7 @@ func (lo *shortLoop) admit(nc *rawconn.Bare) *shortConn {
 	return sc
 }
 
-// turn reads what a connection has sent, and goes by that.
+// turn reads what a connection has sent, and handles it.
 func (lo *shortLoop) turn(sc *shortConn) {
 	sc.seen = false
 	n, err := sc.nc.ReadNow(lo.buf)
@@ -212,11 +213,11 @@ func (lo *shortLoop) turn(sc *shortConn) {
 	}
 }
 
-// request takes the first request, and hands the connection over unless that was all.
+// request takes the first request. It hands the connection over unless that was all that has arrived.
 func (lo *shortLoop) request(sc *shortConn, got []byte) {
 	n, err := sc.session.Next(got)
 	if err != nil {
-		n = 0 // a worker finds the same, and says so
+		n = 0 // the worker finds the error again, and reports it
 	}
 	sc.flushNow()
 	if sc.asked = n > 0; n != len(got) {
@@ -224,7 +225,7 @@ func (lo *shortLoop) request(sc *shortConn, got []byte) {
 	}
 }
 
-// idle tells whether nothing is under way on the connection, now that no more comes.
+// idle tells whether nothing is under way on the connection, which sends no more.
 func (c *Conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -246,7 +247,7 @@ func (lo *shortLoop) leave(sc *shortConn) {
 	lo.s.ended(sc.Conn)
 }
 
-// handOver has a worker go on with the connection, from what has been read of it.
+// handOver has a worker serve the connection from here on. got has been read and not been taken.
 func (lo *shortLoop) handOver(sc *shortConn, got []byte) {
 	delete(lo.conns, sc.fd)
 	_ = lo.poller.Remove(sc.fd) // fails when the poller is closed

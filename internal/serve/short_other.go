@@ -4,7 +4,7 @@ package serve
 
 import "net"
 
-// A shortLoop is known on Linux only.
+// A shortLoop exists on Linux only.
 type shortLoop struct{ net.Listener }
 
 func (*shortLoop) run() {}

@@ -2,17 +2,17 @@ package serve
 
 import "sync/atomic"
 
-// Stats are a server's figures since it was made. They are read one by one: a request that is being counted may be in
+// Stats are a server's counts since it was made. They are read one by one: a request that is being counted may be in
 // some and not yet in others.
 type Stats struct {
 	Connections int64  // open now
-	MaxConns    int    // the most that may be
+	MaxConns    int    // the most that may be open
 	Accepted    uint64 // connections taken, in all
 	Refused     uint64 // connections closed at once because MaxConns were open
 	Broken      uint64 // connections closed because the peer broke the protocol
 	Stalled     uint64 // connections closed because the peer took too long to finish a message or to take an answer
 	Idled       uint64 // connections closed after IdleTimeout
-	InFlight    int64  // requests that are being carried out now, those answered at once not counted
+	InFlight    int64  // requests being carried out now, without those answered at once
 	Overloaded  uint64 // requests answered as failed at once because MaxRequests were in flight
 	BytesIn     uint64
 	BytesOut    uint64
@@ -20,16 +20,16 @@ type Stats struct {
 	Held        int64 // bytes of requests that are being carried out
 }
 
-// counters are what Stats is read from.
+// counters are the source of Stats.
 type counters struct {
 	accepted, refused, broken, stalled, idled, overloaded, bytesIn, bytesOut atomic.Uint64
 
 	connections, inFlight, untaken, held atomic.Int64
 
-	unfinished atomic.Int64 // memory for messages that have not arrived whole, beyond readBuffer for each
+	unfinished atomic.Int64 // bytes of memory for messages that have not arrived whole, beyond readBuffer for each
 }
 
-// Stats reads the server's figures; any goroutine may.
+// Stats returns the server's counts. Any goroutine may call it.
 func (s *Server) Stats() Stats {
 	c := &s.counters
 	return Stats{

@@ -8,17 +8,17 @@ import (
 // A task is what a worker runs: a connection, a request, or the writing of answers.
 type task interface{ run() }
 
-// workerIdle is about how long a worker is kept without work.
+// workerIdle is about how long a worker is kept idle.
 const workerIdle = 10 * time.Second
 
-// workers are goroutines that are kept when their task is done, with the stack that it made them grow. The one that
-// parked last is taken first; those at the bottom, which nobody has needed for a while, end.
+// workers are goroutines that are kept when their task is done, with the stack that they have grown. The worker that
+// became idle last is used first. Those at the bottom, which have not been needed for a while, end.
 type workers struct {
 	wg sync.WaitGroup // of the goroutines
 
 	mu     sync.Mutex
 	idle   []*worker
-	unused int // the fewest idle since the last trim: so many at the bottom have not been needed since
+	unused int // the fewest idle since the last trim: so many at the bottom have not been needed
 	timer  *time.Timer
 	armed  bool
 	closed bool
@@ -26,7 +26,7 @@ type workers struct {
 
 type worker struct{ tasks chan task }
 
-// run gives t to a worker; it doesn't wait for one.
+// run gives t to a worker. It does not wait for the worker.
 func (p *workers) run(t task) {
 	p.mu.Lock()
 	if n := len(p.idle) - 1; n >= 0 {
@@ -35,7 +35,7 @@ func (p *workers) run(t task) {
 		p.idle = p.idle[:n]
 		p.unused = min(p.unused, n)
 		p.mu.Unlock()
-		w.tasks <- t // has room: a parked worker has no task
+		w.tasks <- t // has room: an idle worker has no task
 		return
 	}
 	p.wg.Add(1)
@@ -74,7 +74,7 @@ func (p *workers) park(w *worker) bool {
 	return true
 }
 
-// trim ends the workers that nobody has needed since the last trim.
+// trim ends the workers that have not been needed since the last trim.
 func (p *workers) trim() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,7 +94,7 @@ func (p *workers) trim() {
 	}
 }
 
-// close ends the idle workers now and the others when their task is done. It does not wait.
+// close ends idle workers now, and the others when their task is done. It does not wait.
 func (p *workers) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

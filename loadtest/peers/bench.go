@@ -13,31 +13,35 @@ import (
 )
 
 const (
-	// preloaders is how many callers put sessions there to be read.
+	// preloaders is how many callers preload sessions.
 	preloaders = 64
-	// warmUp is which part of a work's time it runs before it is measured.
+	// warmUp: a work runs for this part (a quarter) of its time before it is measured.
 	warmUp = 4
 )
 
-// A bench goes through all rounds and keeps what they found.
+// findings are what a bench has found.
+type findings struct {
+	samples samples
+	syncs   samples  // from the pass that counts syncs
+	noSyncs string   // why there are none
+	trouble []string // errors besides those of requests
+}
+
+// A bench runs all rounds and keeps their findings.
 type bench struct {
 	o        *options
 	entrants []entrant
 	dir      string
 	say      func(string, ...any)
-	strace   string // program; "" when it is not there
-
-	samples samples
-	syncs   []syncSample
-	noSyncs string   // why there are none
-	trouble []string // what went wrong, besides requests
+	strace   string // path of the program; "" when not installed
+	findings
 }
 
 func newBench(o *options, entrants []entrant, dir string, say func(string, ...any)) *bench {
 	return &bench{o: o, entrants: entrants, dir: dir, say: say, strace: findStrace()}
 }
 
-// run does it all. What could not be done in one round is noted, and is an error in the end.
+// run runs everything. It reports what could not be done in a round, goes on, and returns an error in the end.
 func (b *bench) run(ctx context.Context) error {
 	b.say("this takes about %v", b.o.estimate(len(b.entrants)).Round(time.Second))
 	for round := range int(b.o.rounds) {
@@ -66,23 +70,32 @@ func (b *bench) fail(format string, args ...any) {
 	b.say("%s", what)
 }
 
-// measure does all works on one contestant, once.
+// measure does all works on one contestant, in one round.
 func (b *bench) measure(ctx context.Context, round int, e entrant) error {
 	return b.with(ctx, e, nil, func(f *farm, lb *loadtest.Bench) error {
 		for _, w := range b.o.works {
-			m, err := b.work(ctx, f, w, lb, readUsage)
+			s, err := b.sample(ctx, round, e, f, w, lb, readUsage)
 			if err != nil {
 				return err
 			}
-			s := sample{round, e.name, w, newFigures(m)}
 			b.samples = append(b.samples, s)
 			b.say("  %-8s %8s/s, median %s ms%s", w, number(0, s.rate), number(3, s.p50), errorNote(s.errors))
-			if m.usedUnknown != nil && !errors.Is(m.usedUnknown, errors.ErrUnsupported) {
-				b.fail("%s, %s: %v", e.name, w, m.usedUnknown)
-			}
 		}
 		return nil
 	})
+}
+
+// sample does a work on running servers, and calls read for what they have used.
+func (b *bench) sample(ctx context.Context, round int, e entrant, f *farm, w work, lb *loadtest.Bench,
+	read func(*farm) (usage, error)) (sample, error) {
+	m, err := b.work(ctx, f, w, lb, read)
+	if err != nil {
+		return sample{}, err
+	}
+	if m.usedUnknown != nil && !errors.Is(m.usedUnknown, errors.ErrUnsupported) {
+		b.fail("%s, %s: %v", e.name, w, m.usedUnknown)
+	}
+	return sample{round, e.name, w, newFigures(m)}, nil
 }
 
 func errorNote(t tally) string {
@@ -92,8 +105,8 @@ func errorNote(t tally) string {
 	return fmt.Sprintf(", %d ERRORS", t.total())
 }
 
-// with runs a contestant's servers while fn does, with sessions in them if any work reads. A tracer, if not nil,
-// watches.
+// with runs a contestant's servers while fn runs, with preloaded sessions if any work reads. With a tracer, the servers
+// run under strace.
 func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, *loadtest.Bench) error) error {
 	dir := filepath.Join(b.dir, e.name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -116,14 +129,14 @@ func (b *bench) with(ctx context.Context, e entrant, t *tracer, fn func(*farm, *
 	return fn(f, lb)
 }
 
-// load makes ready what a farm is loaded with, and puts sessions there if they are to be read.
+// load makes the load for a farm ready, and preloads sessions if reads is set.
 func (b *bench) load(ctx context.Context, f *farm, reads bool) (*loadtest.Bench, error) {
-	s, err := f.contestant.connect(preloaders)
+	clients, err := f.contestant.connect(preloaders)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	cfg := loadtest.BenchConfig{Open: callersOf(s, preloaders), Workers: 1, Pipeline: 1, Duration: b.o.duration,
+	defer closeAll(clients)
+	cfg := loadtest.BenchConfig{Open: callersOf(clients, preloaders), Workers: 1, Pipeline: 1, Duration: b.o.duration,
 		Mix: addMix, DataMin: int(b.o.size), DataMax: int(b.o.size), RequestTimeout: requestTimeout,
 		Timeout: sessionTimeout, PreloadTimeout: sessionTimeout}
 	if reads {
@@ -132,23 +145,24 @@ func (b *bench) load(ctx context.Context, f *farm, reads bool) (*loadtest.Bench,
 	return loadtest.NewBench(ctx, cfg)
 }
 
-// A measurement is what a work has found. Errors count from its beginning, all else after a while.
+// A measurement is the result of a work. Errors count from the work's beginning, everything else from the end of the
+// warm-up.
 type measurement struct {
 	*loadtest.Result
 	errors      tally
-	used        *usage // nil when that is not known
-	usedUnknown error  // why
+	used        *usage // nil when not known
+	usedUnknown error  // why not
 }
 
-// work does one work.
+// work does one work. It calls read before and after the time that is measured.
 func (b *bench) work(ctx context.Context, f *farm, w work, lb *loadtest.Bench,
 	read func(*farm) (usage, error)) (*measurement, error) {
-	s, err := f.contestant.connect(w.callers)
+	clients, err := f.contestant.connect(w.callers)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	lb.Open, lb.Workers, lb.Mix, lb.Duration = callersOf(s, w.callers), w.callers, w.mix(), b.o.duration/warmUp
+	defer closeAll(clients)
+	lb.Open, lb.Workers, lb.Mix, lb.Duration = callersOf(clients, w.callers), w.callers, w.mix(), b.o.duration/warmUp
 	warm, err := lb.Run(ctx)
 	if err != nil {
 		return nil, err
@@ -187,7 +201,7 @@ func (t tally) total() (sum uint64) {
 	return sum
 }
 
-// countSyncs goes through the works that write once more, with the servers watched.
+// countSyncs does the works that write once more, with the servers under strace.
 func (b *bench) countSyncs(ctx context.Context) error {
 	switch {
 	case !b.o.syncs:
@@ -206,16 +220,12 @@ func (b *bench) countSyncs(ctx context.Context) error {
 		t := &tracer{strace: b.strace}
 		err := b.with(ctx, e, t, func(f *farm, lb *loadtest.Bench) error {
 			for _, w := range b.o.adds() {
-				m, err := b.work(ctx, f, w, lb, t.read)
+				s, err := b.sample(ctx, 0, e, f, w, lb, t.read)
 				if err != nil {
 					return err
 				}
-				s := newSyncSample(e.name, w, m)
 				b.syncs = append(b.syncs, s)
-				b.say("  %-8s %s per answer%s", w, number(3, s.all), errorNote(s.errors))
-				if m.usedUnknown != nil {
-					b.fail("syncs of %s, %s: %v", e.name, w, m.usedUnknown)
-				}
+				b.say("  %-8s %s per answer%s", w, number(3, s.syncs), errorNote(s.errors))
 			}
 			return nil
 		})

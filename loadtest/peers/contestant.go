@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/distcache/distcache/loadtest"
@@ -17,97 +18,132 @@ const (
 	readyTimeout   = 30 * time.Second // of servers, to be ready after their start
 )
 
-// idLen is the length of an id, that of a TLS session id, which loadtest makes.
+// idLen is the length of the ids that loadtest makes: that of a TLS session id.
 const idLen = 32
 
-// sessionTimeout is for how long sessions are to live, where they have a timeout.
+// sessionTimeout is the timeout of sessions, for contestants that have timeouts.
 const sessionTimeout = time.Hour
 
-// A kind is something that can be measured.
+// A kind is a contestant that can be measured.
 type kind struct {
 	name    string // in flags and tables
-	about   string // what it is, in the report
-	program string // the server's, to be found in $PATH; "" is dc_server, which is built
+	about   string // the description in the report
+	program string // the server, to be found in $PATH; "" is dc_server, which is built
 	debian  string // the package that has the program
-	version string // the flag that makes the program say its version
+	version string // the flag that prints the program's version
 	new     func(dir string) (contestant, error)
 }
 
-// kinds are all that there are, in the order of the report.
+// kinds are all contestants, in the order of the report.
 var kinds = []kind{
 	{name: "bolt", about: "three dc_server, as they come", version: "-version",
 		new: func(dir string) (contestant, error) { return newDistcache(dir, "bolt") }},
 	{name: "wal", about: "three dc_server -raft-log wal", version: "-version",
 		new: func(dir string) (contestant, error) { return newDistcache(dir, "wal") }},
-	{name: "etcd", about: "three etcd, as they come; keys without leases", program: "etcd", debian: "etcd-server", version: "--version",
-		new: newEtcd},
-	{name: "redis", about: "redis-server with appendfsync always and two replicas that the master does not wait for; reads from the master",
-		program: "redis-server", debian: "redis-server", version: "--version", new: newRedis},
+	{name: "etcd", about: "three etcd, as they come; keys without leases",
+		program: "etcd", debian: "etcd-server", version: "--version", new: newEtcd},
+	{name: "redis", about: "redis-server with appendfsync always and two replicas that the master does not wait for; " +
+		"reads from the master", program: "redis-server", debian: "redis-server", version: "--version", new: newRedis},
 }
 
-// ours tells whether it is distcache.
+// ours tells whether the contestant is distcache.
 func (k kind) ours() bool { return k.program == "" }
 
-// A contestant is a set of servers that is started once, and how to ask them. Its addresses are chosen and its
-// directories named; all else is up to who holds it.
+// A contestant is a set of servers, with their addresses and directories, and the way to ask them. It does not run
+// them.
 type contestant interface {
 	// commands are the servers' command lines, without the program.
 	commands() []command
-	// ready returns nil when all servers are fit to be measured, or why they are not yet. It is called until then.
+	// ready returns nil when all servers are fit to be measured, or why they are not. It is called until then.
 	ready(ctx context.Context) error
-	// connect makes a store for so many callers.
-	connect(callers int) (store, error)
+	// connect opens the connections that the callers share, in the order of the nodes.
+	connect(callers int) ([]client, error)
 }
 
-// A command starts one server.
+// A command is the command line of a server.
 type command struct {
 	name string   // of the node
 	args []string // without the program
 }
 
-// A store is a contestant's servers, as callers see them. Callers call it at the same time. Requests go by way of a
-// number from 0 on: of nodes numbers in a row, each leads to another node, and the same number leads to the same
-// connection. No call takes much longer than requestTimeout.
-type store interface {
-	// add stores a new session; nil means that the server has said so.
-	add(ctx context.Context, way int, id, data []byte) error
-	// get reads a session's data; errMissing when there is none.
-	get(ctx context.Context, way int, id []byte) ([]byte, error)
-	// close is for when no call is under way any more.
-	close()
+// A client is a connection to one node of a contestant, which callers share. No call takes much longer than
+// requestTimeout.
+type client interface {
+	// add stores a new session. It returns nil only if the server has said that it is stored.
+	add(ctx context.Context, id, data []byte) error
+	// get reads a session's data, or returns errMissing.
+	get(ctx context.Context, id []byte) ([]byte, error)
+	// Close is called when no call is under way any more.
+	Close() error
 }
 
-// ways is how many connections there are for so many callers, with at most so many to each node.
-func ways(callers, mostPerNode int) int {
-	return nodes * min(mostPerNode, (callers+nodes-1)/nodes)
+// connectNodes opens the connections that the callers share: as many as needed, but at most perNode to each node.
+func connectNodes(callers, perNode int, connect func(node int) (client, error)) ([]client, error) {
+	var list []client
+	for i := range nodes * min(perNode, (callers+nodes-1)/nodes) {
+		c, err := connect(i % nodes)
+		if err != nil {
+			closeAll(list)
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }
 
-// A caller is one of a work's, for loadtest. It goes one way, or round the nodes, request by request.
+func closeAll(list []client) {
+	for _, c := range list {
+		_ = c.Close()
+	}
+}
+
+// askAll asks each node for a session that does not exist.
+func askAll(ctx context.Context, c contestant) error {
+	clients, err := c.connect(nodes)
+	if err != nil {
+		return err
+	}
+	defer closeAll(clients)
+	for i, client := range clients {
+		if _, err := client.get(ctx, make([]byte, idLen)); err != errMissing {
+			return fmt.Errorf("n%d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// A caller is the store of one of loadtest's workers. It stays with one client, or goes round all of them, request by
+// request.
 type caller struct {
-	store store
-	way   int
-	step  int // 1: round the nodes
+	clients []client
+	at      int // index of the client for the next request, modulo their number
+	step    int // 1: go round the clients
 }
 
-// callersOf makes callers of a store, so many.
-func callersOf(s store, callers int) func(int) (loadtest.Store, error) {
+// callersOf makes a work's callers, which share clients. Callers that are fewer than nodes go round.
+func callersOf(clients []client, callers int) func(int) (loadtest.Store, error) {
 	step := 0
 	if callers < nodes {
 		step = 1
 	}
-	return func(i int) (loadtest.Store, error) { return &caller{s, i - step, step}, nil }
+	return func(i int) (loadtest.Store, error) { return &caller{clients, i, step}, nil }
+}
+
+// next is the client for the next request.
+func (c *caller) next() client {
+	now := c.clients[c.at%len(c.clients)]
+	c.at += c.step
+	return now
 }
 
 // Add implements loadtest.Store.
 func (c *caller) Add(ctx context.Context, id, data []byte, _ time.Duration) error {
-	c.way += c.step
-	return c.store.add(ctx, c.way, id, data)
+	return c.next().add(ctx, id, data)
 }
 
 // Get implements loadtest.Store.
 func (c *caller) Get(ctx context.Context, id []byte) ([]byte, error) {
-	c.way += c.step
-	return c.store.get(ctx, c.way, id)
+	return c.next().get(ctx, id)
 }
 
 // Remove is not measured.
@@ -116,7 +152,7 @@ func (c *caller) Remove(context.Context, []byte) error { return errors.ErrUnsupp
 // Have is not measured.
 func (c *caller) Have(context.Context, []byte) error { return errors.ErrUnsupported }
 
-// What answers can be that are no good.
+// Errors for answers that are wrong.
 var (
 	errMissing = errors.New("no session where there must be one")
 	errExists  = errors.New("a session where there can be none")

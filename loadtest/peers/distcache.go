@@ -9,16 +9,16 @@ import (
 
 	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/wire"
-	"github.com/distcache/distcache/wire/client"
+	wireclient "github.com/distcache/distcache/wire/client"
 )
 
-// distcacheConns is how many connections to each node serve all callers.
+// distcacheConns is the number of connections to each node, which all callers share.
 const distcacheConns = 1
 
 // distcache is a cluster of dc_server.
 type distcache struct {
 	dir     string
-	log     string // the kind of the Raft log
+	log     string // the kind of Raft log
 	listen  []string
 	cluster string
 }
@@ -38,67 +38,42 @@ func newDistcache(dir, log string) (contestant, error) {
 	return d, nil
 }
 
-// commands leave the number of sessions unlimited, as it is with the others.
+// commands set no limit of sessions, since the other contestants have none.
 func (d *distcache) commands() []command {
 	var list []command
 	for i, listen := range d.listen {
 		name := fmt.Sprintf("n%d", i+1)
-		list = append(list, command{name, []string{"-node", name, "-listen", listen, "-data", filepath.Join(d.dir, name),
-			"-cluster", d.cluster, "-raft-log", d.log, "-sessions", "0"}})
+		list = append(list, command{name, []string{"-node", name, "-listen", listen,
+			"-data", filepath.Join(d.dir, name), "-cluster", d.cluster, "-raft-log", d.log, "-sessions", "0"}})
 	}
 	return list
 }
 
-// ready asks every node for a session that is not there, which takes a leader to answer.
-func (d *distcache) ready(ctx context.Context) error {
-	for _, address := range d.listen {
-		c, err := client.Dial(address)
-		if err != nil {
-			return err
-		}
-		_, err = c.Get(ctx, make([]byte, idLen))
-		_ = c.Close()
-		if !errors.Is(err, wire.NotOK) {
-			return fmt.Errorf("%s: %w", address, err)
-		}
-	}
-	return nil
+// ready asks every node for a session that does not exist: a node needs a leader to answer.
+func (d *distcache) ready(ctx context.Context) error { return askAll(ctx, d) }
+
+func (d *distcache) connect(callers int) ([]client, error) {
+	return connectNodes(callers, distcacheConns, func(node int) (client, error) {
+		c, err := wireclient.Dial(d.listen[node],
+			wireclient.WithTimeout(requestTimeout), wireclient.WithMaxInFlight(callers))
+		return distcacheClient{c}, err
+	})
 }
 
-func (d *distcache) connect(callers int) (store, error) {
-	s := &distcacheStore{}
-	for i := range ways(callers, distcacheConns) {
-		c, err := client.Dial(d.listen[i%nodes], client.WithTimeout(requestTimeout), client.WithMaxInFlight(callers))
-		if err != nil {
-			s.close()
-			return nil, err
-		}
-		s.clients = append(s.clients, c)
-	}
-	return s, nil
-}
+type distcacheClient struct{ *wireclient.Client }
 
-// distcacheStore has clients of one node after another.
-type distcacheStore struct{ clients []*client.Client }
-
-func (s *distcacheStore) add(ctx context.Context, way int, id, data []byte) error {
-	err := s.clients[way%len(s.clients)].Add(ctx, id, data, sessionTimeout)
+func (c distcacheClient) add(ctx context.Context, id, data []byte) error {
+	err := c.Add(ctx, id, data, sessionTimeout)
 	if errors.Is(err, wire.MatchingSession) {
 		return errExists
 	}
 	return err
 }
 
-func (s *distcacheStore) get(ctx context.Context, way int, id []byte) ([]byte, error) {
-	data, err := s.clients[way%len(s.clients)].Get(ctx, id)
+func (c distcacheClient) get(ctx context.Context, id []byte) ([]byte, error) {
+	data, err := c.Get(ctx, id)
 	if errors.Is(err, wire.NotOK) {
 		return nil, errMissing
 	}
 	return data, err
-}
-
-func (s *distcacheStore) close() {
-	for _, c := range s.clients {
-		_ = c.Close()
-	}
 }

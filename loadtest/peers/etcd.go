@@ -12,11 +12,10 @@ import (
 	"github.com/distcache/distcache/internal/procs"
 )
 
-// etcdQuota is how large an etcd database may become, in bytes, before it takes no more: etcd's own 2 GiB are soon
-// reached by longer runs.
+// etcdQuota is how large an etcd database may become, in bytes. Longer runs soon reach etcd's default of 2 GiB.
 const etcdQuota = 8 << 30
 
-// etcdConns is how many connections to each node serve all callers.
+// etcdConns is the number of connections to each node, which all callers share.
 const etcdConns = 2
 
 // etcd is a cluster of etcd.
@@ -56,40 +55,21 @@ func (e *etcd) commands() []command {
 	return list
 }
 
-// ready asks every node for a key that is not there, which takes a leader to answer.
-func (e *etcd) ready(ctx context.Context) error {
-	s, err := e.connect(nodes)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	for i := range nodes {
-		if _, err := s.get(ctx, i, make([]byte, idLen)); err != errMissing {
-			return fmt.Errorf("%s: %w", e.clients[i], err)
-		}
-	}
-	return nil
+// ready asks every node for a key that does not exist: a node needs a leader to answer.
+func (e *etcd) ready(ctx context.Context) error { return askAll(ctx, e) }
+
+func (e *etcd) connect(callers int) ([]client, error) {
+	return connectNodes(callers, etcdConns, func(node int) (client, error) {
+		c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.clients[node]}, Logger: zap.NewNop()})
+		return etcdClient{c}, err
+	})
 }
 
-func (e *etcd) connect(callers int) (store, error) {
-	s := &etcdStore{}
-	for i := range ways(callers, etcdConns) {
-		c, err := clientv3.New(clientv3.Config{Endpoints: []string{e.clients[i%nodes]}, Logger: zap.NewNop()})
-		if err != nil {
-			s.close()
-			return nil, err
-		}
-		s.clients = append(s.clients, c)
-	}
-	return s, nil
-}
+type etcdClient struct{ *clientv3.Client }
 
-// etcdStore has clients of one node after another.
-type etcdStore struct{ clients []*clientv3.Client }
-
-func (s *etcdStore) add(ctx context.Context, way int, id, data []byte) error {
+func (c etcdClient) add(ctx context.Context, id, data []byte) error {
 	key := string(id)
-	answer, err := s.clients[way%len(s.clients)].Txn(ctx).
+	answer, err := c.Txn(ctx).
 		If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
 		Then(clientv3.OpPut(key, string(data))).
 		Commit()
@@ -102,8 +82,8 @@ func (s *etcdStore) add(ctx context.Context, way int, id, data []byte) error {
 	return nil
 }
 
-func (s *etcdStore) get(ctx context.Context, way int, id []byte) ([]byte, error) {
-	answer, err := s.clients[way%len(s.clients)].Get(ctx, string(id))
+func (c etcdClient) get(ctx context.Context, id []byte) ([]byte, error) {
+	answer, err := c.Get(ctx, string(id))
 	switch {
 	case err != nil:
 		return nil, err
@@ -111,10 +91,4 @@ func (s *etcdStore) get(ctx context.Context, way int, id []byte) ([]byte, error)
 		return nil, errMissing
 	}
 	return answer.Kvs[0].Value, nil
-}
-
-func (s *etcdStore) close() {
-	for _, c := range s.clients {
-		_ = c.Close()
-	}
 }

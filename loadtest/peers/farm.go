@@ -10,7 +10,7 @@ import (
 	"github.com/distcache/distcache/internal/procs"
 )
 
-// A farm is a contestant's servers, running.
+// A farm is the running servers of a contestant.
 type farm struct {
 	kind       kind
 	contestant contestant
@@ -18,8 +18,8 @@ type farm struct {
 	processes  []*procs.Process
 }
 
-// startFarm starts servers in dir, which must be empty, and waits until they are fit to be measured. Their command
-// lines go behind prefix's words, if any, which it makes for each.
+// startFarm starts servers in dir, which must be empty, and waits until they are ready. If prefix is not nil, it
+// returns the words to put before a node's command line.
 func startFarm(ctx context.Context, k kind, program, dir string, prefix func(node string) []string) (*farm, error) {
 	c, err := k.new(dir)
 	if err != nil {
@@ -74,7 +74,7 @@ func (f *farm) await(ctx context.Context) error {
 	}
 }
 
-// check is an error when a server has ended by itself.
+// check returns an error when a server has ended by itself.
 func (f *farm) check() error {
 	for _, p := range f.processes {
 		if err := p.Died(); err != nil {
@@ -84,7 +84,7 @@ func (f *farm) check() error {
 	return nil
 }
 
-// stop ends the servers. They need no time for that: nobody wants their files.
+// stop kills the servers: their files are not needed any more.
 func (f *farm) stop() {
 	for _, p := range f.processes {
 		p.Kill()

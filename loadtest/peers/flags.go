@@ -17,7 +17,7 @@ Puts the same work on distcache, etcd and redis, each on three nodes on this mac
 how they compare. What goes on is told on standard error. Needs Go, to build dc_server; etcd and
 redis-server are left out when they are not installed.`
 
-// options are the flags.
+// options are the values of the flags.
 type options struct {
 	rounds   uint64
 	duration time.Duration
@@ -30,18 +30,19 @@ type options struct {
 	syncs    bool
 }
 
-// The bounds of what flags take.
+// Bounds of the flags' values.
 const (
 	maxRounds   = 1000
 	maxSessions = 10_000_000
-	maxSize     = 30_000 // of the data in a session; distcache takes little more with an id
+	maxSize     = 30_000 // of the data in a session; with an id, distcache takes little more
 )
 
 func newOptions() (*options, *config.Set) {
 	o := &options{rounds: 5, duration: 2 * time.Second, size: 1024, sessions: 10_000, format: "text", syncs: true}
 	set := config.New(program, intro)
 	set.Group("What")
-	set.List("works", "WORK,…", "add or get with a number of callers, such as add64, or several with commas between them",
+	set.List("works", "WORK,…",
+		"add or get with a number of callers, such as add64, or several with commas between them",
 		"what is done, in this order: "+defaultWorks+" unless given", o.addWork)
 	set.List("only", "NAME,…", kindNames()+", or several of them with commas between them",
 		"which are measured: "+kindNames()+"; all unless given", o.addKind)
@@ -50,9 +51,11 @@ func newOptions() (*options, *config.Set) {
 	set.Group("How")
 	set.Uint64(&o.rounds, maxRounds, "rounds", "how often all of it is done")
 	set.Duration(&o.duration, "duration", "for how long each work is measured, each time")
-	set.Bool(&o.syncs, "syncs", "count how often the servers sync the disk, in a pass of its own under strace; -syncs=false leaves it out (default true)")
+	set.Bool(&o.syncs, "syncs", "count how often the servers sync the disk, in a pass of its own under strace; "+
+		"-syncs=false leaves it out (default true)")
 	set.String(&o.dir, "dir", "DIR", "the path of a directory",
-		"where the servers' files go, in a directory that is made and removed; by default where temporary files go. It should be on the kind of disk that is of interest")
+		"where the servers' files go, in a directory that is made and removed; by default where temporary files go. "+
+			"It should be on the kind of disk that is of interest")
 	set.Choice(&o.format, []string{"text", "markdown"}, "format", "how the result is printed")
 	return o, set
 }
@@ -81,7 +84,7 @@ func (o *options) addKind(name string) error {
 	return nil
 }
 
-// finish checks what no flag can by itself, and fills in what was not given.
+// finish checks the values together, and fills in what was not given.
 func (o *options) finish() error {
 	switch {
 	case o.rounds == 0:
@@ -101,7 +104,7 @@ func (o *options) finish() error {
 	return nil
 }
 
-// wanted are the kinds to be measured, in the order of the report.
+// wanted are the kinds that are to be measured, in the order of the report.
 func (o *options) wanted() []kind {
 	var list []kind
 	for _, k := range kinds {
@@ -122,7 +125,7 @@ func (o *options) adds() []work {
 	return slices.DeleteFunc(slices.Clone(o.works), func(w work) bool { return w.op != opAdd })
 }
 
-// estimate is about how long it takes with so many contestants.
+// estimate is about how long it takes with that many contestants.
 func (o *options) estimate(entrants int) time.Duration {
 	const startAndStop = 5 * time.Second
 	part := o.duration + o.duration/warmUp

@@ -7,22 +7,26 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/distcache/distcache/loadtest"
 )
 
-// fakeStore is a store in this process.
+// fakeStore has the sessions of a fakeContestant.
 type fakeStore struct {
 	mu       sync.Mutex
 	sessions map[string][]byte
-	ways     map[int]int // how often each was gone
+	asked    map[int]int // the number of calls, by node
 	forget   bool
 }
 
-func (f *fakeStore) add(_ context.Context, way int, id, data []byte) error {
+// fakeClient is a connection to one node of a fakeContestant.
+type fakeClient struct {
+	*fakeStore
+	node int
+}
+
+func (f fakeClient) add(_ context.Context, id, data []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ways[way%nodes]++
+	f.asked[f.node]++
 	if f.sessions[string(id)] != nil {
 		return errExists
 	}
@@ -30,17 +34,17 @@ func (f *fakeStore) add(_ context.Context, way int, id, data []byte) error {
 	return nil
 }
 
-func (f *fakeStore) get(_ context.Context, way int, id []byte) ([]byte, error) {
+func (f fakeClient) get(_ context.Context, id []byte) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.ways[way%nodes]++
+	f.asked[f.node]++
 	if data := f.sessions[string(id)]; data != nil && !f.forget {
 		return data, nil
 	}
 	return nil, errMissing
 }
 
-func (f *fakeStore) close() {}
+func (f fakeClient) Close() error { return nil }
 
 // fakeContestant has a fakeStore.
 type fakeContestant struct {
@@ -48,12 +52,14 @@ type fakeContestant struct {
 	store *fakeStore
 }
 
-func (f fakeContestant) connect(int) (store, error) { return f.store, nil }
+func (f fakeContestant) connect(callers int) ([]client, error) {
+	return connectNodes(callers, 2, func(node int) (client, error) { return fakeClient{f.store, node}, nil })
+}
 
-// A work's callers stay with a node, or go round the nodes when they are fewer. Usage is read at both ends of the time
-// that is measured, and an answer that is not what was stored is an error.
+// Callers stay with a node, or go round the nodes when they are fewer. Usage is read at both ends of the measured time.
+// An answer other than what was stored is an error.
 func TestWork(t *testing.T) {
-	f := &fakeStore{sessions: map[string][]byte{}, ways: map[int]int{}}
+	f := &fakeStore{sessions: map[string][]byte{}, asked: map[int]int{}}
 	o, _ := newOptions()
 	o.sessions, o.size, o.duration = 10, 100, 40*time.Millisecond
 	b, on := newBench(o, nil, "", t.Logf), &farm{contestant: fakeContestant{store: f}}
@@ -67,15 +73,15 @@ func TestWork(t *testing.T) {
 		return usage{servers: time.Duration(reads * reads), syncs: []uint64{reads}}, nil
 	}
 	for _, w := range []work{{opGet, 1}, {opAdd, 2}, {opAdd, 1}, {opGet, 7}} {
-		clear(f.ways)
+		clear(f.asked)
 		reads = 0
 		m, err := b.work(t.Context(), on, w, lb, read)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Total.Good == 0 || len(m.errors) > 0 || len(f.ways) != nodes ||
+		if m.Total.Good == 0 || len(m.errors) > 0 || len(f.asked) != nodes ||
 			m.used.servers != 3 || m.used.syncs[0] != 1 {
-			t.Errorf("%v: %+v, errors %v, used %+v, by node %v", w, m.Total, m.errors, m.used, f.ways)
+			t.Errorf("%v: %+v, errors %v, used %+v, by node %v", w, m.Total, m.errors, m.used, f.asked)
 		}
 	}
 	f.forget = true
@@ -87,18 +93,18 @@ func TestWork(t *testing.T) {
 	}
 }
 
-// callersOf leaves a caller where it is, unless there are fewer of them than nodes.
+// A caller stays with its node, unless there are fewer callers than nodes.
 func TestCallersOf(t *testing.T) {
-	f := &fakeStore{sessions: map[string][]byte{}, ways: map[int]int{}}
+	f := &fakeStore{sessions: map[string][]byte{}, asked: map[int]int{}}
 	for callers, want := range map[int]int{1: nodes, nodes - 1: nodes, nodes: 1, 2 * nodes: 1} {
-		clear(f.ways)
-		var c loadtest.Store
-		c, _ = callersOf(f, callers)(0)
+		clear(f.asked)
+		clients, _ := fakeContestant{store: f}.connect(callers)
+		c, _ := callersOf(clients, callers)(0)
 		for range 2 * nodes {
 			_, _ = c.Get(t.Context(), []byte("id"))
 		}
-		if len(f.ways) != want {
-			t.Errorf("one of %d asks %d nodes", callers, len(f.ways))
+		if len(f.asked) != want {
+			t.Errorf("one of %d asks %d nodes", callers, len(f.asked))
 		}
 	}
 }

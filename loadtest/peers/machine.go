@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// describeMachine says in lines where all this is measured, and what.
+// describeMachine describes, in lines, the machine and the contestants.
 func describeMachine(ctx context.Context, dir string, entrants []entrant) []string {
 	lines := []string{processors(), disk(dir)}
 	for _, e := range entrants {
@@ -53,7 +53,7 @@ func disk(dir string) string {
 	return line
 }
 
-// readText is a file's text, "" when it can't be read.
+// readText is a file's text, "" if it can't be read.
 func readText(path string) string {
 	b, _ := os.ReadFile(path)
 	return string(b)
@@ -69,8 +69,8 @@ func cpuModel(text string) string {
 	return ""
 }
 
-// mountOf finds which kind of file system a path is in, and on what, in the text of /proc/self/mountinfo. Of mounts in
-// the same place the last counts.
+// mountOf finds the kind of file system that a path is in, and its device, in the text of /proc/self/mountinfo. Of
+// several mounts in one place the last counts.
 func mountOf(text, path string) (kind, source string) {
 	longest := -1
 	for line := range strings.Lines(text) {

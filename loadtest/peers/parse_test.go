@@ -22,8 +22,8 @@ func TestMountOf(t *testing.T) {
 bad line
 `
 	for path, want := range map[string]string{
-		"/home/me": "ext4 /dev/vda", "/": "ext4 /dev/vda", "/tmp": "tmpfs tmpfs", "/tmp/x": "tmpfs tmpfs", "/tmpx": "ext4 /dev/vda",
-		"/srv/data/x": "btrfs /dev/sda2", "/srv": "ext4 /dev/vda",
+		"/home/me": "ext4 /dev/vda", "/": "ext4 /dev/vda", "/tmp": "tmpfs tmpfs", "/tmp/x": "tmpfs tmpfs",
+		"/tmpx": "ext4 /dev/vda", "/srv/data/x": "btrfs /dev/sda2", "/srv": "ext4 /dev/vda",
 	} {
 		kind, source := mountOf(mounts, path)
 		if got := kind + " " + source; got != want {
@@ -41,7 +41,7 @@ func TestCPUModel(t *testing.T) {
 	}
 }
 
-// What strace writes, calls of several threads among each other.
+// The output of strace, with calls of several threads mixed.
 func TestCountSyncs(t *testing.T) {
 	const lines = `4711  fdatasync(7)                  = 0
 4711 fsync(12 <unfinished ...>

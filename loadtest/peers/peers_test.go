@@ -14,8 +14,8 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 )
 
-// Each contestant there is, from end to end: every answer is right, every figure there if there was an answer, and
-// nothing stays behind.
+// Each contestant that is installed, from end to end: every answer is right, every figure is there, and no files are
+// left.
 func TestEndToEnd(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -24,11 +24,15 @@ func TestEndToEnd(t *testing.T) {
 			}
 			dir := testutil.ShortDir(t)
 			var out, errs bytes.Buffer
-			err := run(t.Context(), strings.Fields("-rounds 1 -duration 300ms -sessions 100 -works get1,get5,add1,add5 -only "+k.name+" -dir "+dir), &out, &errs)
+			args := "-rounds 1 -duration 300ms -sessions 100 -works get1,get5,add1,add5" +
+				" -only " + k.name + " -dir " + dir
+			err := run(t.Context(), strings.Fields(args), &out, &errs)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, errs.String())
 			}
-			for _, want := range []string{"get5: 5 callers", "add1: 1 caller,", "none: every answer was right", "round 1 of 1: " + k.name} {
+			for _, want := range []string{
+				"get5: 5 callers", "add1: 1 caller,", "none: every answer was right", "round 1 of 1: " + k.name,
+			} {
 				if !strings.Contains(out.String()+errs.String(), want) {
 					t.Errorf("%q is missing", want)
 				}
@@ -48,8 +52,8 @@ func TestEndToEnd(t *testing.T) {
 	}
 }
 
-// figureRows are the rows of a contestant in the tables of works, which have its rate first. The disk's may be missing:
-// a container's file system need not be on one.
+// figureRows are a contestant's rows in the tables of works, with the rate first. The disk's figure may be missing: the
+// file system of a container need not be on a disk.
 func figureRows(report, name string) (rows [][]string) {
 	for line := range strings.Lines(report) {
 		if fields := strings.Fields(line); len(fields) >= 8 && fields[0] == name {
@@ -59,14 +63,15 @@ func figureRows(report, name string) (rows [][]string) {
 	return rows
 }
 
-// An interruption ends it with its status, and leaves nothing.
+// An interruption ends the program with the right exit status, and leaves no files.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	dir := testutil.ShortDir(t)
 	var out bytes.Buffer
 	errs := &cancelWriter{at: "get2", cancel: cancel}
-	err := run(ctx, strings.Fields("-only bolt -works get2,add2 -duration 100ms -sessions 10 -rounds 1000 -dir "+dir), &out, errs)
+	args := "-only bolt -works get2,add2 -duration 100ms -sessions 10 -rounds 1000 -dir " + dir
+	err := run(ctx, strings.Fields(args), &out, errs)
 	if status := config.Exit(program, err, &out); status != 130 {
 		t.Errorf("status %d: %v\n%s", status, err, errs.String())
 	}
@@ -78,7 +83,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// A cancelWriter interrupts when it reads a word.
+// A cancelWriter cancels when a certain word is written.
 type cancelWriter struct {
 	bytes.Buffer
 	at     string

@@ -13,7 +13,7 @@ import (
 	"github.com/distcache/distcache/internal/procs"
 )
 
-// redisServers is a redis master and its replicas. The first is the master.
+// redisServers is a redis master, the first of addresses, and its replicas.
 type redisServers struct {
 	dir       string
 	addresses []string
@@ -27,7 +27,7 @@ func newRedis(dir string) (contestant, error) {
 	return &redisServers{dir, free}, nil
 }
 
-// commands have the first copy sent to replicas at once: by default the master waits for more of them, 5 seconds.
+// commands make the master send the first copy to replicas at once. By default it waits 5 seconds for further replicas.
 func (r *redisServers) commands() []command {
 	var list []command
 	_, master, _ := strings.Cut(r.addresses[0], ":")
@@ -44,7 +44,7 @@ func (r *redisServers) commands() []command {
 	return list
 }
 
-// ready asks the master whether it sends its replicas what it writes.
+// ready asks the master whether its replicas are connected and in sync.
 func (r *redisServers) ready(ctx context.Context) error {
 	c := r.client(1)
 	defer c.Close()
@@ -58,7 +58,7 @@ func (r *redisServers) ready(ctx context.Context) error {
 	return nil
 }
 
-// client never asks a second time: what had happened the first time could not be told.
+// client makes a client that does not retry: the fate of the first try would be unknown.
 func (r *redisServers) client(connections int) *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr:                     r.addresses[0],
@@ -70,29 +70,30 @@ func (r *redisServers) client(connections int) *redis.Client {
 	})
 }
 
-func (r *redisServers) connect(callers int) (store, error) {
-	c := r.client(callers)
-	if callers == 1 {
-		return &redisStore{c, c}, nil
+// connect makes one client, of the master. Reads of several callers share pipelines, which makes three times as many of
+// them. Writes don't: a pipeline would wait for the sync of the one before, while the server syncs once for all that it
+// has read from its connections.
+func (r *redisServers) connect(callers int) ([]client, error) {
+	c := redisClient{Client: r.client(callers)}
+	c.reads = c.Client
+	if callers > 1 {
+		together, err := c.AutoPipeline()
+		if err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+		c.reads = together
 	}
-	together, err := c.AutoPipeline()
-	if err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return &redisStore{c, together}, nil
+	return []client{c}, nil
 }
 
-// redisStore asks the master, whichever way it is told. Reads of several callers share pipelines, which makes three
-// times as many of them. Writes don't: the next pipeline would wait for the last one's sync, while the server syncs
-// once for all that it has read from its connections.
-type redisStore struct {
-	client *redis.Client
-	reads  redis.Cmdable
+type redisClient struct {
+	*redis.Client
+	reads redis.Cmdable
 }
 
-func (s *redisStore) add(ctx context.Context, _ int, id, data []byte) error {
-	stored, err := s.client.SetNX(ctx, string(id), data, sessionTimeout).Result()
+func (c redisClient) add(ctx context.Context, id, data []byte) error {
+	stored, err := c.SetNX(ctx, string(id), data, sessionTimeout).Result()
 	switch {
 	case err != nil:
 		return err
@@ -102,12 +103,10 @@ func (s *redisStore) add(ctx context.Context, _ int, id, data []byte) error {
 	return nil
 }
 
-func (s *redisStore) get(ctx context.Context, _ int, id []byte) ([]byte, error) {
-	data, err := s.reads.Get(ctx, string(id)).Bytes()
+func (c redisClient) get(ctx context.Context, id []byte) ([]byte, error) {
+	data, err := c.reads.Get(ctx, string(id)).Bytes()
 	if errors.Is(err, redis.Nil) {
 		return nil, errMissing
 	}
 	return data, err
 }
-
-func (s *redisStore) close() { _ = s.client.Close() }

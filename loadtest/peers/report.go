@@ -8,15 +8,12 @@ import (
 	"strconv"
 )
 
-// A report is what a run has found, for people.
+// A report is the findings of a run, for people.
 type report struct {
 	options  *options
 	entrants []entrant
 	machine  []string
-	samples  samples
-	syncs    []syncSample
-	noSyncs  string
-	trouble  []string
+	findings
 }
 
 // blocks are the report's parts, in order.
@@ -34,10 +31,13 @@ func (r *report) blocks() []block {
 func (r *report) head() block {
 	o := r.options
 	lines := append(slices.Clone(r.machine),
-		fmt.Sprintf("rounds: %d; each work measured for %v after %v unmeasured; sessions of %d bytes, %d of them there to be read",
+		fmt.Sprintf("rounds: %d; each work measured for %v after %v unmeasured; "+
+			"sessions of %d bytes, %d of them there to be read",
 			o.rounds, o.duration, o.duration/warmUp, o.size, o.sessions),
-		"a figure is the median of the rounds, beside it the least and the most; disk bytes are all that the machine wrote to that disk")
-	return block{title: "distcache beside others: the same work on three nodes each, one machine, in turns", lines: lines}
+		"a figure is the median of the rounds, beside it the least and the most; "+
+			"disk bytes are all that the machine wrote to that disk")
+	return block{lines: lines,
+		title: "distcache beside others: the same work on three nodes each, one machine, in turns"}
 }
 
 // work is the table of one work.
@@ -65,7 +65,7 @@ func rate(f figures) float64 { return f.rate }
 func p50(f figures) float64  { return f.p50 }
 func p99(f figures) float64  { return f.p99 }
 
-// compared is the table of ratios, if there is anything to compare.
+// compared is the table of ratios. It has no table if there is nothing to compare.
 func (r *report) compared() block {
 	t := &table{words: 3, header: []string{"", "ours", "theirs", "rate", "p50", "p99"}}
 	for _, w := range r.options.works {
@@ -77,7 +77,8 @@ func (r *report) compared() block {
 				ratio := func(f func(figures) float64) string {
 					return wide(3, r.samples.ratio(ours.name, theirs.name, w, f))
 				}
-				t.rows = append(t.rows, []string{w.String(), ours.name, theirs.name, ratio(rate), ratio(p50), ratio(p99)})
+				t.rows = append(t.rows, []string{w.String(), ours.name, theirs.name,
+					ratio(rate), ratio(p50), ratio(p99)})
 			}
 		}
 	}
@@ -95,7 +96,8 @@ func (r *report) synced() block {
 		b.lines = []string{r.noSyncs}
 		return b
 	}
-	b.lines = []string{"by all nodes together, in brackets by the node with the most; counted apart, the servers under strace"}
+	b.lines = []string{"by all nodes together, in brackets by the node with the most; " +
+		"counted apart, the servers under strace"}
 	adds := r.options.adds()
 	b.table = &table{words: 1, header: []string{""}}
 	for _, w := range adds {
@@ -112,15 +114,13 @@ func (r *report) synced() block {
 }
 
 func (r *report) syncCell(kind string, w work) string {
-	for _, s := range r.syncs {
-		if s.kind == kind && s.work == w {
-			return fmt.Sprintf("%s (%s)", number(3, s.all), number(3, s.busiest))
-		}
+	for _, s := range r.syncs.of(kind, w) {
+		return fmt.Sprintf("%s (%s)", number(3, s.syncs), number(3, s.busiest))
 	}
 	return "-"
 }
 
-// errors tells what went wrong.
+// errors lists what went wrong.
 func (r *report) errors() block {
 	b := block{title: "Errors", lines: slices.Clone(r.trouble)}
 	note := func(kind string, w work, when string, t tally) {
@@ -140,7 +140,7 @@ func (r *report) errors() block {
 	return b
 }
 
-// wide is a median with the extremes.
+// wide is a median with the extremes, in brackets.
 func wide(digits int, s spread) string {
 	if math.IsNaN(s.median) {
 		return "-"
@@ -148,7 +148,8 @@ func wide(digits int, s spread) string {
 	return fmt.Sprintf("%s (%s–%s)", number(digits, s.median), number(digits, s.least), number(digits, s.most))
 }
 
-// number is a figure with so many digits at least, and no more after the point than that takes; whole when digits is 0.
+// number is a figure with at least that many digits, and no more digits after the point than needed. With digits 0 it
+// is whole.
 func number(digits int, n float64) string {
 	if math.IsNaN(n) {
 		return "-"

@@ -7,7 +7,7 @@ import (
 	"github.com/distcache/distcache/internal/testutil"
 )
 
-// madeUp is a report of made-up figures: one contestant lacks a round, one what it used.
+// madeUp is a report of made-up figures. One contestant lacks a round, and another's usage is unknown.
 func madeUp(t *testing.T) *report {
 	t.Helper()
 	o, _ := newOptions()
@@ -23,12 +23,14 @@ func madeUp(t *testing.T) *report {
 		for round := range 3 {
 			for _, w := range o.works {
 				n := float64((i+1)*(round+2)) * 1000 / float64(w.callers)
-				f := figures{rate: n, p50: 1234 / n, p99: 5678 / n, servers: n / 3, load: n / 7, disk: n * 2, errors: tally{}}
+				f := figures{rate: n, p50: 1234 / n, p99: 5678 / n, servers: n / 3, load: n / 7, disk: n * 2,
+					errors: tally{}}
 				if e.name == "redis" {
 					f.servers, f.load, f.disk = unknown, unknown, unknown
 				}
 				if e.name == "etcd" && round == 1 && w.op == opAdd {
-					f = figures{p50: unknown, p99: unknown, servers: unknown, load: unknown, disk: unknown, errors: tally{"no | leader": 17}}
+					f = figures{p50: unknown, p99: unknown, servers: unknown, load: unknown, disk: unknown,
+						errors: tally{"no | leader": 17}}
 				}
 				if e.name == "redis" && round == 2 {
 					continue
@@ -37,7 +39,8 @@ func madeUp(t *testing.T) *report {
 			}
 		}
 		if e.name != "redis" {
-			r.syncs = append(r.syncs, syncSample{kind: e.name, work: work{opAdd, 64}, all: 0.31 * float64(i+1), busiest: 0.1})
+			r.syncs = append(r.syncs, sample{kind: e.name, work: work{opAdd, 64},
+				figures: figures{syncs: 0.31 * float64(i+1), busiest: 0.1}})
 		}
 	}
 	r.trouble = []string{"round 3: redis did not start\nit says why"}
@@ -54,7 +57,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// Ours alone, without syncs.
+// A report on distcache alone, without syncs.
 func TestReportAlone(t *testing.T) {
 	r := madeUp(t)
 	r.entrants, r.syncs, r.trouble, r.noSyncs = r.entrants[:1], nil, nil, "not counted: no reason"
@@ -72,8 +75,8 @@ func TestNumber(t *testing.T) {
 		n      float64
 		want   string
 	}{
-		{3, 0, "0"}, {3, 0.0123456, "0.0123"}, {3, 1, "1.00"}, {3, 12.345, "12.3"}, {3, 123.9, "124"}, {3, 123456, "123456"},
-		{0, 0.4, "0"}, {0, 1234.5678, "1235"}, {3, unknown, "-"},
+		{3, 0, "0"}, {3, 0.0123456, "0.0123"}, {3, 1, "1.00"}, {3, 12.345, "12.3"}, {3, 123.9, "124"},
+		{3, 123456, "123456"}, {0, 0.4, "0"}, {0, 1234.5678, "1235"}, {3, unknown, "-"},
 	} {
 		if got := number(c.digits, c.n); got != c.want {
 			t.Errorf("%v with %d digits: %q instead of %q", c.n, c.digits, got, c.want)

@@ -13,7 +13,7 @@ import (
 	"github.com/distcache/distcache/internal/config"
 )
 
-// run does what args ask for: the report goes to stdout, what goes on to stderr.
+// run does what args ask for. The report goes to stdout, messages go to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, set := newOptions()
 	if err := set.ParseFlags(args, stdout); err != nil {
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	b := newBench(opts, entrants, dir, say)
 	err = b.run(ctx)
-	r.samples, r.syncs, r.noSyncs, r.trouble = b.samples, b.syncs, b.noSyncs, b.trouble
+	r.findings = b.findings
 	if len(b.samples) > 0 {
 		if err := render(stdout, opts.format, r.blocks()); err != nil {
 			return err
@@ -53,14 +53,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// An entrant is a kind that takes part.
+// An entrant is a kind that takes part in the run.
 type entrant struct {
 	kind
-	path string // of its program
+	path string // of the program
 }
 
-// findPrograms finds the kinds' programs and says what is missing. It returns nil when everything but ours is missing,
-// and was asked for.
+// findPrograms finds the kinds' programs, and reports those that are missing. It returns nil when other kinds than ours
+// were wanted and none of those is installed.
 func findPrograms(list []kind, find func(string) (string, error), say func(string, ...any)) []entrant {
 	var entrants []entrant
 	asked, found := 0, 0
@@ -70,7 +70,8 @@ func findPrograms(list []kind, find func(string) (string, error), say func(strin
 			asked++
 			path, err := find(k.program)
 			if err != nil {
-				say("%s is left out: there is no %s in $PATH (Debian has it in the package %s)", k.name, k.program, k.debian)
+				say("%s is left out: there is no %s in $PATH (Debian has it in the package %s)",
+					k.name, k.program, k.debian)
 				continue
 			}
 			found++
@@ -84,11 +85,11 @@ func findPrograms(list []kind, find func(string) (string, error), say func(strin
 	return entrants
 }
 
-// module is what dc_server is built from: the checkout that this program came from.
+// module is the module of dc_server. It is built from the checkout that this program was built from.
 const module = "github.com/distcache/distcache"
 
-// buildServer builds dc_server for the entrants that are ours. It goes by its own module's versions of what it needs,
-// not by this one's.
+// buildServer builds dc_server for the entrants that are ours, with its own module's versions of its dependencies, not
+// those of this module.
 func buildServer(ctx context.Context, dir string, entrants []entrant) error {
 	program := filepath.Join(dir, "dc_server")
 	needed := false
@@ -114,7 +115,7 @@ func buildServer(ctx context.Context, dir string, entrants []entrant) error {
 	return nil
 }
 
-// explain adds what a command said to its error.
+// explain adds a command's error output to its error.
 func explain(err error) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && len(exit.Stderr) > 0 {

@@ -55,7 +55,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// What is not installed is left out with a word about it; when nothing is left to compare with, that is told.
+// Programs that are not installed are left out, with a message. A message also says when nothing is left to compare
+// with.
 func TestFindPrograms(t *testing.T) {
 	for _, c := range []struct{ only, installed, want, said string }{
 		{"", "etcd redis-server", "bolt wal etcd redis", ""},
@@ -93,7 +94,7 @@ func TestFindPrograms(t *testing.T) {
 	}
 }
 
-// With nothing to compare with, that is no failure.
+// It is no failure when there is nothing to compare with.
 func TestSkipped(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	var out, errs bytes.Buffer

@@ -5,20 +5,22 @@ import (
 	"slices"
 )
 
-// unknown is a figure that could not be measured. It is left out of a spread.
+// unknown is a figure that could not be measured. Spreads leave it out.
 var unknown = math.NaN()
 
-// figures are what came of one work on one contestant in one round.
+// figures are the results of one work on one contestant in one round.
 type figures struct {
 	rate     float64 // good answers a second
 	p50, p99 float64 // of their latencies, in milliseconds
-	servers  float64 // processor time of the servers for each, in microseconds
-	load     float64 // and of the load
-	disk     float64 // bytes written to the disk for each, on the average node
+	servers  float64 // processor time of the servers for each answer, in microseconds
+	load     float64 // processor time of the load for each answer, in microseconds
+	disk     float64 // bytes written to the disk for each answer, on the average node
+	syncs    float64 // syncs of the disk for each answer, by all nodes together, if counted
+	busiest  float64 // syncs for each answer by the node with the most
 	errors   tally
 }
 
-// A sample is figures and whose they are.
+// A sample is figures, with the round, contestant and work that they belong to.
 type sample struct {
 	round int
 	kind  string
@@ -26,11 +28,11 @@ type sample struct {
 	figures
 }
 
-// newFigures makes figures of a measurement. Those about single answers are unknown when there was none.
+// newFigures makes figures of a measurement. Without answers, most figures are unknown.
 func newFigures(m *measurement) figures {
 	n := float64(m.Total.Good)
 	f := figures{rate: m.Total.PerSecond, p50: unknown, p99: unknown, servers: unknown, load: unknown, disk: unknown,
-		errors: m.errors}
+		syncs: unknown, busiest: unknown, errors: m.errors}
 	if n == 0 {
 		return f
 	}
@@ -41,18 +43,17 @@ func newFigures(m *measurement) figures {
 		if u.disk != nil {
 			f.disk = float64(*u.disk) / nodes / n
 		}
+		if u.syncs != nil {
+			f.syncs, f.busiest = 0, float64(slices.Max(u.syncs))/n
+			for _, count := range u.syncs {
+				f.syncs += float64(count) / n
+			}
+		}
 	}
 	return f
 }
 
-func sum(list []uint64) (total uint64) {
-	for _, n := range list {
-		total += n
-	}
-	return total
-}
-
-// A spread is what the rounds' figures come to. All are unknown when there was none.
+// A spread is the median and the extremes of the rounds' figures. All are unknown when there are no figures.
 type spread struct{ median, least, most float64 }
 
 func newSpread(list []float64) spread {
@@ -69,15 +70,15 @@ func newSpread(list []float64) spread {
 	return s
 }
 
-// samples are all that a run has measured.
+// samples are the samples of a run.
 type samples []sample
 
-// of are the samples of one kind and work.
+// of returns the samples of one kind and work.
 func (list samples) of(kind string, w work) samples {
 	return slices.DeleteFunc(slices.Clone(list), func(s sample) bool { return s.kind != kind || s.work != w })
 }
 
-// spread is that of one figure.
+// spread is the spread of one figure.
 func (list samples) spread(figure func(figures) float64) spread {
 	var values []float64
 	for _, s := range list {
@@ -86,7 +87,7 @@ func (list samples) spread(figure func(figures) float64) spread {
 	return newSpread(values)
 }
 
-// ratio is the spread of one kind's figure divided by another's of the same round.
+// ratio is the spread of one kind's figure divided by another's in the same round.
 func (list samples) ratio(over, under string, w work, figure func(figures) float64) spread {
 	var values []float64
 	for _, a := range list.of(over, w) {

@@ -27,7 +27,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// A ratio is made in each round, of the rounds that both have, and not of medians.
+// Ratios are made in each round that both contestants have; they are not ratios of medians.
 func TestRatio(t *testing.T) {
 	add := work{opAdd, 1}
 	var list samples
@@ -45,7 +45,7 @@ func TestRatio(t *testing.T) {
 	}
 }
 
-// measured is a measurement of so many good answers.
+// measured is a measurement of that many good answers.
 func measured(good uint64, used *usage) *measurement {
 	latency := loadtest.Latency{P50: 50e3, P99: 99e3}
 	total := loadtest.OpResult{Good: good, PerSecond: float64(good) / 2, Latency: latency}
@@ -68,12 +68,11 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-func TestSyncSample(t *testing.T) {
-	s := newSyncSample("a", work{opAdd, 1}, measured(10, &usage{syncs: []uint64{5, 20, 5}}))
-	if s.all != 3 || s.busiest != 2 {
-		t.Errorf("%+v", s)
+func TestSyncs(t *testing.T) {
+	if f := newFigures(measured(10, &usage{syncs: []uint64{5, 20, 5}})); f.syncs != 3 || f.busiest != 2 {
+		t.Errorf("%+v", f)
 	}
-	if s := newSyncSample("a", work{opAdd, 1}, measured(10, nil)); !math.IsNaN(s.all) {
-		t.Errorf("unknown: %+v", s)
+	if f := newFigures(measured(10, nil)); !math.IsNaN(f.syncs) || !math.IsNaN(f.busiest) {
+		t.Errorf("unknown: %+v", f)
 	}
 }

@@ -7,21 +7,21 @@ import (
 	"regexp"
 )
 
-// A tracer counts how often servers ask the kernel to sync the disk. It has strace write a line for each such call;
-// with --seccomp-bpf the servers run freely in between. With -D the server is this process's child and strace is not,
-// so that signals and /proc mean the server.
+// A tracer counts how often servers ask the kernel to sync the disk. strace writes a line for each such call. With
+// --seccomp-bpf the servers run freely in between. With -D the server is the child of this process, and strace is not,
+// so that signals and /proc concern the server.
 type tracer struct {
-	strace string // program
-	dir    string // of the files with the lines
+	strace string // path of the program
+	dir    string // for strace's output files
 }
 
-// findStrace returns "" when it is not installed.
+// findStrace returns "" when strace is not installed.
 func findStrace() string {
 	path, _ := exec.LookPath("strace")
 	return path
 }
 
-// prefix is what a node's command line goes behind.
+// prefix is what goes before a node's command line.
 func (t *tracer) prefix(node string) []string {
 	return []string{t.strace, "-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fsync,fdatasync,sync_file_range,syncfs",
 		"-e", "signal=none", "-o", t.file(node)}
@@ -29,7 +29,7 @@ func (t *tracer) prefix(node string) []string {
 
 func (t *tracer) file(node string) string { return filepath.Join(t.dir, node+".syncs") }
 
-// read adds the calls so far to what is otherwise known.
+// read is readUsage, plus the number of syncs.
 func (t *tracer) read(f *farm) (usage, error) {
 	u, err := readUsage(f)
 	if err != nil {
@@ -45,31 +45,8 @@ func (t *tracer) read(f *farm) (usage, error) {
 	return u, nil
 }
 
-// aSync is where a call begins in what strace writes. One that takes long has a second line, that it is resumed.
+// aSync matches the beginning of a call in strace's output. A call that takes long has a second line, which says that
+// it is resumed.
 var aSync = regexp.MustCompile(`(?m)^\d+ +(fsync|fdatasync|sync_file_range|syncfs)\(`)
 
 func countSyncs(lines []byte) uint64 { return uint64(len(aSync.FindAllIndex(lines, -1))) }
-
-// A syncSample is how often the disk was synced for each answer.
-type syncSample struct {
-	kind    string
-	work    work
-	all     float64 // by all nodes together
-	busiest float64 // by the one that did it most
-	errors  tally
-}
-
-func newSyncSample(kind string, w work, m *measurement) syncSample {
-	s := syncSample{kind: kind, work: w, all: unknown, busiest: unknown, errors: m.errors}
-	n := float64(m.Total.Good)
-	if m.used == nil || n == 0 {
-		return s
-	}
-	s.all = float64(sum(m.used.syncs)) / n
-	var most uint64
-	for _, c := range m.used.syncs {
-		most = max(most, c)
-	}
-	s.busiest = float64(most) / n
-	return s
-}

@@ -7,14 +7,14 @@ import (
 	"text/tabwriter"
 )
 
-// A block is a part of the report: a title, lines of text and a table, any of which may be missing.
+// A block is a part of the report: a title, lines of text and a table. Any of them may be missing.
 type block struct {
 	title string
 	lines []string
 	table *table
 }
 
-// A table has names of columns and rows of as many cells. The first few columns are words, the rest figures.
+// A table has column names, and rows with a cell for each. The first columns are words, the others figures.
 type table struct {
 	words  int
 	header []string
@@ -83,7 +83,7 @@ func (b block) markdown(out *strings.Builder) {
 	}
 }
 
-// escape keeps text from being taken for a table's border, or a line's end.
+// escape replaces what would be a table's border, or the end of a line.
 func escape(text string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, "|", `\|`), "\n", " ")
 }

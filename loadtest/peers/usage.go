@@ -1,25 +1,21 @@
 package main
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// A usage is what servers and load have used so far. What each process writes is not among it: the kernel's count of
-// that, write_bytes in /proc/PID/io, takes a page of a file for as large as the piece of the file that it keeps in
-// memory together, which may be hundreds of pages.
+// A usage is what servers and load have used. It does not count what each process writes: for the kernel (write_bytes
+// in /proc/PID/io), a page counts as the whole folio that it is cached in, which may be hundreds of pages.
 type usage struct {
 	servers time.Duration // processor time of the servers, together
 	load    time.Duration // of this process
-	disk    *uint64       // bytes written to the disk that the servers' files are on, by whoever; nil when that is not known
+	disk    *uint64       // bytes that all processes wrote to the disk of the servers' files; nil when not known
 	syncs   []uint64      // of the disk, by server; nil when not counted
 }
 
-// readUsage reads what a farm and this process have used. The error is errors.ErrUnsupported where that is not known:
-// then there are no such figures.
+// readUsage reads what a farm and this process have used. The error is errors.ErrUnsupported on systems that don't
+// tell.
 func readUsage(f *farm) (usage, error) {
 	var u usage
 	for _, p := range f.processes {
@@ -40,7 +36,7 @@ func readUsage(f *farm) (usage, error) {
 	return u, nil
 }
 
-// since is what was used after an earlier reading.
+// since is the usage since an earlier reading.
 func (u usage) since(earlier usage) *usage {
 	d := &usage{servers: u.servers - earlier.servers, load: u.load - earlier.load}
 	if u.disk != nil && earlier.disk != nil {
@@ -51,17 +47,4 @@ func (u usage) since(earlier usage) *usage {
 		d.syncs = append(d.syncs, n-earlier.syncs[i])
 	}
 	return d
-}
-
-// sector is the unit of /sys/dev/block/*/stat, whatever the disk's own.
-const sector = 512
-
-// parseDisk takes the bytes written from the text of /sys/dev/block/*/stat.
-func parseDisk(text string) (uint64, error) {
-	fields := strings.Fields(text)
-	if len(fields) < 7 {
-		return 0, fmt.Errorf("a disk's statistics have %d fields", len(fields))
-	}
-	n, err := strconv.ParseUint(fields[6], 10, 64)
-	return n * sector, err
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// maxCallers bounds a work: past it the callers themselves are what is measured.
+// maxCallers bounds the callers of a work: more callers would measure themselves.
 const maxCallers = 10_000
 
-// A work is one operation, asked for by so many callers at the same time.
+// A work is one operation, done by a number of callers at the same time.
 type work struct {
 	op      operation
 	callers int
@@ -25,10 +25,10 @@ const (
 	opGet operation = "get"
 )
 
-// defaultWorks are those of a run that is not told otherwise. Reading comes first: it is of what was put there for it.
+// defaultWorks are the works of a run that is given none. Reads come first: they read what was preloaded.
 const defaultWorks = "get1,get64,get256,add1,add64,add256"
 
-// parseWork takes a work's name: add64.
+// parseWork reads a work's name, such as add64.
 func parseWork(name string) (work, error) {
 	for _, op := range []operation{opAdd, opGet} {
 		digits, found := strings.CutPrefix(name, string(op))
@@ -42,7 +42,7 @@ func parseWork(name string) (work, error) {
 	return work{}, fmt.Errorf("not %q", name)
 }
 
-// A work asks for one operation only.
+// The mixes of works: each has one operation.
 var (
 	addMix = loadtest.Mix{wire.OpAdd: 1}
 	getMix = loadtest.Mix{wire.OpGet: 1}
@@ -57,7 +57,7 @@ func (w work) mix() loadtest.Mix {
 
 func (w work) String() string { return fmt.Sprintf("%s%d", w.op, w.callers) }
 
-// about is the work in words.
+// about describes the work.
 func (w work) about() string {
 	verb := map[operation]string{opAdd: "add a session", opGet: "read a session"}[w.op]
 	if w.callers == 1 {

@@ -10,20 +10,20 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// Memory is a [Store] that keeps sessions in this process only, as the original dc_server does. When it has as many as
-// it may, those due to expire soonest go first. Make one with [NewMemory].
+// Memory is a [Store] that keeps sessions in this process only, as the original dc_server does. At its limit it drops
+// the sessions that expire soonest. Make one with [NewMemory].
 type Memory struct {
 	limit int
-	start time.Time // all times are counted from here, on the monotonic clock
+	start time.Time // all times are counted from start, on the monotonic clock
 
 	mu       sync.RWMutex
 	sessions map[string]*session
 	queue    expiryQueue
 	added    uint64
-	expired  uint64 // dropped at the end of their time
-	evicted  uint64 // and before it
+	expired  uint64 // sessions dropped when they expired
+	evicted  uint64 // sessions dropped before, because of the limit
 	timer    *time.Timer
-	wake     time.Duration // when the timer fires; 0 when it isn't set
+	wake     time.Duration // when the timer fires; 0 when it is not set
 	closed   bool
 }
 
@@ -31,14 +31,15 @@ type session struct {
 	id     string
 	data   []byte
 	expiry time.Duration
-	seq    uint64 // of those that expire together, the oldest goes first
+	seq    uint64 // of sessions that expire together, the one with the lowest goes first
 	index  int    // in the queue
 }
 
 const (
-	// sweepDelay is how long the memory of an expired session may be kept: one timer serves all that expire within.
+	// sweepDelay is how long the memory of an expired session may be kept. One timer serves all sessions that expire
+	// within.
 	sweepDelay = 500 * time.Millisecond
-	// sweepBatch is how many are dropped without letting others in.
+	// sweepBatch is how many sessions are dropped under one hold of the mutex.
 	sweepBatch = 4096
 )
 
@@ -48,15 +49,15 @@ var (
 	_ Counter     = (*Memory)(nil)
 )
 
-// NewMemory makes a store of at most limit sessions; 0 means no limit. Close it after use.
+// NewMemory makes a store of at most limit sessions; 0 means no limit. Close the store after use.
 func NewMemory(limit int) *Memory {
 	return &Memory{limit: limit, start: time.Now(), sessions: make(map[string]*session)}
 }
 
-// NonBlocking is true: nothing here has to wait.
+// NonBlocking is true: no call has to wait.
 func (m *Memory) NonBlocking(Op) bool { return true }
 
-// Add implements [Store]. At the limit it is the one due to expire soonest that goes, be it the new one.
+// Add implements [Store]. At the limit, the session that expires soonest is dropped, even if that is the new one.
 func (m *Memory) Add(_ context.Context, id, data []byte, timeout time.Duration) error {
 	if err := wire.CheckAdd(id, data, timeout); err != nil {
 		return err
@@ -144,7 +145,7 @@ func (m *Memory) Close() error {
 
 func (m *Memory) now() time.Duration { return time.Since(m.start) }
 
-// live finds a session that has not expired. The caller holds mu, for reading at least.
+// live finds a session that has not expired. The caller holds mu, at least for reading.
 func (m *Memory) live(id []byte) (*session, error) {
 	if m.closed {
 		return nil, wire.Disconnected
@@ -156,14 +157,14 @@ func (m *Memory) live(id []byte) (*session, error) {
 	return s, nil
 }
 
-// Dropped is how many sessions have gone at the end of their time, and before it because there were too many.
+// Dropped is how many sessions have been dropped because they expired, and because there were too many.
 func (m *Memory) Dropped() (expired, evicted uint64) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.expired, m.evicted
 }
 
-// dropOld is drop of a session that nobody has removed.
+// dropOld drops a session that nobody has removed.
 func (m *Memory) dropOld(s *session, now time.Duration) {
 	if s.expiry <= now {
 		m.expired++
@@ -190,7 +191,7 @@ func (m *Memory) sweep() (more bool) {
 	return false
 }
 
-// schedule makes sure that the timer fires soon after the first session expires.
+// schedule sets the timer for soon after the first session expires.
 func (m *Memory) schedule() {
 	if len(m.queue) == 0 {
 		return
@@ -219,7 +220,7 @@ func (m *Memory) expire() {
 	}
 }
 
-// An expiryQueue has the session that expires next at its front; it is used through container/heap.
+// An expiryQueue is a heap, for container/heap, with the session that expires next at its front.
 type expiryQueue []*session
 
 func (q expiryQueue) Len() int { return len(q) }

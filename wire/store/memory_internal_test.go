@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// The memory of what has expired is given back within a second, with nobody asking, and by one timer.
+// The memory of expired sessions is given back within a second, without any request, and by one timer.
 func TestMemoryGivesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory(0)
@@ -20,7 +20,8 @@ func TestMemoryGivesBack(t *testing.T) {
 		}
 		add := func(prefix string, n int, timeout time.Duration) {
 			for k := range n {
-				if err := m.Add(context.Background(), []byte(prefix+strconv.Itoa(k)), []byte("data"), timeout); err != nil {
+				err := m.Add(context.Background(), []byte(prefix+strconv.Itoa(k)), []byte("data"), timeout)
+				if err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -33,7 +33,7 @@ func TestMemory(t *testing.T) {
 	if err := m.Add(background, id, data, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	id[0], data[0] = 'x', 'x' // the store has its own
+	id[0], data[0] = 'x', 'x' // the store must have copied them
 	id = []byte("id")
 	if err := m.Add(background, id, []byte("other"), time.Hour); err != wire.MatchingSession {
 		t.Errorf("second Add: %v", err)
@@ -60,12 +60,13 @@ func TestMemory(t *testing.T) {
 	for range 2 {
 		m.Close()
 	}
-	if m.Len() != 0 || m.Have(background, []byte("last")) != wire.Disconnected || m.Add(background, id, data, 0) != wire.Disconnected {
+	if m.Len() != 0 || m.Have(background, []byte("last")) != wire.Disconnected ||
+		m.Add(background, id, data, 0) != wire.Disconnected {
 		t.Error("still there after Close")
 	}
 }
 
-// Sessions that go by themselves are counted, by why they go.
+// Sessions that expire or are evicted are counted separately.
 func TestMemoryCountsWhatItDrops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := store.NewMemory(2)
@@ -86,10 +87,10 @@ func TestMemoryCountsWhatItDrops(t *testing.T) {
 		}
 		mustAdd(t, m, "a", time.Second)
 		time.Sleep(time.Second)
-		mustAdd(t, m, "a", time.Second) // in the place of one that has expired
+		mustAdd(t, m, "a", time.Second) // replaces a session that has expired
 		is(1, 1)
 		time.Sleep(time.Second)
-		mustAdd(t, m, "d", time.Hour) // one too many, of which one has expired
+		mustAdd(t, m, "d", time.Hour) // over the limit, but one session has expired
 		is(2, 1)
 		time.Sleep(2 * time.Hour)
 		m.Len()
@@ -97,7 +98,7 @@ func TestMemoryCountsWhatItDrops(t *testing.T) {
 	})
 }
 
-// A session is gone for every operation at the very end of its time.
+// A session is gone for every operation at the very moment at which it expires.
 func TestMemoryExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := store.NewMemory(0)
@@ -120,7 +121,7 @@ func TestMemoryExpiry(t *testing.T) {
 			t.Errorf("%d sessions", n)
 		}
 		mustAdd(t, m, "id", 0)
-		mustAdd(t, m, "id", time.Second) // takes the place of an expired one
+		mustAdd(t, m, "id", time.Second) // replaces a session that has expired
 		if !has(m, "id") {
 			t.Error("the second life is lost")
 		}
@@ -131,7 +132,8 @@ func TestMemoryExpiry(t *testing.T) {
 	})
 }
 
-// At the limit the soonest to expire go first, in whatever order they came; of those that expire together, the oldest.
+// At the limit the sessions that expire soonest go first, in whatever order they were added. Of sessions that expire
+// together, the oldest goes first.
 func TestMemoryLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, n = 100, 500
@@ -166,7 +168,7 @@ func TestMemoryLimit(t *testing.T) {
 	})
 }
 
-// Against a model that is as plain as can be.
+// The store behaves as a slice that is searched from end to end.
 func TestMemoryModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 20
@@ -176,7 +178,7 @@ func TestMemoryModel(t *testing.T) {
 			id     string
 			expiry time.Time
 		}
-		var model []session // in the order of being added
+		var model []session // in the order in which they were added
 		random := rand.New(rand.NewPCG(1, 2))
 		for step := range 20000 {
 			time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)

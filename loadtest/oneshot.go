@@ -11,22 +11,28 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// A shooter opens a connection for each request and closes it after the answer, as clients that talk to a local proxy
-// do. One goroutine may use it at a time.
-type shooter struct {
-	address wire.Address
-	reader  *wire.Reader
-	out     []byte
-	answer  wire.Message
+// A oneShot is a store that opens a connection for each request and closes it after the answer, as clients of a local
+// proxy do. After a failure the next request goes to the next address. One goroutine may use it at a time.
+type oneShot struct {
+	addresses []wire.Address
+	at        int // index of the address in use, modulo their number
+	reader    *wire.Reader
+	out       []byte
+	answer    wire.Message
 }
 
-func newShooter(a wire.Address) *shooter {
-	return &shooter{address: a, reader: wire.NewReader(nil, wire.Responses)}
+func newOneShot(addresses []wire.Address, at int) *oneShot {
+	return &oneShot{addresses: addresses, at: at, reader: wire.NewReader(nil, wire.Responses)}
 }
 
-// do sends one request. The payload of the answer is valid until the next.
-func (s *shooter) do(ctx context.Context, op wire.Op, payload []byte) ([]byte, error) {
-	nc, err := s.address.Dial(ctx)
+// do makes one request. The answer's payload is valid until the next request.
+func (s *oneShot) do(ctx context.Context, op wire.Op, payload []byte) (answer []byte, err error) {
+	defer func() {
+		if err != nil {
+			s.at++
+		}
+	}()
+	nc, err := s.addresses[s.at%len(s.addresses)].Dial(ctx)
 	if err != nil {
 		return nil, shotError(client.ErrNotSent, err)
 	}
@@ -55,7 +61,7 @@ func (s *shooter) do(ctx context.Context, op wire.Op, payload []byte) ([]byte, e
 	return s.answer.Payload, nil
 }
 
-// shotError makes of a connection's error one of package client's.
+// shotError turns a connection's error into one of package client's.
 func shotError(fate, err error) error {
 	var timeout interface{ Timeout() bool }
 	switch {
@@ -69,12 +75,12 @@ func shotError(fate, err error) error {
 	return fmt.Errorf("%w: %w", fate, err)
 }
 
-// Add and the rest make a shooter a Store.
-func (s *shooter) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
+// Add, Get, Remove and Have make a oneShot a Store.
+func (s *oneShot) Add(ctx context.Context, id, data []byte, timeout time.Duration) error {
 	return s.status(ctx, wire.OpAdd, wire.AppendAdd(nil, id, data, timeout))
 }
 
-func (s *shooter) Get(ctx context.Context, id []byte) ([]byte, error) {
+func (s *oneShot) Get(ctx context.Context, id []byte) ([]byte, error) {
 	answer, err := s.do(ctx, wire.OpGet, id)
 	if err != nil {
 		return nil, err
@@ -82,15 +88,15 @@ func (s *shooter) Get(ctx context.Context, id []byte) ([]byte, error) {
 	return wire.ParseGet(answer)
 }
 
-func (s *shooter) Remove(ctx context.Context, id []byte) error {
+func (s *oneShot) Remove(ctx context.Context, id []byte) error {
 	return s.status(ctx, wire.OpRemove, id)
 }
 
-func (s *shooter) Have(ctx context.Context, id []byte) error {
+func (s *oneShot) Have(ctx context.Context, id []byte) error {
 	return s.status(ctx, wire.OpHave, id)
 }
 
-func (s *shooter) status(ctx context.Context, op wire.Op, payload []byte) error {
+func (s *oneShot) status(ctx context.Context, op wire.Op, payload []byte) error {
 	answer, err := s.do(ctx, op, payload)
 	if err != nil {
 		return err
