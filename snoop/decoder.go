@@ -1,6 +1,13 @@
 package snoop
 
-import "github.com/distcache/distcache/wire"
+import (
+	"fmt"
+
+	"github.com/distcache/distcache/wire"
+)
+
+// tlsHandshake is the first byte of a connection with TLS.
+const tlsHandshake = 0x16
 
 // A message is one whole request or answer.
 type message struct {
@@ -85,6 +92,9 @@ func (d *decoder) takeHeader(p []byte) int {
 	at, rule := d.rules.CheckHeader(d.header[:d.have+n], d.before, d.msg.size)
 	if rule != nil {
 		n = at - d.have
+		if d.offset == 0 && n == 0 && p[0] == tlsHandshake {
+			rule = fmt.Errorf("this is TLS, and can be decoded only by who is an end of it: %w", rule)
+		}
 		d.fail(d.offset+int64(n), rule)
 		d.have++ // broken includes the byte that broke the rule
 	}
