@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -40,8 +41,11 @@ type Server struct {
 	Dial func(context.Context) (net.Conn, error)
 }
 
-// At returns the server at an address.
-func At(a wire.Address) Server { return Server{Name: a.String(), Dial: a.Dial} }
+// At returns the server at an address. On a unix socket, root or this process's user must listen, or one of the given
+// users.
+func At(a wire.Address, users ...int) Server {
+	return Server{Name: a.String(), Dial: rawconn.OwnedBy(a.Dial, users...)}
+}
 
 func (c Config) withDefaults() (Config, error) {
 	if len(c.Servers) == 0 {

@@ -1,10 +1,12 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,16 +70,24 @@ func reasonOf(err error) string {
 }
 
 // handleMember answers another node.
-func (s *peerService) handleMember(ctx context.Context, op wire.Op, payload []byte) (any, error) {
+func (s *peerService) handleMember(ctx context.Context, from serverid.ID, op wire.Op, payload []byte) (any, error) {
 	if op == opHello {
-		return s.hello(), nil
+		return s.hello(from), nil
 	}
 	var req memberRequest
 	if err := json.Unmarshal(payload, &req); err != nil {
 		return nil, errors.New("malformed request")
 	}
+	if !req.inOwnName(from, op) {
+		s.bad.Warn("peer port: request refused: it is in the name of another node", "from", from, "request", memberOpName(op),
+			"id", req.ID, "name", req.Name, "by", req.By)
+		return nil, refuse("the request is in the name of another node")
+	}
 	if op == opFound {
 		return s.founding.promise(req)
+	}
+	if op == opGranted {
+		return memberAnswer{Member: s.admission.grants.has(req.Name, !req.Dry, time.Now())}, nil
 	}
 	return s.admission.leaderDoes(ctx, op, req)
 }
@@ -87,7 +97,10 @@ type admission struct {
 	*core
 	configuration sync.Mutex // held while the membership is changed
 
+	grants grants
+
 	mu     sync.Mutex
+	vetted map[string]bool        // nodes whose requests are being looked into
 	agreed agreement              // to take a node in
 	forgot map[serverid.ID]string // members whose logs lack what they had acknowledged, and what that is
 }
@@ -104,36 +117,41 @@ func (s *admission) leaderDoes(ctx context.Context, op wire.Op, req memberReques
 	if !n.leads() {
 		return out, errRetry
 	}
+	if op == opMember {
+		s.decided()
+		return s.isMember(ctx, n, req)
+	}
+	// Other nodes are asked before, since they may take their time to answer.
+	before := n.raft.Members()
+	ready, err := s.vet(ctx, n, op, req)
+	if err != nil {
+		return out, err
+	}
 	// Whatever is being decided is committed, or not, before anything else is said or done.
 	s.configuration.Lock()
 	defer s.configuration.Unlock()
 	if ctx.Err() != nil {
 		return out, ctx.Err() // nobody waits for it any more
 	}
-	if s.frozen.Load() {
+	if s.frozen.Load() || ready != nil && !slices.Equal(before, n.raft.Members()) {
 		return out, errRetry
 	}
 	if _, in := n.raft.Member(req.By); !in && req.By != "" && (op == opDrop || op == opTransfer) && req.By != req.ID {
 		return out, refuse("%s, which was asked for it, is not a member any more", req.By.Name())
 	}
-	switch op {
-	case opMember:
-		return s.isMember(ctx, n, req)
-	case opJoin:
-		err = s.admit(ctx, n, req)
-	case opMove:
-		err = s.move(ctx, n, req)
-	case opDrop:
-		err = s.drop(ctx, n, req)
-	case opTransfer:
-		err = s.transfer(ctx, n, req.Name)
-	default:
-		err = errors.New("unknown request")
+	if ready != nil {
+		err = ready()
 	}
 	if err == nil && op != opTransfer && !req.Dry {
 		s.log.Info("membership", "request", memberOpName(op), "node", req.name(), "id", req.ID, "address", req.Address)
 	}
 	return out, err
+}
+
+// decided returns when what was being decided is committed, or not.
+func (s *admission) decided() {
+	s.configuration.Lock()
+	defer s.configuration.Unlock()
 }
 
 // isMember tells a node whether it still belongs to the cluster. It must be sure: a node that does not stops for good.
@@ -163,66 +181,130 @@ func memberOpName(op wire.Op) string {
 	return "other"
 }
 
-// hello is what this node says of itself.
-func (s *peerService) hello() hello {
+// hello is what this node says of itself to another. The status is for members.
+func (s *peerService) hello(to serverid.ID) hello {
 	id, n := s.identity(), s.node.Load()
 	leader, ok := n.raft.Leader()
 	if !ok && n.leads() {
 		leader = peernet.Peer{ID: n.id, Address: string(s.address())}
 	}
-	return hello{ID: id.ID(), Phase: id.Phase, Founder: id.Founder, Founding: s.cfg.founding(), Leader: leader, Status: s.status()}
+	h := hello{ID: id.ID(), Phase: id.Phase, Founder: id.Founder, Founding: s.cfg.founding(), Leader: leader}
+	if n.raft.Knows(to) {
+		h.Status = s.status()
+	}
+	return h
 }
+
+// vet looks into a request, which may mean to ask other nodes, and returns what carries it out. That is called with the
+// membership as it was when vet was called; nil if there is nothing to do. One request of a node is looked into at a time.
+func (s *admission) vet(ctx context.Context, n *node, op wire.Op, req memberRequest) (ready func() error, err error) {
+	name := req.name()
+	if op == opDrop || op == opTransfer {
+		name = "" // of a member, which may ask for several
+	}
+	if name != "" {
+		if !s.beginVetting(name) {
+			return nil, errRetry
+		}
+		defer s.endVetting(name)
+	}
+	switch op {
+	case opJoin:
+		return s.admit(ctx, n, req)
+	case opMove:
+		return s.move(ctx, n, req)
+	case opDrop:
+		return s.drop(ctx, n, req)
+	case opTransfer:
+		return s.transfer(ctx, n, req.Name)
+	}
+	return nil, errors.New("unknown request")
+}
+
+func (s *admission) beginVetting(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.vetted[name] || len(s.vetted) >= maxVetted {
+		return false
+	}
+	if s.vetted == nil {
+		s.vetted = make(map[string]bool)
+	}
+	s.vetted[name] = true
+	return true
+}
+
+func (s *admission) endVetting(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.vetted, name)
+}
+
+// maxVetted bounds the nodes whose requests are looked into at once.
+const maxVetted = 16
 
 // admit takes a new server into the cluster as a nonvoter; the leader makes it a voter when it has caught up. A node
 // that lost its files is a new server under its old name: the old one, which can't come back, is removed first.
-func (s *admission) admit(ctx context.Context, n *node, req memberRequest) error {
+func (s *admission) admit(ctx context.Context, n *node, req memberRequest) (ready func() error, err error) {
 	if !req.ID.Valid() {
-		return refuse("%q is not a node's ID", req.ID)
+		return nil, refuse("%q is not a node's ID", req.ID)
 	}
 	if m, in := n.raft.Member(req.ID); in {
 		if m.Address == req.Address || req.Dry {
-			return nil
+			return nil, nil
 		}
 		return s.move(ctx, n, req) // it asks again, from another address
 	}
 	name := req.name()
+	if !s.mayJoin(ctx, n, name) {
+		return nil, refuse("%s may not join: it is no member, and nobody has granted it", name)
+	}
 	for _, m := range n.raft.Members() {
 		if m.Address == req.Address && m.ID.Name() != name {
-			return refuse("the address %s belongs to node %s; if that one is gone, remove it first: dc_admin remove %s", m.Address, m.ID.Name(), m.ID.Name())
+			return nil, refuse("the address %s belongs to node %s; if that one is gone, remove it first",
+				m.Address, m.ID.Name())
 		}
 	}
 	if err := s.isThere(ctx, n, name, req.Address); err != nil {
-		return err
+		s.log.Warn("a node that wants to join was refused", "node", name, "address", req.Address, "error", err)
+		return nil, refuse("node %s can't reach %s at %s; its log has more", n.cfg.Name, name, req.Address)
 	}
 	old, known := n.raft.Named(name)
 	if known && old.Address != req.Address {
 		if _, up := s.greetMember(ctx, n, old); up {
-			return refuse("a node called %s is a member already and is up, at %s; give the new one another -node name", name, old.Address)
+			return nil, refuse("a node called %s is a member already and is up, at %s: the new one needs another name",
+				name, old.Address)
 		}
 	}
-	if req.Dry {
-		s.mu.Lock()
-		s.agreed = agreement{name, time.Now()}
-		s.mu.Unlock()
-		return nil
+	if known && old.Voter && !req.Dry {
+		if err := s.enoughWithout(ctx, n, old.ID); err != nil {
+			return nil, err
+		}
 	}
-	if known {
-		if old.Voter {
-			if err := s.enoughWithout(ctx, n, old.ID); err != nil {
+	return func() error {
+		if req.Dry {
+			s.mu.Lock()
+			s.agreed = agreement{name, time.Now()}
+			s.mu.Unlock()
+			return nil
+		}
+		if known {
+			if err := asRetry(n.raft.Remove(old.ID)); err != nil {
 				return err
 			}
 		}
-		if err := asRetry(n.raft.Remove(old.ID)); err != nil {
-			return err
+		err := asRetry(n.raft.AddNonvoter(req.ID, req.Address))
+		if err == nil && !known {
+			s.wg.Go(func() { s.useGrant(n, name) })
 		}
-	}
-	return asRetry(n.raft.AddNonvoter(req.ID, req.Address))
+		return err
+	}, nil
 }
 
 // drop takes a member out of the cluster. A leader that is to go hands over first.
-func (s *admission) drop(ctx context.Context, n *node, req memberRequest) error {
+func (s *admission) drop(ctx context.Context, n *node, req memberRequest) (ready func() error, err error) {
 	if req.ID != "" && !req.ID.Valid() {
-		return refuse("%q is not a node's ID", req.ID)
+		return nil, refuse("%q is not a node's ID", req.ID)
 	}
 	m, ok := n.raft.Member(req.ID)
 	if req.ID == "" {
@@ -230,28 +312,29 @@ func (s *admission) drop(ctx context.Context, n *node, req memberRequest) error 
 	}
 	if !ok && req.ID != "" {
 		if _, other := n.raft.Named(req.name()); other {
-			return refuse("the node called %s was replaced by another", req.name())
+			return nil, refuse("the node called %s was replaced by another", req.name())
 		}
-		return nil // it left, asked again since the answer was lost
+		return func() error { return nil }, nil // it left, asked again since the answer was lost
 	}
 	if !ok {
-		return refuse("there is no node %s; the members are %s", req.Name, memberNames(n))
+		return nil, refuse("there is no node %s; the members are %s", req.Name, memberNames(n))
 	}
 	if len(n.raft.Members()) == 1 {
-		return refuse("%s is the only member", m.ID.Name())
+		return nil, refuse("%s is the only member", m.ID.Name())
 	}
 	if m.Voter {
 		if err := s.enoughWithout(ctx, n, m.ID); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if m.ID == n.id {
-		if err := s.transfer(ctx, n, ""); err != nil {
-			return err
+		handOver, err := s.transfer(ctx, n, "")
+		if err != nil {
+			return nil, err
 		}
-		return errRetry
+		return func() error { return cmp.Or(handOver(), errRetry) }, nil
 	}
-	return asRetry(n.raft.Remove(m.ID))
+	return func() error { return asRetry(n.raft.Remove(m.ID)) }, nil
 }
 
 // enoughWithout refuses to remove a voter when too few of the others are up: the cluster could not go on, nor be helped
@@ -302,9 +385,9 @@ func asRetry(err error) error {
 
 // transfer hands leadership to the named voter, or to whichever answers and has most of the log. It asks before it
 // hands over: while Raft waits for a node that does not answer, or that is being sent a snapshot, it takes no writes.
-func (s *admission) transfer(ctx context.Context, n *node, name string) error {
+func (s *admission) transfer(ctx context.Context, n *node, name string) (ready func() error, err error) {
 	if name == n.cfg.Name {
-		return nil
+		return func() error { return nil }, nil
 	}
 	here, _ := n.state.Applied()
 	var best raftnode.Member
@@ -330,18 +413,18 @@ func (s *admission) transfer(ctx context.Context, n *node, name string) error {
 	switch {
 	case best.ID != "":
 	case problem != nil:
-		return problem
+		return nil, problem
 	case name == "":
-		return refuse("%s is the only member", n.cfg.Name)
+		return nil, refuse("%s is the only member", n.cfg.Name)
 	default:
-		return refuse("there is no node %s; the members are %s", name, memberNames(n))
+		return nil, refuse("there is no node %s; the members are %s", name, memberNames(n))
 	}
 	if applied < here {
 		if err := s.caughtUp(ctx, n, best, here); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return n.raft.HandOver(ctx, best)
+	return func() error { return n.raft.HandOver(ctx, best) }, nil
 }
 
 // caughtUp waits a moment until a member has applied the log up to an index.
@@ -366,32 +449,34 @@ func (s *admission) caughtUp(ctx context.Context, n *node, m raftnode.Member, in
 
 // move notes a member's new address. Where it was another member's, that one is not there any more, and tells its own
 // when it is up: addresses may go round among nodes.
-func (s *admission) move(ctx context.Context, n *node, req memberRequest) error {
+func (s *admission) move(ctx context.Context, n *node, req memberRequest) (ready func() error, err error) {
 	m, ok := n.raft.Member(req.ID)
 	if !ok {
-		return refuse("%s is not a member", req.ID)
+		return nil, refuse("%s is not a member", req.ID)
 	}
 	before, taken := n.raft.MemberAt(req.Address)
 	if taken || req.ID != n.id {
 		if err := s.answersAt(ctx, n, req.ID, req.Address); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	switch {
-	case taken && before.ID == m.ID:
-		return nil
-	case taken:
-		if err := asRetry(n.raft.SetAddress(before, nowhere(before.ID))); err != nil {
-			return err
+	return func() error {
+		switch {
+		case taken && before.ID == m.ID:
+			return nil
+		case taken:
+			if err := asRetry(n.raft.SetAddress(before, nowhere(before.ID))); err != nil {
+				return err
+			}
 		}
-	}
-	return asRetry(n.raft.SetAddress(m, req.Address))
+		return asRetry(n.raft.SetAddress(m, req.Address))
+	}, nil
 }
 
 // answersAt refuses an address at which a server can't be reached.
 func (s *admission) answersAt(ctx context.Context, n *node, id serverid.ID, address string) error {
 	if err := checkAddress(address); err != nil {
-		return refuse("%v; see -advertise", err)
+		return refuse("the address that a node advertises: %v", err)
 	}
 	if _, err := s.greet(ctx, peernet.Peer{ID: id, Address: address}); err == nil {
 		return nil
@@ -402,14 +487,14 @@ func (s *admission) answersAt(ctx context.Context, n *node, id serverid.ID, addr
 // isThere refuses an address at which no node of a name can be reached.
 func (s *admission) isThere(ctx context.Context, n *node, name, address string) error {
 	if err := checkAddress(address); err != nil {
-		return refuse("%v; see -advertise", err)
+		return refuse("the address that a node advertises: %v", err)
 	}
 	h, err := s.greet(ctx, peernet.Peer{Address: address})
 	if err != nil {
 		return refuse("node %s can't reach %s at %s: %v", n.cfg.Name, name, address, err)
 	}
 	if h.name() != name {
-		return refuse("another node, %s, answers at %s; see -advertise", h.name(), address)
+		return refuse("another node, %s, answers at %s, which %s advertises", h.name(), address, name)
 	}
 	return nil
 }

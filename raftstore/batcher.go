@@ -32,6 +32,7 @@ type batch struct {
 	waiters []waiter // one for each operation
 	commit  []waiter // those that wait for the entry as such
 	began   time.Time
+	sealed  bool // some of the operations' data are
 }
 
 // A batcher gathers operations into log entries on the leader. Whatever arrives while earlier entries are under way
@@ -70,6 +71,7 @@ func newBatcher(r proposer, cfg Config, stamp func() uint64) *batcher {
 		capacity: cfg.Sessions,
 		limit:    cfg.BatchBytes,
 		inFlight: cfg.InFlight,
+		queue:    waitQueue{most: cfg.Waiting},
 		kick:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
 	}
@@ -139,6 +141,7 @@ func (b *batcher) take(op *entry.Op, w waiter) bool {
 	}
 	b.open()
 	b.cur.buf = entry.AppendOp(b.cur.buf, op)
+	b.cur.sealed = b.cur.sealed || op.Sealed
 	b.cur.waiters = append(b.cur.waiters, w)
 	return true
 }
@@ -216,7 +219,7 @@ func (b *batcher) run() {
 			if x == nil {
 				break
 			}
-			entry.Seal(x.buf, entry.Header{Stamp: b.stamp(), Capacity: b.capacity, Count: len(x.waiters)})
+			entry.Seal(x.buf, entry.Header{Stamp: b.stamp(), Capacity: b.capacity, Count: len(x.waiters), Sealed: x.sealed})
 			x.began = time.Now()
 			wait := b.raft.Propose(x.buf)
 			b.wg.Go(func() { b.await(wait, x) })

@@ -51,15 +51,28 @@ func BenchmarkCluster(b *testing.B) {
 		for _, n := range []int{1, 64, 256} {
 			for _, kind := range []raftstore.LogKind{raftstore.LogBolt, raftstore.LogWAL} {
 				b.Run(fmt.Sprintf("nodes=%d/callers=%d/log=%s", nodes, n, kind), func(b *testing.B) {
-					benchCluster(b, nodes, n, kind)
+					benchCluster(b, nodes, n, func(cfg *raftstore.Config) { cfg.RaftLog = kind })
 				})
 			}
 		}
 	}
 }
 
-func benchCluster(b *testing.B, nodes, n int, kind raftstore.LogKind) {
-	c := testcluster.Start(b, nodes, func(cfg *raftstore.Config) { cfg.RaftLog = kind })
+// BenchmarkSecure is three nodes with certificates, and with a seal key, beside three with neither.
+func BenchmarkSecure(b *testing.B) {
+	for _, n := range []int{64, 256} {
+		for name, secure := range map[string]func(*raftstore.Config){
+			"plain":        func(*raftstore.Config) {},
+			"certificates": newAuthority(b).secure,
+			"sealed":       newKeyring(b, time.Hour).give,
+		} {
+			b.Run(fmt.Sprintf("callers=%d/%s", n, name), func(b *testing.B) { benchCluster(b, 3, n, secure) })
+		}
+	}
+}
+
+func benchCluster(b *testing.B, nodes, n int, change func(*raftstore.Config)) {
+	c := testcluster.Start(b, nodes, change)
 	value := make([]byte, benchData)
 	ids := make([][]byte, 500)
 	for i := range ids {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -61,6 +60,9 @@ func ParseReadMode(s string) (ReadMode, error) {
 // A Network opens the connections between nodes.
 type Network = peernet.Network
 
+// Security authenticates nodes to each other and encrypts what they say.
+type Security = peernet.Security
+
 // Config is what Open needs. Dir and Name are required.
 type Config struct {
 	Dir  string // for the node's files; made with mode 0700 when it is not there
@@ -77,6 +79,16 @@ type Config struct {
 	RaftLog  LogKind      // what a directory with another kind has to be converted to
 	Logger   *slog.Logger // default: discard
 	Network  Network      // default: TCP
+	Security Security     // default: none, so that whoever reaches the peer port is believed
+
+	// Seal is the file with the keys under which session data are sealed; see CreateSealKey. Empty: they are not sealed.
+	// The file is replaced in each epoch: its directory must be writable.
+	Seal string
+	// Insecure allows a peer port without Security at an address that other machines can reach.
+	Insecure bool
+	// OpenJoins lets any node that passes Security join. Otherwise a node joins if its name is a member's or stands in
+	// Cluster, or if a member was told to Grant it.
+	OpenJoins bool
 
 	// Timing of elections. A leader that is lost is replaced within about twice Heartbeat.
 	Heartbeat time.Duration // without a word from the leader before an election; 5ms or more, default 400ms
@@ -85,6 +97,7 @@ type Config struct {
 	DiskTimeout time.Duration // the longest a write to the log may take before the node gives up; 10ms or more, default 10s
 	BatchBytes  int           // of operations in a log entry; 1 B to 16 MiB, default 128 KiB
 	InFlight    int           // log entries under way at once; 1 to 256, default 2
+	Waiting     int           // bytes of operations that may wait for a log entry; default 256 MiB
 	LogBytes    int64         // of log from one snapshot to the next; more than InFlight x BatchBytes, default 64 MiB. As much is kept of it, or the state's size
 
 	counters  *counters
@@ -159,8 +172,6 @@ func (c Config) founding() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
 // Validate is what Open says of settings before it looks at anything else: a *ConfigError, or nil.
 func (c Config) Validate() error { return c.withDefaults().validate() }
 
@@ -201,7 +212,14 @@ func (c Config) validate() error {
 		return bad("Join", "%s is this node's own address: it takes that of another node, a member of the cluster; the first node of a new cluster starts without it",
 			strings.Join(own, ","))
 	}
-	return c.validateCluster(bad)
+	if err := c.validateCluster(bad); err != nil {
+		return err
+	}
+	if c.Security == nil && !c.Insecure && !loopback(c.Advertise) {
+		return bad("Security", "%s can be reached from other machines, and without certificates anybody who reaches it "+
+			"can read and change every session", c.Advertise)
+	}
+	return nil
 }
 
 // The bounds of settings. Raft takes no shorter times; a batch must fit into a file of the log.
@@ -258,7 +276,7 @@ func (c Config) validateCluster(bad func(string, string, ...any) error) error {
 	names, addresses := map[string]bool{}, map[string]bool{}
 	var list []string
 	for _, n := range c.Cluster {
-		if !nodeName.MatchString(n.Name) {
+		if !serverid.ValidName(n.Name) {
 			return bad("Cluster", "a node's name is 1 to 64 letters, digits, '.', '_' and '-', not %q", n.Name)
 		}
 		if err := checkAddress(n.Address); err != nil {
@@ -277,6 +295,13 @@ func (c Config) validateCluster(bad func(string, string, ...any) error) error {
 		return bad("Cluster", "this node, %s, is not among %s", c.Name, strings.Join(list, ", "))
 	}
 	return nil
+}
+
+// loopback tells whether an address is one of this machine alone.
+func loopback(hostPort string) bool {
+	host, _, err := net.SplitHostPort(hostPort)
+	ip := net.ParseIP(host)
+	return err == nil && (strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback())
 }
 
 // checkAddress tells whether another node could connect to the address.

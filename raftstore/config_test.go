@@ -49,7 +49,7 @@ func TestNumbersAreChecked(t *testing.T) {
 
 // All nodes may have the same list of addresses to join through; one of only its own is none.
 func TestJoinThroughItself(t *testing.T) {
-	cfg := raftstore.Config{Dir: "d", Name: "n1", Peer: "10.0.0.1:7001", Advertise: "Host1:7001"}
+	cfg := raftstore.Config{Dir: "d", Name: "n1", Peer: "10.0.0.1:7001", Advertise: "Host1:7001", Insecure: true}
 	for join, refused := range map[string]bool{
 		"host1:7001":                        true,
 		"[::ffff:10.0.0.1]:7001 host1:7001": true,
@@ -62,6 +62,25 @@ func TestJoinThroughItself(t *testing.T) {
 		if refused && (!errors.As(err, &bad) || bad.Setting != "Join" || !strings.Contains(bad.Problem, "this node's own address")) ||
 			!refused && err != nil {
 			t.Errorf("join %v: %v", cfg.Join, err)
+		}
+	}
+}
+
+// Without certificates a node talks to others on its own machine only, unless it is told otherwise.
+func TestPeersNeedCertificates(t *testing.T) {
+	for address, needed := range map[string]bool{
+		"127.0.0.1:7001": false, "[::1]:7001": false, "LocalHost:7001": false,
+		"10.0.0.1:7001": true, "[2001:db8::1]:7001": true, "host1:7001": true, "localhost.example:7001": true,
+	} {
+		cfg := raftstore.Config{Dir: "d", Name: "n1", Peer: address}
+		err := cfg.Validate()
+		var bad *raftstore.ConfigError
+		if refused := errors.As(err, &bad) && bad.Setting == "Security"; refused != needed {
+			t.Errorf("%s: %v", address, err)
+		}
+		cfg.Insecure = true
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s, which is insecure and may be: %v", address, err)
 		}
 	}
 }

@@ -12,10 +12,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/raftnode"
+	"github.com/distcache/distcache/raftstore/internal/seal"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 )
@@ -27,6 +29,9 @@ type core struct {
 	opened time.Time
 	mux    *peernet.Mux // nil without a peer port
 	peers  *peers
+	keys   *seal.Keys // nil: session data are not sealed
+
+	unopened *ratelog.Logger // of sessions that can't be opened
 	claims
 
 	node   atomic.Pointer[node]
@@ -88,6 +93,7 @@ func (s *core) newLife(join []string) error {
 	if err != nil {
 		return err
 	}
+	s.peers.reset()
 	for _, name := range append(raftlog.Names(), stateFile, snapshotDir) {
 		if err := os.RemoveAll(filepath.Join(s.cfg.Dir, name)); err != nil {
 			return fmt.Errorf("%w: discard the node's state: %w", ErrDisk, err)
@@ -183,6 +189,9 @@ func (s *core) greet(ctx context.Context, to peernet.Peer) (h hello, err error) 
 	if err == nil && (!h.ID.Valid() || to.ID != "" && to.ID != h.ID) {
 		err = fmt.Errorf("node at %s: it says that it is %q", to.Address, h.ID)
 	}
+	if name := s.peers.nameAt(to); err == nil && name != "" && name != h.name() {
+		err = fmt.Errorf("node at %s: it says that it is %s, and has the certificate of %s", to.Address, h.name(), name)
+	}
 	return h, err
 }
 
@@ -197,7 +206,7 @@ func (s *core) greetMember(ctx context.Context, n *node, m raftnode.Member) (h h
 func (s *core) askThrough(ctx context.Context, to peernet.Peer, op wire.Op, req memberRequest) (out memberAnswer, err error) {
 	h, err := s.greet(ctx, to)
 	if to.ID == "" && (errors.Is(err, client.ErrLost) || errors.Is(err, client.ErrNotSent) || errors.Is(err, client.ErrTimeout)) { // it is no node's peer port, perhaps
-		return out, fmt.Errorf("%w; is that its -peer address, not one of its -listen or -admin?", err)
+		return out, fmt.Errorf("%w: it may not be a node's peer port, or only one of the two nodes has certificates", err)
 	}
 	if err != nil {
 		return out, err

@@ -11,7 +11,7 @@ import (
 // candidate asks a follower for its vote in the next term, as a node whose log ends at an index.
 func (f *follower) candidate(name string, last uint64) (before, vote bool) {
 	f.t.Helper()
-	t := f.leader
+	t := f.sender(name)
 	header := f.header()
 	header.ID = []byte(server(name))
 	var pre raft.RequestPreVoteResponse

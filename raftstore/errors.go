@@ -30,6 +30,10 @@ var (
 	ErrNoLeader = errors.New("the cluster has no leader")
 	// ErrRefused is returned, with the reason, when the leader or the node itself will not do it.
 	ErrRefused = errors.New("refused")
+	// ErrOwnSessions is the reason for which a node with sessions does not join a cluster.
+	ErrOwnSessions = errors.New("joining would discard them")
+	// ErrNoPeerPort is the reason for which a node that others can't reach does not join a cluster.
+	ErrNoPeerPort = errors.New("this node has no address at which other nodes reach it")
 )
 
 // ErrBusy is returned by Compact, with the reason, when another time may be better: sessions change faster than they

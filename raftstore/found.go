@@ -68,9 +68,10 @@ func (s founding) survey(ctx context.Context) (v survey) {
 		case h.Phase != phaseNew && s.lists(h.name()): // members may have moved, to each other's addresses too
 			v.heard = append(v.heard, listed{Node{h.name(), c.Address}, h})
 		case h.name() != c.Name:
-			v.problems = append(v.problems, "the node at "+c.Address+" is called "+h.name()+", not "+c.Name+" as in -cluster")
+			v.problems = append(v.problems, "the node at "+c.Address+" is called "+h.name()+", not "+c.Name+" as in the list of the cluster's nodes")
 		case h.Founding != s.cfg.founding():
-			v.problems = append(v.problems, "the node "+c.Name+" at "+c.Address+" was started with another -cluster, which must be the same on all")
+			v.problems = append(v.problems, "the node "+c.Name+" at "+c.Address+
+				" was started with another list of the cluster's nodes, which must be the same on all")
 		default:
 			v.heard = append(v.heard, listed{c, h})
 			v.fresh = append(v.fresh, listed{c, h})
@@ -126,13 +127,13 @@ func (s founding) found(n *node) {
 
 // reason says what a new node waits for. That has no kind, and so is not logged, before it is late.
 func (v survey) reason(late bool) (kind, reason string) {
-	reason = "waiting for the nodes in -cluster to be up"
+	reason = "waiting for the cluster's nodes to be up"
 	switch {
 	case len(v.problems) > 0: // which say more than that others are missing
 		kind = strings.Join(v.problems, "; ")
 		reason = kind
 	case late:
-		kind = "waiting for a majority of the nodes in -cluster to be up"
+		kind = "waiting for a majority of the cluster's nodes to be up"
 		reason = kind
 	}
 	if len(v.missing) > 0 {
@@ -199,7 +200,7 @@ func (s founding) promised(ctx context.Context, l listed, founder serverid.ID) b
 // promise answers a founder that asks this node to promise itself to it.
 func (s founding) promise(req memberRequest) (out memberAnswer, err error) {
 	if !req.ID.Valid() || req.Founding == "" || req.Founding != s.cfg.founding() {
-		return out, refuse("this node was started with another -cluster")
+		return out, refuse("this node was started with another list of the cluster's nodes")
 	}
 	n := s.node.Load()
 	if s.frozen.Load() || len(n.raft.Members()) > 0 {

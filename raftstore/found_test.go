@@ -76,7 +76,7 @@ func TestAnotherClusterListIsTheReasonGiven(t *testing.T) {
 			return nil
 		})
 	}
-	const waiting, other = "waiting for a majority", "started with another -cluster"
+	const waiting, other = "waiting for a majority", "started with another list of the cluster's nodes"
 	n1.Start()
 	reason(waiting)
 	n2.Start()

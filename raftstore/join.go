@@ -92,7 +92,7 @@ func (s *membership) joinOthers(ctx context.Context, addresses []string, discard
 		return err
 	}
 	if sessions := old.state.Len(); sessions > 0 && !discard {
-		return refuse("this node has %d sessions of its own, which joining would discard; say -discard if that is meant", sessions)
+		return fmt.Errorf("%w: this node has %d sessions: %w", ErrRefused, sessions, ErrOwnSessions)
 	}
 	if err := s.why(); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (s *membership) standsAlone(n *node) error {
 // mayJoin makes sure, as far as can be known before anything is given up, that the cluster will take this node.
 func (s *membership) mayJoin(ctx context.Context, addresses []string) error {
 	if s.mux == nil {
-		return refuse("this node has no peer port; start it with -peer HOST:PORT")
+		return fmt.Errorf("%w: %w", ErrRefused, ErrNoPeerPort)
 	}
 	if len(addresses) == 0 {
 		return refuse("the peer address of a member is needed")
@@ -256,7 +256,11 @@ func (s *membership) stepdown(ctx context.Context) error {
 	// When the others are stopping too, nobody takes over.
 	ctx, cancel := context.WithTimeout(ctx, 3*s.cfg.Heartbeat)
 	defer cancel()
-	if err := s.admission.transfer(ctx, n, ""); err != nil {
+	handOver, err := s.admission.transfer(ctx, n, "")
+	if err == nil {
+		err = handOver()
+	}
+	if err != nil {
 		return err
 	}
 	for {

@@ -100,6 +100,8 @@ func (n *node) dropDue() (wait time.Duration) {
 	now := n.clock.read()
 	tooMany := n.cfg.Sessions > 0 && uint64(n.state.Len()) > n.cfg.Sessions
 	switch {
+	case n.epochEnds != nil && n.epochEnds(stamp, now): // so that all nodes forget its keys
+		n.batcher.propose(nil)
 	case tooMany || next != 0 && next <= now || n.clock.behind() > clockSlack:
 		n.batcher.propose(nil)
 	case next != 0 && next-now < uint64(dropTick/time.Millisecond):

@@ -12,7 +12,7 @@ import (
 // The first byte of a connection between nodes tells what it is for.
 const (
 	linkRaft = 'R'
-	linkPeer = 'P'
+	linkPeer = 'p'
 )
 
 // links are the connections between nodes, which can be cut by who opens them and what they are for.

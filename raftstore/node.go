@@ -38,6 +38,8 @@ type node struct {
 	indexes *readBatch     // of a follower: how far must it have come to answer?
 	layer   *peernet.Layer // nil without a peer port
 
+	epochEnds func(before, now uint64) bool // whether an epoch of the seal key ends between; nil without one
+
 	// joined is set when this node is a voter by a configuration that it has applied, see hasJoined.
 	joined atomic.Bool
 	// serving is the last term in which this node has led and applied an entry of its own, see leads.
@@ -53,7 +55,8 @@ type node struct {
 // openNode opens the files in cfg.Dir and starts Raft on them. layer is nil for a node without a peer port. fail is
 // called when the node can't go on.
 func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail func(error)) (_ *node, err error) {
-	n := &node{cfg: cfg, id: id.ID(), log: cfg.Logger, layer: layer, stop: make(chan struct{}), clocks: newVoterClocks()}
+	n := &node{cfg: cfg, id: id.ID(), log: cfg.Logger, layer: layer, stop: make(chan struct{}), clocks: newVoterClocks(),
+		epochEnds: ask.epochEnds}
 	var undo []func()
 	defer func() {
 		if err != nil {
@@ -110,27 +113,38 @@ func openNode(cfg Config, id identity, layer *peernet.Layer, ask questions, fail
 
 func (n *node) raftOptions(snapshots *snapstore.Store, ask questions, fail func(error)) raftnode.Options {
 	opts := raftnode.Options{
-		ID:        n.id,
-		Log:       n.logs,
-		Machine:   n.state,
-		Snapshots: snapshots,
-		Layer:     n.layer,
-		Logger:    n.log,
-		Heartbeat: n.cfg.Heartbeat,
-		Lease:     n.cfg.Lease,
-		LogBytes:  n.cfg.LogBytes,
-		Timing:    n.cfg.timing.raft,
-		Connect:   ask.connect,
-		Drop:      ask.drop,
-		Forgot:    ask.forgot,
-		Fail:      fail,
-		Stood:     func() { n.cfg.counters.elections.Add(1) },
-		Led:       func(serverid.ID) { n.cfg.counters.leaderChanges.Add(1) },
+		ID:          n.id,
+		Log:         n.logs,
+		Machine:     n.state,
+		Snapshots:   snapshots,
+		Layer:       n.layer,
+		Logger:      n.log,
+		Heartbeat:   n.cfg.Heartbeat,
+		Lease:       n.cfg.Lease,
+		LogBytes:    n.cfg.LogBytes,
+		Timing:      n.cfg.timing.raft,
+		Connect:     ask.connect,
+		MaxSnapshot: func() int64 { return maxSnapshot(n.cfg.Dir) },
+		Drop:        ask.drop,
+		Forgot:      ask.forgot,
+		Fail:        fail,
+		Stood:       func() { n.cfg.counters.elections.Add(1) },
+		Led:         func(serverid.ID) { n.cfg.counters.leaderChanges.Add(1) },
 	}
 	if n.cfg.hooks.machine != nil {
 		opts.Machine, opts.Elected = n.cfg.hooks.machine(n.state)
 	}
 	return opts
+}
+
+// maxSnapshot is the size of the largest snapshot that a node receives. What is there stays there until the snapshot is
+// complete.
+func maxSnapshot(dir string) int64 {
+	free, err := files.Free(dir)
+	if err != nil {
+		return 0
+	}
+	return free - free/20
 }
 
 // close stops Raft and closes the files. It may be called twice. An error is that of the files.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire/client"
 )
 
@@ -25,19 +26,21 @@ var (
 
 // peers keeps one connection to each node that this one asks things.
 type peers struct {
-	network Network
-	failed  func(peernet.Peer) // nil, or told of each node that could not be reached; must not block
-	ctx     context.Context    // ends with close
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+	network  Network
+	security Security
+	self     func() serverid.ID
+	failed   func(peernet.Peer) // nil, or told of each node that could not be reached; must not block
+	ctx      context.Context    // ends with close
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu     sync.Mutex
 	conns  map[peernet.Peer]*peerConn
 	closed bool
 }
 
-func newPeers(network Network) *peers {
-	p := &peers{network: network, conns: make(map[peernet.Peer]*peerConn)}
+func newPeers(network Network, security Security, self func() serverid.ID) *peers {
+	p := &peers{network: network, security: security, self: self, conns: make(map[peernet.Peer]*peerConn)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -55,6 +58,21 @@ func (p *peers) close() {
 		c.close()
 	}
 	p.wg.Wait()
+}
+
+// reset closes the connections, which are in the name of the server that this node was. Requests open new ones.
+func (p *peers) reset() {
+	p.mu.Lock()
+	conns := p.conns
+	if p.closed {
+		conns = nil
+	} else {
+		p.conns = make(map[peernet.Peer]*peerConn)
+	}
+	p.mu.Unlock()
+	for _, c := range conns {
+		c.close()
+	}
 }
 
 // spawn runs f in a goroutine for which close waits; false when it has been called.
@@ -100,6 +118,19 @@ func (p *peers) live(to peernet.Peer) *client.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.live()
+}
+
+// nameAt is the name that the node at the other end of a connection has proved, empty if it has proved none.
+func (p *peers) nameAt(to peernet.Peer) string {
+	p.mu.Lock()
+	c := p.conns[to]
+	p.mu.Unlock()
+	if c == nil {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.name
 }
 
 // drop closes the connection to a node: requests under way there fail, as do those that wait for it to be opened.
@@ -158,12 +189,12 @@ func (p *peers) begin(c *peerConn, to peernet.Peer) (*client.Conn, *attempt, err
 // connection before it is lost; this waits for its end.
 func (p *peers) connect(to peernet.Peer, c *peerConn, a *attempt, lost *client.Conn) {
 	ctx, cancel := context.WithTimeout(p.ctx, peerDialTimeout)
-	nc, err := peernet.DialPeer(ctx, p.network, to)
+	nc, name, err := peernet.DialPeer(ctx, p.network, p.security, p.self(), to)
 	cancel()
 	if err != nil && p.failed != nil {
 		p.failed(to)
 	}
-	c.opened(a, nc, err)
+	c.opened(a, nc, name, err)
 	if lost != nil {
 		lost.Close()
 	}
@@ -173,6 +204,7 @@ func (p *peers) connect(to peernet.Peer, c *peerConn, a *attempt, lost *client.C
 type peerConn struct {
 	mu      sync.Mutex
 	conn    *client.Conn
+	name    string   // of the node at the other end, if that was proved
 	attempt *attempt // under way, instead of conn
 	closed  bool
 	failed  time.Time // when the last attempt failed
@@ -200,7 +232,7 @@ func (c *peerConn) live() *client.Conn {
 }
 
 // opened ends an attempt, unless it was given up meanwhile.
-func (c *peerConn) opened(a *attempt, nc net.Conn, err error) {
+func (c *peerConn) opened(a *attempt, nc net.Conn, name string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attempt != a {
@@ -209,7 +241,7 @@ func (c *peerConn) opened(a *attempt, nc net.Conn, err error) {
 		}
 		return
 	}
-	c.attempt, c.err = nil, err
+	c.attempt, c.err, c.name = nil, err, name
 	if err != nil {
 		c.failed = time.Now()
 	} else {

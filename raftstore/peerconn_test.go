@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/serverid"
 	"github.com/distcache/distcache/wire/client"
 )
 
@@ -53,6 +54,9 @@ type got struct {
 	took time.Duration
 }
 
+// noID is the ID of a server that connects without one.
+func noID() serverid.ID { return "" }
+
 // at is whichever node is at an address.
 func at(address string) peernet.Peer { return peernet.Peer{Address: address} }
 
@@ -75,7 +79,7 @@ func getting(p *peers, to string, within time.Duration) <-chan got {
 func TestDialIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &slowNetwork{after: 900 * time.Millisecond}
-		p := newPeers(n)
+		p := newPeers(n, nil, noID)
 		defer p.close()
 		short, long := getting(p, "a", 50*time.Millisecond), getting(p, "a", time.Hour)
 		if p.live(at("a")) != nil {
@@ -102,7 +106,7 @@ func TestDialIsShared(t *testing.T) {
 func TestDialFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &slowNetwork{after: time.Millisecond, fails: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
-		p := newPeers(n)
+		p := newPeers(n, nil, noID)
 		defer p.close()
 		for i := range 3 { // the last two in the pause after the first
 			if g := <-getting(p, "a", time.Hour); !errors.Is(g.err, syscall.ECONNREFUSED) || n.dialed.Load() != 1 {
@@ -122,7 +126,7 @@ func TestDialFails(t *testing.T) {
 func TestDropDuringDial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &slowNetwork{after: 900 * time.Millisecond}
-		p := newPeers(n)
+		p := newPeers(n, nil, noID)
 		defer p.close()
 		p.drop(at("nobody"))
 		waits, began := getting(p, "a", time.Hour), time.Now()
@@ -149,7 +153,7 @@ func TestDropDuringDial(t *testing.T) {
 func TestPeersClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &slowNetwork{}
-		p := newPeers(n)
+		p := newPeers(n, nil, noID)
 		open := <-getting(p, "open", time.Hour)
 		n.after = 900 * time.Millisecond
 		waits, began := getting(p, "a", time.Hour), time.Now()
@@ -180,7 +184,7 @@ func TestPeersClose(t *testing.T) {
 func TestPeersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &slowNetwork{}
-		p := newPeers(n)
+		p := newPeers(n, nil, noID)
 		for i := range peerConns + 1 {
 			if g := <-getting(p, fmt.Sprint(i), time.Hour); g.err != nil {
 				t.Fatal(g.err)
@@ -206,7 +210,7 @@ func TestPeersAreBounded(t *testing.T) {
 
 // What the peers have started has ended when close returns.
 func TestPeersCloseWaits(t *testing.T) {
-	p := newPeers(&slowNetwork{fails: io.EOF})
+	p := newPeers(&slowNetwork{fails: io.EOF}, nil, noID)
 	asked, let, closed := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	p.termOf(context.Background(), at("a"), func(uint64, error) {
 		close(asked)

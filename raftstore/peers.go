@@ -11,6 +11,7 @@ import (
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/client"
 )
@@ -18,15 +19,16 @@ import (
 // What nodes say to each other on a connection of wire frames of wire.ClassPeer. Integers are big-endian.
 //
 //	op           request                                                       answer, after its code
-//	opAdd        identity, then an ADD's payload                               nothing
+//	opAdd        identity, peerSealed or peerPlain, then an ADD's payload      nothing
 //	opRemove     identity, id                                                  nothing
-//	opGet        termProof, id                                                     the session data
+//	opGet        termProof, id                                                     peerSealed or peerPlain, the session data
 //	opHave       termProof, id                                                     nothing
 //	opTerm       nothing                                                       u64 term
 //	opIndex      termProof                                                         u64 read index, u64 log time
 //	opHello      JSON hello                                                    JSON hello
 //	opJoin…      JSON                                                          JSON
 //	opSession    identity, of which only the client session counts             nothing
+//	opGranted…   JSON                                                          JSON
 //	opClock      nothing                                                       u64 wall clock, u64 log time
 //
 // A connection says which node it is for (see peernet): whoever else is there now does not answer. Only opHello and
@@ -50,6 +52,7 @@ const (
 	opFound
 	opClock
 	opSession
+	opGranted
 	peerOps
 )
 
@@ -63,8 +66,11 @@ const (
 
 const identitySize = 24
 
-// maxWaiting bounds the requests that one node has waiting.
-const maxWaiting = 1 << 20
+// What session data are.
+const (
+	peerPlain  = 0
+	peerSealed = 1
+)
 
 var (
 	peerRequests  = wire.Rules{Class: wire.ClassPeer, Ops: int(peerOps), MaxPayload: wire.MaxPayload + wire.MaxFrameData}
@@ -223,5 +229,5 @@ func parseIdentity(b []byte) (entry.Identity, []byte, bool) {
 		Counter: binary.BigEndian.Uint64(b[8:]),
 		Low:     binary.BigEndian.Uint64(b[16:]),
 	}
-	return id, b[identitySize:], id.Low <= id.Counter && id.Counter-id.Low < maxWaiting
+	return id, b[identitySize:], id.Low <= id.Counter && id.Counter-id.Low < state.MaxWindow
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/seal"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
+	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -24,16 +26,17 @@ const (
 	peerMembers = 64 // questions about membership under way on a connection; they may be as long as an ADD
 )
 
-// servePeer answers the requests of another node on one connection, which is for the node with an ID, if that is not
+// servePeer answers the requests of another node, from, on one connection, which is for the node to, if that is not
 // empty. Writes are answered by the batcher, what is known at once by the goroutine that reads; everything else runs in
 // one of its own.
 //
 // It returns when its reads have ended. Changes of membership may wait for Raft: the store waits for them when it has
 // closed the node.
-func (s *peerService) servePeer(nc net.Conn, to serverid.ID) {
+func (s *peerService) servePeer(nc net.Conn, from, to serverid.ID) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &peerServer{
 		s:      s,
+		from:   from,
 		remote: nc.RemoteAddr().String(),
 		ctx:    ctx,
 		slots:  make(chan struct{}, peerInFlight),
@@ -77,12 +80,14 @@ type peerService struct {
 	*core
 	admission *admission
 	founding  founding
+	limits    sessionLimits
 	bad       *ratelog.Logger // of what the peer port hears
 }
 
 // A peerServer answers on one connection. A slot is taken for each request under way.
 type peerServer struct {
 	s      *peerService
+	from   serverid.ID
 	remote string
 	ctx    context.Context
 	slots  chan struct{}
@@ -92,6 +97,16 @@ type peerServer struct {
 }
 
 func (p *peerServer) handle(m *wire.Message, n *node) {
+	if !mayAsk(n, p.from, m.Op) {
+		p.s.bad.Warn("peer port: request refused: the node is not a member", "remote", p.remote, "from", p.from)
+		p.refuse(m)
+		return
+	}
+	if m.Op == opSession && !p.s.limits.allow(p.from) {
+		p.s.bad.Warn("peer port: request refused: the node opens too many client sessions", "remote", p.remote, "from", p.from)
+		p.answer(m, codeRetry, nil)
+		return
+	}
 	switch m.Op {
 	case opAdd, opRemove, opSession:
 		if p.forLeader(m, n) {
@@ -107,6 +122,17 @@ func (p *peerServer) handle(m *wire.Message, n *node) {
 		}
 	default:
 		p.askedMember(m)
+	}
+}
+
+// refuse answers a request of a node that is not a member. Its clients' requests are asked again, since the node may
+// become one.
+func (p *peerServer) refuse(m *wire.Message) {
+	switch m.Op {
+	case opAdd, opRemove, opSession, opGet, opHave, opIndex:
+		p.answer(m, codeRetry, nil)
+	default:
+		p.answer(m, codeRefused, []byte("this node is not a member"))
 	}
 }
 
@@ -147,10 +173,7 @@ func (p *peerServer) write(m *wire.Message, n *node) {
 	var err error
 	switch m.Op {
 	case opAdd:
-		var timeout time.Duration
-		op.Kind = entry.Add
-		op.ID, op.Data, timeout, err = wire.ParseAdd(rest)
-		op.Timeout = uint32(timeout / time.Millisecond)
+		err = parseForwardedAdd(&op, rest)
 	case opRemove:
 		op.Kind, op.ID = entry.Remove, rest
 		err = wire.CheckID(rest)
@@ -171,6 +194,31 @@ func (p *peerServer) write(m *wire.Message, n *node) {
 			p.answerLater(m, byte(st))
 		}
 	}))
+}
+
+// parseForwardedAdd reads an ADD that another node has taken from its client.
+func parseForwardedAdd(op *entry.Op, b []byte) error {
+	if len(b) < 1 {
+		return wire.Corrupt
+	}
+	op.Kind, op.Sealed = entry.Add, b[0] == peerSealed
+	id, data, timeout, err := wire.SplitAdd(b[1:])
+	if err != nil {
+		return err
+	}
+	op.ID, op.Data, op.Timeout = id, data, uint32(timeout/time.Millisecond)
+	if op.Sealed && len(data) > seal.Overhead {
+		data = data[seal.Overhead:] // which may be as long as that of a client
+	}
+	return wire.CheckAdd(id, data, timeout)
+}
+
+// form is what says whether data are sealed.
+func form(sealed bool) byte {
+	if sealed {
+		return peerSealed
+	}
+	return peerPlain
 }
 
 // read answers a question for a read index at once where the termProof that comes with it is enough. All else may take
@@ -218,7 +266,10 @@ func (p *peerServer) readAt(m *wire.Message, n *node, id []byte, at readIndex) {
 	var err error
 	switch m.Op {
 	case opGet:
-		data, err = n.getLocal(id, at.time)
+		var d state.Data
+		if d, err = n.getLocal(id, at.time); err == nil {
+			data = append(append(data, form(d.Sealed)), d.Bytes...)
+		}
 	case opHave:
 		err = n.haveLocal(id, at.time)
 	case opIndex:
@@ -259,7 +310,7 @@ func (p *peerServer) askedMember(m *wire.Message) {
 func (p *peerServer) answerMember(m *wire.Message) {
 	ctx, cancel := context.WithTimeout(p.ctx, memberCallTimeout)
 	defer cancel()
-	out, err := p.s.handleMember(ctx, m.Op, m.Payload)
+	out, err := p.s.handleMember(ctx, p.from, m.Op, m.Payload)
 	switch {
 	case errors.Is(err, errRetry):
 		p.answer(m, codeRetry, nil)

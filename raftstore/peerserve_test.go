@@ -45,7 +45,7 @@ func served(t *testing.T, s *Store) (conn *client.Conn, done <-chan struct{}) {
 	ours, theirs := net.Pipe()
 	c := make(chan struct{})
 	go func() {
-		s.peerPort.servePeer(theirs, "")
+		s.peerPort.servePeer(theirs, s.node.Load().id, "")
 		close(c)
 	}()
 	conn = client.NewConn(ours, client.ConnConfig{Rules: peerResponses, MaxInFlight: peerInFlight})
@@ -137,7 +137,7 @@ func TestMembershipIsBounded(t *testing.T) {
 	s.membership.admission.configuration.Lock()
 	codes := make(chan byte, 2*peerMembers)
 	for range 2 * peerMembers {
-		_, err := conn.Start(opMember, []byte(`{"name":"n2"}`), func(b []byte, err error) {
+		_, err := conn.Start(opMember, []byte(`{"id":"`+s.node.Load().id+`"}`), func(b []byte, err error) {
 			if err != nil || len(b) == 0 {
 				t.Errorf("%x, %v", b, err)
 				b = []byte{codeFailed}

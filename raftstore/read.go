@@ -9,6 +9,7 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/raftnode"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
+	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/store"
 )
@@ -21,11 +22,19 @@ var _ interface {
 
 // Get returns a session's data; see [store.Store]. What it sees is Config.Reads' choice.
 func (s *Store) Get(ctx context.Context, id []byte) (data []byte, err error) {
+	var d state.Data
 	err = s.reader.read(ctx, opGet, id, func(n *node, now uint64) (err error) {
-		data, err = n.getLocal(id, now)
+		d, err = n.getLocal(id, now)
 		return err
-	}, func(body []byte) { data = body })
-	return data, err
+	}, func(body []byte) {
+		if len(body) > 0 {
+			d = state.Data{Bytes: body[1:], Sealed: body[0] == peerSealed}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.unseal(id, d)
 }
 
 // Have says whether there is a session; see [store.Store]. What it sees is Config.Reads' choice.
@@ -112,15 +121,12 @@ func (n *node) lags() bool {
 	return applied < n.raft.LastIndex()
 }
 
-func (n *node) getLocal(id []byte, now uint64) ([]byte, error) {
+func (n *node) getLocal(id []byte, now uint64) (state.Data, error) {
 	data, found, err := n.state.Get(id, now)
-	switch {
-	case err != nil:
-		return nil, err
-	case !found:
-		return nil, wire.NotOK
+	if err == nil && !found {
+		err = wire.NotOK
 	}
-	return data, nil
+	return data, err
 }
 
 func (n *node) haveLocal(id []byte, now uint64) error {
@@ -140,6 +146,8 @@ type questions struct {
 	term  func(ctx context.Context, to peernet.Peer, answered func(uint64, error)) (forget func())
 	index func(ctx context.Context, leader peernet.Peer, question []byte) (readIndex, error)
 	clock func(ctx context.Context, to peernet.Peer) (clockAnswer, error)
+
+	epochEnds func(before, now uint64) bool // see node
 
 	// See raftnode.Options.
 	connect func(context.Context, peernet.Peer) (<-chan struct{}, error)

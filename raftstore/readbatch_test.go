@@ -22,7 +22,8 @@ func leading(t *testing.T) *node {
 	var members []raftnode.Member
 	var nodes []*node
 	for i := range 3 {
-		mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn, _ serverid.ID) { nc.Close() })
+		mux, err := peernet.Listen("127.0.0.1:0", peernet.Options{Network: peernet.TCP{}, Logger: slog.New(slog.DiscardHandler),
+			Serve: func(nc net.Conn, _, _ serverid.ID) { nc.Close() }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func TestHungIdentity(t *testing.T) {
 	go func() {
 		defer close(done)
 		s.Status()
-		s.peerPort.hello()
+		s.peerPort.hello("")
 		s.end(ErrDisk)
 		<-s.Done()
 		if err := s.Err(); err != ErrDisk {

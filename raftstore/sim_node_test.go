@@ -99,9 +99,9 @@ func (n *simNode) start() error {
 	replicas := 0
 	watches := map[*state.Machine]*nodeWatch{}
 	cfg := Config{
-		Dir:         n.dir(),
-		Name:        n.name,
-		Peer:        n.address,
+		Dir:      n.dir(),
+		Name:     n.name,
+		Insecure: true, Peer: n.address,
 		Network:     p.port,
 		Logger:      n.s.logger(p.who),
 		Heartbeat:   simHeartbeat,

@@ -166,7 +166,8 @@ func (f *follower) sender(name string) *peernet.Transport {
 // listen opens the peer port of a node.
 func (f *follower) listen(name string) (*peernet.Mux, *peernet.Layer) {
 	f.t.Helper()
-	mux, err := peernet.Listen(peernet.TCP{}, "127.0.0.1:0", slog.New(slog.DiscardHandler), func(nc net.Conn, _ serverid.ID) { nc.Close() })
+	mux, err := peernet.Listen("127.0.0.1:0", peernet.Options{Network: peernet.TCP{}, Logger: slog.New(slog.DiscardHandler),
+		Serve: func(nc net.Conn, _, _ serverid.ID) { nc.Close() }})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -16,6 +16,9 @@ func (s *membership) startNode() error {
 		layer = s.mux.Layer(peernet.Peer{ID: id.ID(), Address: s.cfg.Advertise})
 	}
 	ask := questions{term: s.peers.termOf, index: s.peers.readIndex, clock: s.peers.clock, connect: s.peers.connected, drop: s.peers.drop, forgot: s.admission.memberForgot}
+	if s.keys != nil {
+		ask.epochEnds = s.keys.Due
+	}
 	n, err := openNode(s.cfg, id, layer, ask, func(err error) { s.end(s.cfg.advise(err)) })
 	if err != nil {
 		return s.cfg.advise(err)

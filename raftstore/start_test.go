@@ -56,7 +56,7 @@ func TestJoinThroughAnotherPort(t *testing.T) {
 	}
 	defer s.Close()
 	err = s.Join(t.Context(), []string{clients.Addr().String()}, false)
-	if err == nil || !strings.Contains(err.Error(), "is that its -peer address") {
+	if err == nil || !strings.Contains(err.Error(), "it may not be a node's peer port") {
 		t.Errorf("got %v", err)
 	}
 }

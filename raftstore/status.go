@@ -61,6 +61,13 @@ type Status struct {
 type Process struct {
 	Version string `json:"version,omitempty"`
 	Uptime  int64  `json:"uptime_seconds,omitempty"`
+
+	Certificate string     `json:"certificate,omitempty"`         // whose it is; empty without one
+	Expires     *time.Time `json:"certificate_expires,omitempty"` // with Certificate
+	Insecure    bool       `json:"insecure_peer,omitempty"`       // it talks to other machines without certificates
+
+	SealedBy string `json:"sealed_by,omitempty"`      // the rings of the seal key with their fingerprints, the newest last
+	Plain    int    `json:"plain_sessions,omitempty"` // with SealedBy: those that are not sealed
 }
 
 // A Member is one node of the cluster as the answering node sees it.
@@ -78,6 +85,19 @@ type Member struct {
 
 // Status is this node's view of itself and its cluster.
 func (s *Store) Status() Status { return s.status() }
+
+func (s *core) process() Process {
+	p := Process{Version: s.cfg.Version, Uptime: int64(time.Since(s.opened).Seconds())}
+	p.SealedBy = s.sealedBy()
+	p.Insecure = s.mux != nil && s.cfg.Security == nil && !loopback(s.cfg.Advertise)
+	if c, ok := s.cfg.Security.(interface {
+		Certificate() (identity string, expires time.Time)
+	}); ok {
+		identity, expires := c.Certificate()
+		p.Certificate, p.Expires = identity, &expires
+	}
+	return p
+}
 
 func (s *core) status() Status {
 	s.mu.Lock()
@@ -99,11 +119,12 @@ func (s *core) status() Status {
 		Limit:     s.cfg.Sessions,
 		LogKind:   s.cfg.RaftLog.String(),
 		Reads:     s.cfg.Reads.String(),
-		Process:   Process{s.cfg.Version, int64(time.Since(s.opened).Seconds())},
+		Process:   s.process(),
 	}
 	if s.mux != nil {
 		st.Address = s.cfg.Advertise
 	}
+	st.Plain = n.state.Plain()
 	st.LogFirst, _ = n.logs.FirstIndex()
 	st.Applied, _ = n.state.Applied()
 	st.Flushed, st.StateSize = n.state.Flushed()

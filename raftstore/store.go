@@ -46,9 +46,11 @@ func Open(cfg Config) (*Store, error) {
 		cfg:    cfg,
 		log:    cfg.Logger,
 		opened: time.Now(),
-		peers:  newPeers(cfg.Network),
 		ended:  make(chan struct{}),
+
+		unopened: ratelog.New(cfg.Logger),
 	}
+	c.peers = newPeers(cfg.Network, cfg.Security, func() serverid.ID { return c.identity().ID() })
 	c.peers.failed = c.unreached
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	leader := &admission{core: c}
@@ -69,17 +71,19 @@ func (s *Store) open() (err error) {
 		// with what else may be wrong beside it.
 		ready := make(chan struct{})
 		defer close(ready)
-		s.mux, err = peernet.Listen(s.cfg.Network, s.cfg.Peer, s.log, func(nc net.Conn, to serverid.ID) {
+		serve := func(nc net.Conn, from, to serverid.ID) {
 			select {
 			case <-ready:
 				if s.node.Load() != nil {
-					s.peerPort.servePeer(nc, to)
+					s.peerPort.servePeer(nc, from, to)
 					return
 				}
 			case <-s.ended:
 			}
 			nc.Close()
-		})
+		}
+		s.mux, err = peernet.Listen(s.cfg.Peer, peernet.Options{
+			Network: s.cfg.Network, Security: s.cfg.Security, Logger: s.log, Serve: serve})
 		if err != nil {
 			return fmt.Errorf("listen for other nodes on %s: %w", s.cfg.Peer, err)
 		}
@@ -94,6 +98,9 @@ func (s *Store) open() (err error) {
 	case phaseRemoved:
 		return departed(ErrRemoved, s.cfg.Dir)
 	}
+	if err := s.openSeal(); err != nil {
+		return err
+	}
 	if s.id.Discard || s.id.fresh() {
 		// A leader may have taken a fresh node in without the node's knowing. Whatever the node does now, it does as
 		// another server.
@@ -106,6 +113,7 @@ func (s *Store) open() (err error) {
 	}
 	s.wg.Go(s.membership.watchMembership)
 	s.wg.Go(s.watchDisk)
+	s.wg.Go(func() { s.watchSeal(s.ctx) })
 	return nil
 }
 
@@ -126,6 +134,9 @@ func (s *Store) Close() error {
 		}
 		s.changing.Unlock()
 		s.wg.Wait()
+		if s.keys != nil {
+			s.keys.Close()
+		}
 		s.lock.Close()
 	})
 	return err
@@ -166,6 +177,18 @@ func (s *Store) Leave(ctx context.Context) error {
 // RemoveNode takes another node, which is gone, out of the cluster. A node that is up stops serving when it finds out.
 func (s *Store) RemoveNode(ctx context.Context, name string) error {
 	return s.membership.removeNode(ctx, name)
+}
+
+// Grant lets the node with a name join the cluster, once, within an hour. It has to be granted only if Config.Security is
+// set and OpenJoins is not, and if no member has the name and no member's Cluster lists it.
+func (s *Store) Grant(name string) error {
+	if !serverid.ValidName(name) {
+		return refuse("%q is not a node's name", name)
+	}
+	if err := s.belongs(); err != nil {
+		return err
+	}
+	return s.membership.admission.grants.give(name, time.Now())
 }
 
 // Transfer hands leadership to the named voter, or to any when name is empty.

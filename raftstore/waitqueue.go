@@ -1,14 +1,15 @@
 package raftstore
 
 import (
+	"cmp"
 	"container/list"
 	"time"
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 )
 
-// maxWaitingOps bounds the operations in the wait queue, and maxWaitingBytes their size by entry.Size; further ones are
-// turned away. With large sessions the count alone would let in 4 GiB. Nothing else on this node bounds the operations
+// maxWaitingOps bounds the operations in the wait queue, and Config.Waiting, which is maxWaitingBytes unless it is
+// given, their size by entry.Size; further ones are turned away. With large sessions the count alone would let in 4 GiB. Nothing else on this node bounds the operations
 // that other nodes forward; each of those nodes bounds its own.
 const (
 	maxWaitingOps   = 1 << 17
@@ -24,6 +25,7 @@ const queuePatience = 2 * time.Second
 type waitQueue struct {
 	list.List
 	bytes int
+	most  int // of bytes; 0: maxWaitingBytes
 }
 
 // A queued operation's bytes stay its owner's until the operation has left the queue.
@@ -38,7 +40,7 @@ func (p *queued) size() int { return entry.Size(len(p.op.ID), len(p.op.Data)) }
 
 // join puts an operation at the end; nil when the queue is full.
 func (l *waitQueue) join(op *entry.Op, w waiter) *queued {
-	if l.Len() >= maxWaitingOps || l.bytes+entry.Size(len(op.ID), len(op.Data)) > maxWaitingBytes {
+	if l.Len() >= maxWaitingOps || l.bytes+entry.Size(len(op.ID), len(op.Data)) > cmp.Or(l.most, maxWaitingBytes) {
 		return nil
 	}
 	p := &queued{op: *op, w: w, since: time.Now()}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
+	"github.com/distcache/distcache/raftstore/internal/state"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -24,7 +25,15 @@ func (s *Store) Add(ctx context.Context, id, data []byte, timeout time.Duration)
 	if err := wire.CheckAdd(id, data, timeout); err != nil {
 		return err
 	}
-	return s.writer.write(ctx, entry.Op{Kind: entry.Add, Timeout: uint32(timeout / time.Millisecond), ID: id, Data: data})
+	op := entry.Op{Kind: entry.Add, Timeout: uint32(timeout / time.Millisecond), ID: id, Data: data}
+	if s.keys == nil {
+		return s.writer.write(ctx, op, nil)
+	}
+	sealData := func(op *entry.Op) error { return s.seal(op, data) }
+	if err := sealData(&op); err != nil {
+		return err
+	}
+	return s.writer.write(ctx, op, sealData)
 }
 
 // Remove deletes a session; see [store.Store]. It returns once a majority of nodes has that on disk.
@@ -32,7 +41,7 @@ func (s *Store) Remove(ctx context.Context, id []byte) error {
 	if err := wire.CheckID(id); err != nil {
 		return err
 	}
-	return s.writer.write(ctx, entry.Op{Kind: entry.Remove, ID: id})
+	return s.writer.write(ctx, entry.Op{Kind: entry.Remove, ID: id}, nil)
 }
 
 // A writer has the leader carry out what this node's clients ask for.
@@ -45,7 +54,9 @@ type writer struct {
 //
 // The state machine refuses requests of a client session that it has forgotten. If no attempt before can have been
 // carried out, the operation is asked for again under another session. Otherwise nobody can tell: Disconnected.
-func (s *writer) write(ctx context.Context, op entry.Op) error {
+//
+// sealAgain seals an operation's data anew, when they were sealed for too short a time.
+func (s *writer) write(ctx context.Context, op entry.Op, sealAgain func(*entry.Op) error) error {
 	var o *clientSession
 	var counter uint64
 	end := func() {
@@ -68,6 +79,12 @@ func (s *writer) write(ctx context.Context, op entry.Op) error {
 		switch {
 		case errors.Is(err, errLost):
 			lost = true
+		case err == state.SealAgain && sealAgain != nil:
+			end() // the answer is kept under that identity
+			if err := sealAgain(&op); err != nil {
+				return err
+			}
+			return errRetry
 		case err == wire.Disconnected:
 			s.sessions.expired(o)
 			if !lost {
@@ -109,6 +126,7 @@ func (s *writer) forward(ctx context.Context, leader peernet.Peer, op *entry.Op)
 	switch op.Kind {
 	case entry.Add:
 		kind = opAdd
+		*payload = append(*payload, form(op.Sealed))
 		*payload = wire.AppendAdd(*payload, op.ID, op.Data, time.Duration(op.Timeout)*time.Millisecond)
 	case entry.Remove:
 		kind = opRemove

@@ -14,6 +14,7 @@ import (
 //	IP:9001, IP::9001        port 9001 on all interfaces; to listen only
 //	IP:host:9001             that host name or address; an IPv6 address stands in brackets: IP:[::1]:9001
 //	IPv4:..., IPv6:...       the same, with only that version of IP
+//	TLS:host:9001            with TLS; see WithTLS
 //	UNIX:/path               a unix domain socket
 //	FD:3                     an inherited descriptor: a socket, listening or connected
 //	FD:0:1                   a read and a write descriptor, which are one connection
@@ -30,6 +31,7 @@ type Address struct {
 	read  int // the two descriptors, equal for a single one
 	write int
 	pair  bool
+	tls   *TLS // of TLS:, nil until WithTLS
 }
 
 // kinds are the forms of an address. A new transport is a new kind, plus what Listen and Dial do for its network.
@@ -37,13 +39,15 @@ var kinds = []struct {
 	prefix  string
 	network string
 	version int // of IP; 0: either
+	secure  bool
 }{
 	{}, // of the zero Address
-	{"IP", "tcp", 0},
-	{"IPv4", "tcp", 4},
-	{"IPv6", "tcp", 6},
-	{"UNIX", "unix", 0},
-	{"FD", "fd", 0},
+	{prefix: "IP", network: "tcp"},
+	{prefix: "IPv4", network: "tcp", version: 4},
+	{prefix: "IPv6", network: "tcp", version: 6},
+	{prefix: "TLS", network: "tcp", secure: true},
+	{prefix: "UNIX", network: "unix"},
+	{prefix: "FD", network: "fd"},
 }
 
 // AddressPrefixes are what an address may begin with before its first colon, in any case.
@@ -118,6 +122,12 @@ func (a Address) AllInterfaces() bool {
 	return a.Network() == "tcp" && (a.host == "" || err == nil && ip.IsUnspecified())
 }
 
+// Loopback tells whether an IP address is one of this machine alone.
+func (a Address) Loopback() bool {
+	ip, err := netip.ParseAddr(a.host)
+	return strings.EqualFold(a.host, "localhost") || err == nil && ip.IsLoopback()
+}
+
 func (a Address) version() int { return kinds[a.kind].version }
 
 func (a Address) hostPort() string { return net.JoinHostPort(a.host, strconv.Itoa(int(a.port))) }
@@ -148,8 +158,15 @@ func (a Address) Listen(ctx context.Context) (net.Listener, error) {
 	case "fd":
 		return a.listenDescriptor()
 	}
+	if a.Secure() && a.tls == nil {
+		return nil, a.needsTLS()
+	}
 	var lc net.ListenConfig
-	return lc.Listen(ctx, a.tcp(), a.hostPort())
+	l, err := lc.Listen(ctx, a.tcp(), a.hostPort())
+	if err != nil || !a.Secure() {
+		return l, err
+	}
+	return a.secureListener(l), nil
 }
 
 // CheckDial returns an error for an address that can't be dialled, whoever listens: it names no host, or no port.
@@ -179,7 +196,14 @@ func (a Address) Dial(ctx context.Context) (net.Conn, error) {
 	case "fd":
 		return a.dialDescriptor()
 	}
-	return d.DialContext(ctx, a.tcp(), a.hostPort())
+	if a.Secure() && a.tls == nil {
+		return nil, a.needsTLS()
+	}
+	c, err := d.DialContext(ctx, a.tcp(), a.hostPort())
+	if err != nil || !a.Secure() {
+		return c, err
+	}
+	return a.secured(ctx, c)
 }
 
 // Resolve returns the address that Dial connects to, as package net has it. Of a host name's addresses, it is the

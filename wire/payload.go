@@ -39,6 +39,17 @@ func AppendAdd(dst, id, data []byte, timeout time.Duration) []byte {
 // ParseAdd reads the payload of an ADD request; id and data are parts of it. The error ErrShortAdd is corruption; a
 // Status is the answer to give.
 func ParseAdd(payload []byte) (id, data []byte, timeout time.Duration, err error) {
+	if id, data, timeout, err = SplitAdd(payload); err == nil {
+		err = CheckAdd(id, data, timeout)
+	}
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	return id, data, timeout, nil
+}
+
+// SplitAdd is ParseAdd of a payload whose id and data may be of any length.
+func SplitAdd(payload []byte) (id, data []byte, timeout time.Duration, err error) {
 	if len(payload) < AddOverhead {
 		return nil, nil, 0, ErrShortAdd
 	}
@@ -51,11 +62,7 @@ func ParseAdd(payload []byte) (id, data []byte, timeout time.Duration, err error
 	if uint64(n) >= uint64(len(rest)) {
 		return nil, nil, 0, Corrupt
 	}
-	id, data = rest[:n], rest[n:]
-	if err := CheckAdd(id, data, timeout); err != nil {
-		return nil, nil, 0, err
-	}
-	return id, data, timeout, nil
+	return rest[:n], rest[n:], timeout, nil
 }
 
 // ParseStatus reads the answer to an ADD, REMOVE or HAVE. An empty answer, which the original proxy gives when it has

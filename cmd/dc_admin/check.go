@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
@@ -45,7 +46,12 @@ const (
 	notServing  = "state" // a member that does not vote, or has no leader
 	behind      = "lag"
 	otherBuild  = "version"
+	expiring    = "certificate"
+	insecure    = "insecure"
 )
+
+// warnDays is for how many days a certificate must be valid.
+const warnDays = 14
 
 func check(ctx context.Context, c *call) error {
 	if err := c.none("check"); err != nil {
@@ -138,6 +144,12 @@ func ofMember(m raftstore.Member, s raftstore.Status) (found []problem) {
 	}
 	if m.Lag > mostLag {
 		add(behind, "%d log entries behind", m.Lag)
+	}
+	if m.Certificate != "" && m.Expires != nil && time.Until(*m.Expires) < warnDays*24*time.Hour {
+		add(expiring, "its certificate is valid %s", days(*m.Expires))
+	}
+	if m.Insecure {
+		add(insecure, "its peer port is without certificates: whoever reaches it can read and change every session")
 	}
 	if m.Version != s.Version {
 		add(otherBuild, "its version is %s, and that of %s %s", orUnknown(m.Version), s.Node, orUnknown(s.Version))

@@ -38,6 +38,8 @@ func (f *fakeNode) Leave(context.Context) error                  { return f.note
 func (f *fakeNode) RemoveNode(_ context.Context, n string) error { return f.note("remove %s", n) }
 func (f *fakeNode) Transfer(_ context.Context, n string) error   { return f.note("transfer %q", n) }
 
+func (f *fakeNode) Grant(n string) error { return f.note("grant %s", n) }
+
 func (f *fakeNode) Compact(context.Context) (raftstore.Compacted, error) {
 	return f.compacted, f.note("compact")
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/tlsconf"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -54,8 +57,8 @@ func (cmd *command) goesOn() string {
 
 // commands returns all commands, in the order in which usage lists them.
 func commands() []*command {
-	return []*command{statusCommand(), membersCommand(), checkCommand(), joinCommand(), leaveCommand(), removeCommand(),
-		transferCommand(), compactCommand(), convertCommand()}
+	return []*command{statusCommand(), membersCommand(), checkCommand(), joinCommand(), grantCommand(), leaveCommand(), removeCommand(),
+		transferCommand(), compactCommand(), convertCommand(), certsCommand(), sealKeyCommand()}
 }
 
 // A call is what a command works with.
@@ -66,6 +69,12 @@ type call struct {
 	force    bool
 	data     string
 	to       string
+	name     string
+	days     uint64
+	epoch    time.Duration
+	add      bool
+	drop     string
+	show     bool
 	json     bool
 	out      io.Writer
 	notes    io.Writer         // progress and warnings, for people
@@ -76,12 +85,19 @@ type call struct {
 // options are dc_admin's flags.
 type options struct {
 	connect wire.Address
+	tls     *config.TLS
 	json    bool
 	timeout time.Duration
 	discard bool
 	force   bool
 	data    string
 	to      string
+	name    string
+	days    uint64
+	epoch   time.Duration
+	add     bool
+	drop    string
+	show    bool
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -123,30 +139,43 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	client := admin.NewClient(opts.connect.Dial)
+	at := []wire.Address{opts.connect}
+	if err := opts.tls.Needed("-connect", at); err != nil {
+		return err
+	}
+	if err := opts.tls.Load(slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		return err
+	}
+	opts.tls.Connecting(at)
+	client := admin.NewClient(at[0].Dial)
 	defer client.Close()
 	explain := func(err error) error { return explain(err, opts.connect, timeout, cmd.goesOn()) }
 	f, ok := stderr.(*os.File)
 	return explain(cmd.run(ctx, &call{
 		node: client, operands: operands[1:], discard: opts.discard, force: opts.force, data: opts.data, to: opts.to,
+		name: opts.name, days: opts.days, epoch: opts.epoch, add: opts.add, drop: opts.drop, show: opts.show,
 		json: opts.json, out: stdout, notes: stderr, terminal: ok && term.IsTerminal(int(f.Fd())), explain: explain,
 	}))
 }
 
 // onlyItsFlags refuses flags that belong to another command.
 func onlyItsFlags(cmd *command, set *config.Set) error {
+	takers := map[string][]string{} // the commands that take a flag
 	for _, other := range commands() {
 		for _, name := range other.flags {
-			if other.name != cmd.name && set.OnCommandLine(name) {
-				return config.Usagef("-%s goes with %s only", name, other.name)
-			}
+			takers[name] = append(takers[name], other.name)
+		}
+	}
+	for name, by := range takers {
+		if set.OnCommandLine(name) && !slices.Contains(by, cmd.name) {
+			return config.Usagef("-%s goes with %s only", name, strings.Join(by, " and "))
 		}
 	}
 	return nil
 }
 
 func newOptions() (*options, *config.Set, error) {
-	opts := &options{data: config.DataDir()}
+	opts := &options{data: config.DataDir(), name: "distcache", days: 365, epoch: time.Hour}
 	set := config.New(program, intro())
 	set.Help = func(w io.Writer, operands []string) { help(set, w, operands) }
 	set.Group("Flags, before or after the command")
@@ -158,13 +187,22 @@ func newOptions() (*options, *config.Set, error) {
 	set.Duration(&opts.timeout, "timeout",
 		"the longest to wait for the node's answer; compact and convert-log wait as long as it takes "+
 			"(default 10s, or 75s for a change of the cluster)")
+	opts.tls = set.TLS(false)
 	set.Group("Flags of join")
 	set.Bool(&opts.discard, "discard", "lose the sessions that this node has of its own")
-	set.Group("Flags of remove")
-	set.Bool(&opts.force, "force", "remove the node even if it answers")
+	set.Group("Flags of remove and certs")
+	set.Bool(&opts.force, "force", "remove the node even if it answers; replace the certificate that is there")
+	set.Group("Flags of certs")
+	set.String(&opts.name, "name", "CLUSTER", "the name of a cluster", "the cluster's name, in its certificates")
+	set.Count(&opts.days, 825, "days", "for how many days the certificate is valid")
 	set.Group("Flags of convert-log")
 	set.String(&opts.data, "data", "DIR", "the path of a directory", "the node's data directory")
 	set.Choice(&opts.to, []string{"bolt", "wal"}, "to", "the kind of log to convert to")
+	set.Group("Flags of seal-key")
+	set.Duration(&opts.epoch, "epoch", "how long an epoch is, 1m to 24h")
+	set.Bool(&opts.add, "add", "add a new ring of keys to the file")
+	set.String(&opts.drop, "drop", "RING", "the ID of a ring", "remove a ring of keys from the file")
+	set.Bool(&opts.show, "show", "only show the rings of keys in the file")
 	return opts, set, nil
 }
 
@@ -178,7 +216,8 @@ func intro() string {
 	}
 	tw.Flush()
 	fmt.Fprintf(&b, "\n\"%s COMMAND -h\" and \"%[1]s help COMMAND\" describe one command.\n\n", program)
-	b.WriteString("ADDR is UNIX:PATH or IP:HOST:PORT. Over IP only status, members and check work.")
+	b.WriteString("ADDR is UNIX:PATH, TLS:HOST:PORT or IP:HOST:PORT. Over IP only status, members and check work, and over TLS\n" +
+		"with a certificate of the role monitor.")
 	return b.String()
 }
 
@@ -190,7 +229,7 @@ func help(set *config.Set, w io.Writer, operands []string) {
 		return
 	}
 	fmt.Fprintf(w, "usage: %s [flags] %s\n\n%s\n", program, strings.TrimSpace(cmd.name+" "+cmd.operands), cmd.about)
-	set.Flags(w, append([]string{"connect", "json", "timeout"}, cmd.flags...)...)
+	set.Flags(w, append([]string{"connect", "json", "timeout", "certs"}, cmd.flags...)...)
 }
 
 func find(operands []string) (*command, error) {
@@ -228,6 +267,8 @@ func explain(err error, at wire.Address, timeout time.Duration, goesOn string) e
 		return errors.New("interrupted")
 	case errors.Is(err, context.Canceled):
 		return config.Hint(errors.New("interrupted"), "%s", goesOn)
+	case tlsconf.IsExplained(err):
+		return config.Hint(err, "-certs takes the directory with this machine's certificate: \"dc_admin certs show DIR\" shows it.")
 	case errors.Is(err, admin.ErrUnreachable) && errors.Is(err, os.ErrPermission):
 		return config.Hint(err, "The socket belongs to the user that dc_server runs as. Run dc_admin as that user, or as "+
 			"root.")

@@ -33,7 +33,7 @@ func mistakes(t *testing.T, lines map[string]string) {
 }
 
 func TestMistakes(t *testing.T) {
-	const all = "status, members, check, join, leave, remove, transfer, compact, convert-log"
+	const all = "status, members, check, join, grant, leave, remove, transfer, compact, convert-log, certs, seal-key"
 	mistakes(t, map[string]string{
 		"":                      "a command is needed, one of " + all,
 		"-json":                 "a command is needed, one of " + all,
@@ -43,7 +43,7 @@ func TestMistakes(t *testing.T) {
 		"status now":            `status takes no operands, but was given "now"`,
 		"members all":           `members takes no operands, but was given "all"`,
 		"status -colour":        "unknown flag -colour",
-		"leave -force":          "-force goes with remove only",
+		"leave -force":          "-force goes with remove and certs only",
 		"leave -discard":        "-discard goes with join only",
 		"join a:1 -to wal":      "-to goes with convert-log only",
 		"status -timeout never": `-timeout takes a duration above 0 such as 2s or 500ms, not "never"`,

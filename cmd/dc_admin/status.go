@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/raftstore"
@@ -51,6 +52,12 @@ func status(ctx context.Context, c *call) error {
 	}
 	if s.Version != "" { // a node of an older version reports neither
 		line("version", "%s, up %s", clean(s.Version), uptime(s.Uptime))
+	}
+	if s.Certificate != "" && s.Expires != nil {
+		line("certificate", "%s, %s", clean(s.Certificate), days(*s.Expires))
+	}
+	if s.Insecure {
+		line("peer port", "without certificates: whoever reaches it can read and change every session")
 	}
 	line("sessions", "%s", sessions(s))
 	if s.Role != admin.RoleMemory {
@@ -108,6 +115,15 @@ func leader(s raftstore.Status) string {
 		return clean(s.Leader)
 	}
 	return orDash(s.Leader) + " at " + clean(s.LeaderAt)
+}
+
+// days says how long it is until a time.
+func days(until time.Time) string {
+	left := time.Until(until)
+	if left < 0 {
+		return "which has expired"
+	}
+	return fmt.Sprintf("for %d more days", int(left.Hours()/24))
 }
 
 // uptime formats a length of time in its two largest units.

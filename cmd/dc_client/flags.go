@@ -29,11 +29,13 @@ const defaultListen = "UNIX:/tmp/scache"
 type options struct {
 	listen     []wire.Address
 	servers    []wire.Address // in order of preference
+	sockUser   int            // who may listen at a server's unix socket besides; -1: nobody
 	retry      time.Duration
 	idle       time.Duration
 	timeout    time.Duration
 	minTimeout time.Duration
 	admin      []wire.Address
+	tls        *config.TLS
 	daemon     *daemon.Options
 }
 
@@ -41,7 +43,7 @@ type options struct {
 const mostIdle = 365 * 24 * time.Hour
 
 func defaults() *options {
-	return &options{timeout: proxy.DefaultTimeout, retry: proxy.DefaultRetry}
+	return &options{timeout: proxy.DefaultTimeout, retry: proxy.DefaultRetry, sockUser: -1}
 }
 
 func (o *options) flags() *config.Set {
@@ -62,6 +64,9 @@ func (o *options) flags() *config.Set {
 	set.Millis(&o.retry, time.Millisecond, time.Hour, "retry",
 		"the longest wait between two attempts to connect to a server")
 
+	set.Func("sockuser", "USER", "a user's name or number", "", "who may listen at a server's unix socket, besides root and this user",
+		func(text string) (err error) { o.sockUser, err = daemon.FindUser(text); return err })
+	o.tls = set.TLS(true)
 	set.Group("Operation")
 	set.Addresses(&o.admin, "admin", "serve HTTP here: /v1/status on how the servers are, /metrics for Prometheus, "+
 		"/healthz and /readyz; may be repeated; by default nowhere")
@@ -95,6 +100,7 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		opts.listen = append(opts.listen, at)
 	}
 	for _, err := range []error{
+		opts.tls.Needed("-listen", opts.listen), opts.tls.Needed("-server", opts.servers), opts.tls.Needed("-admin", opts.admin),
 		config.NotItself(opts.listen, opts.servers),
 		config.NoneTwice("-server", opts.servers),
 		config.NotTwice(config.Places("-listen", opts.listen), config.Places("-admin", opts.admin)),

@@ -28,6 +28,9 @@ const adminTimeout = 5 * time.Second
 func (s *service) newAdmin(reg *prometheus.Registry) *httpd.Server {
 	metrics.AddServer(reg, s.server.Stats)
 	upstream.Add(reg, s.proxy.Status)
+	if source := s.opts.tls.Source(); source != nil {
+		metrics.AddCertificate(reg, source.DaysLeft)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		httpd.Answer(w, http.StatusOK, s.proxy.Status())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"github.com/distcache/distcache/internal/daemon"
 	"github.com/distcache/distcache/internal/httpd"
 	"github.com/distcache/distcache/internal/metrics"
+	"github.com/distcache/distcache/internal/tlsconf"
 	"github.com/distcache/distcache/proxy"
 	"github.com/distcache/distcache/wire"
 	"github.com/distcache/distcache/wire/server"
@@ -32,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	return opts.daemon.Run(ctx, program, stderr, func(ctx context.Context, p *daemon.Process) error {
-		s := &service{Service: daemon.NewService(p), opts: opts, log: p.Log}
+		s := &service{Service: daemon.NewService(p), opts: opts, process: p, log: p.Log}
 		p.Log.Info("starting", "version", config.Version())
 		err := s.start(ctx, p)
 		if err == nil {
@@ -45,15 +47,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // A service is dc_client while it runs.
 type service struct {
 	*daemon.Service
-	opts   *options
-	log    *slog.Logger
-	proxy  *proxy.Proxy
-	server *server.Server
-	admin  *httpd.Server
+	opts    *options
+	process *daemon.Process
+	log     *slog.Logger
+	proxy   *proxy.Proxy
+	server  *server.Server
+	admin   *httpd.Server
 }
 
 // start opens the sockets, which may need root, gives up privileges, connects to the servers and lets clients in.
 func (s *service) start(ctx context.Context, p *daemon.Process) error {
+	if err := s.certify(p); err != nil {
+		return err
+	}
 	if err := s.ListenClients(ctx, s.opts.listen); err != nil {
 		return err
 	}
@@ -74,6 +80,7 @@ func (s *service) start(ctx context.Context, p *daemon.Process) error {
 		s.log.Warn("no server answers yet: until one does, requests are answered DISCONNECTED")
 	}
 	cancel()
+	s.Watch(daemon.GiveMemoryBack)
 	s.ServeClients(s.server.Serve, false)
 	s.ServeAdmins("questions of status", s.admin.Serve)
 	if err := p.Ready(s.alive); err != nil {
@@ -84,11 +91,29 @@ func (s *service) start(ctx context.Context, p *daemon.Process) error {
 	return nil
 }
 
+// certify reads the certificates and gives the addresses what they need.
+func (s *service) certify(p *daemon.Process) error {
+	o := s.opts
+	if err := o.tls.Load(s.log); err != nil {
+		return err
+	}
+	if o.tls.Given() {
+		p.OnHangup(func() { o.tls.Reload(s.log) })
+		s.Watch(o.tls.Watch)
+	}
+	o.tls.Connecting(o.servers)
+	config.WarnPlain(s.log, "-server", o.servers)
+	config.WarnPlain(s.log, "-listen", o.listen)
+	return cmp.Or(
+		o.tls.Listening("-listen", o.listen, true, tlsconf.Client, tlsconf.Node, tlsconf.Admin),
+		o.tls.Listening("-admin", o.admin, false, tlsconf.Admin, tlsconf.Node, tlsconf.Monitor))
+}
+
 // open makes the proxy and its listeners.
 func (s *service) open() (err error) {
 	cfg := proxy.Config{Timeout: s.opts.timeout, Retry: s.opts.retry, Logger: s.log}
 	for _, a := range s.opts.servers {
-		cfg.Servers = append(cfg.Servers, proxy.At(a))
+		cfg.Servers = append(cfg.Servers, proxy.At(a, s.opts.sockUser))
 	}
 	if s.proxy, err = proxy.New(cfg); err != nil {
 		return err
@@ -99,7 +124,8 @@ func (s *service) open() (err error) {
 		Logger:     s.log,
 		Observe:    metrics.NewLatency(reg).Observe,
 		MinTimeout: s.opts.minTimeout,
-		Limits:     server.Limits{RequestTimeout: s.opts.timeout, IdleTimeout: s.opts.idle},
+		Limits: server.Limits{RequestTimeout: s.opts.timeout, IdleTimeout: s.opts.idle,
+			MaxUntaken: s.process.Buffers(), MaxHeld: s.process.Buffers()},
 	})
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type backend struct {
 	err      func() error                // why done is closed
 	stepdown func(context.Context) error // hands leadership to another node
 	close    func() error
+	reload   func() error                // reads the seal key again; nil without one
 	register func(prometheus.Registerer) // registers the store's metrics
 	dropped  func() (expired, evicted uint64)
 }
@@ -53,6 +54,20 @@ func openMemory(opts *options) *backend {
 	}
 }
 
+// hinting is a store whose errors tell dc_admin's user what to do about them.
+type hinting struct{ *raftstore.Store }
+
+func (h hinting) Join(ctx context.Context, peers []string, discard bool) error {
+	err := h.Store.Join(ctx, peers, discard)
+	switch {
+	case errors.Is(err, raftstore.ErrOwnSessions):
+		return config.Hint(err, "-discard says that they may go.")
+	case errors.Is(err, raftstore.ErrNoPeerPort):
+		return config.Hint(err, "Start it with -peer HOST:PORT.")
+	}
+	return err
+}
+
 func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	if info, err := os.Stat(opts.data); err == nil && info.Mode().Perm()&0o077 != 0 {
 		log.Warn("the data directory holds secrets, and not only its owner has access: it should have mode 700",
@@ -72,11 +87,12 @@ func openDurable(opts *options, log *slog.Logger) (*backend, error) {
 	}
 	return &backend{
 		store:    store,
-		node:     store,
+		node:     hinting{store},
 		done:     store.Done(),
 		err:      store.Err,
 		stepdown: store.Stepdown,
 		close:    store.Close,
+		reload:   store.ReloadSeal,
 		register: func(reg prometheus.Registerer) {
 			metrics.AddSessions(reg, store, opts.sessions)
 			node.Add(reg, store)

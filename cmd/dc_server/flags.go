@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/distcache/distcache/internal/config"
 	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/internal/tlsconf"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 )
@@ -51,7 +53,14 @@ type options struct {
 	join      []string
 
 	admin  []wire.Address
+	tls    *config.TLS
 	daemon *daemon.Options
+
+	insecurePeer bool
+	openJoins    bool
+	seal         string
+	coreDumps    bool
+	buffers      int // see daemon.Process.Buffers
 }
 
 // defaults returns the defaults of all settings. A new node on a host without a usable name needs -node.
@@ -101,6 +110,13 @@ func (o *options) flags() *config.Set {
 			return nil
 		})
 
+	set.String(&o.seal, "seal", "FILE", "the path of a file",
+		"the key under which session data are sealed, made by \"dc_admin seal-key\" and the same on all nodes; "+
+			"it is replaced in each epoch, so its directory must be writable, and best be in memory; "+
+			"without it, session data are on disk as they are")
+
+	set.Bool(&o.coreDumps, "core-dumps", "with -seal, let a crash leave a core dump, which has keys in it")
+
 	set.Group("Cluster")
 	set.String(&o.node, "node", "NAME", "a name", "this node's name, unique in its cluster; "+
 		"without it, a data directory that is in use keeps the name that it has")
@@ -111,9 +127,15 @@ func (o *options) flags() *config.Set {
 		o.addNode)
 	set.HostPorts(&o.join, "join", "peers of a cluster to join; ignored once this node is a member")
 
+	set.Bool(&o.openJoins, "open-joins", "let any node with a certificate of this cluster join; without it, a node "+
+		"joins if its name is a member's, or stands in -cluster, or was granted with \"dc_admin grant\"")
+	set.Bool(&o.insecurePeer, "insecure-peer", "let nodes talk to each other without certificates over a network: "+
+		"whoever reaches the peer port can read and change every session")
+
+	o.tls = set.TLS(true)
 	set.Group("Operation")
 	set.Addresses(&o.admin, "admin", "where dc_admin connects, and where /metrics, /healthz and /readyz are; "+
-		"nothing can be changed over IP; may be repeated; "+
+		"over IP nothing can be changed, over TLS with a certificate of the role admin; may be repeated; "+
 		"without -memory, UNIX:DIR/admin.sock in the -data directory is added unless a socket is given")
 	set.File()
 	o.daemon = daemon.Flags(set)
@@ -143,6 +165,9 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		return nil, config.Usagef("-listen is needed: where clients connect, such as -listen IP:127.0.0.1:9001 or -listen " +
 			"UNIX:/run/distcache.sock")
 	}
+	if err := opts.certified(); err != nil {
+		return nil, err
+	}
 	if opts.memory {
 		if err := memoryAlone(set); err != nil {
 			return nil, err
@@ -162,6 +187,11 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 		return nil, err
 	}
 	return opts, opts.explain(opts.store().Validate())
+}
+
+// certified refuses addresses of TLS without certificates.
+func (o *options) certified() error {
+	return cmp.Or(o.tls.Needed("-listen", o.listen), o.tls.Needed("-admin", o.admin))
 }
 
 // adminSocket adds the admin socket in the data directory, unless -admin names another socket. A node always needs
@@ -197,7 +227,16 @@ func (o *options) places() error {
 
 // store returns the configuration of the replicated store.
 func (o *options) store() raftstore.Config {
+	var security raftstore.Security
+	if o.tls.Given() {
+		security = tlsconf.Nodes{Source: o.tls.Source()}
+	}
 	return raftstore.Config{
+		Security:  security,
+		Seal:      o.seal,
+		Waiting:   o.buffers,
+		Insecure:  o.insecurePeer,
+		OpenJoins: o.openJoins,
 		Dir:       o.data,
 		Name:      o.node,
 		Version:   config.Release(),
@@ -213,7 +252,7 @@ func (o *options) store() raftstore.Config {
 
 // memoryAlone refuses the flags that have no effect with -memory.
 func memoryAlone(set *config.Set) error {
-	for _, name := range []string{"data", "raft-log", "peer", "advertise", "cluster", "join"} {
+	for _, name := range []string{"data", "raft-log", "peer", "advertise", "cluster", "join", "insecure-peer", "open-joins", "seal", "core-dumps"} {
 		if set.Given(name) {
 			return config.Usagef("-memory and -%s don't go together: with -memory nothing is kept on disk or on other nodes",
 				name)
@@ -301,13 +340,17 @@ func namesHost(hostPort string) bool {
 // settings maps fields of raftstore.Config, as a ConfigError names them, to their flags.
 var settings = map[string]string{
 	"Dir": "-data", "Name": "-node", "Peer": "-peer", "Advertise": "-advertise", "Cluster": "-cluster", "Join": "-join",
-	"Sessions": "-sessions", "Reads": "-reads", "RaftLog": "-raft-log",
+	"Seal": "-seal", "Sessions": "-sessions", "Reads": "-reads", "RaftLog": "-raft-log",
 }
 
 // explain rewrites an error of raftstore's in terms of flags.
 func (o *options) explain(err error) error {
 	var bad *raftstore.ConfigError
 	if errors.As(err, &bad) {
+		if bad.Setting == "Security" {
+			return config.Hint(config.Usagef("-peer: %s", bad.Problem),
+				"-certs DIR gives the node a certificate: see \"dc_admin help certs\". -insecure-peer goes without.")
+		}
 		if name := settings[bad.Setting]; name != "" {
 			return config.Usagef("%s: %s", name, bad.Problem)
 		}

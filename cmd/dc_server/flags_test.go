@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 	if len(got.admin) != 1 || got.admin[0].String() != "UNIX:./distcache-data/admin.sock" {
 		t.Errorf("dc_admin connects to %v", got.admin)
 	}
-	got.listen, got.admin, got.daemon = nil, nil, nil
+	got.listen, got.admin, got.daemon, got.tls = nil, nil, nil, nil
 	want := &options{timeout: 2 * time.Second, sessions: 1000000, data: "./distcache-data", node: host}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -41,18 +41,19 @@ func TestDefaults(t *testing.T) {
 func TestEveryFlag(t *testing.T) {
 	got, err := parse(strings.Fields(`-listen IP:9001 -listen UNIX:/a -timeout 500ms -mintimeout 300000 -progress 100
 		-sessions 5 -data /d -reads local -raft-log wal -node n2 -peer :7001 -advertise h:7002 -join a:1,b:2 -admin UNIX:/x -admin IP:127.0.0.1:9100
-		-log-format json -log-level error`), io.Discard)
+		-log-format json -log-level error -insecure-peer -open-joins -seal /k -core-dumps`), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(got.listen) != 2 || len(got.admin) != 2 {
 		t.Errorf("listens on %v and %v", got.listen, got.admin)
 	}
-	got.listen, got.admin, got.daemon = nil, nil, nil
+	got.listen, got.admin, got.daemon, got.tls = nil, nil, nil, nil
 	want := &options{
 		timeout: 500 * time.Millisecond, minTimeout: 5 * time.Minute, progress: 100,
 		sessions: 5, data: "/d", reads: raftstore.ReadLocal, raftLog: raftstore.LogWAL,
 		node: "n2", peer: ":7001", advertise: "h:7002", join: []string{"a:1", "b:2"},
+		insecurePeer: true, openJoins: true, seal: "/k", coreDumps: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -69,6 +70,7 @@ func TestFromEnvironmentAndFile(t *testing.T) {
 	t.Setenv("DC_SERVER_CONFIG", path)
 	t.Setenv("DC_SERVER_NODE", "n2")
 	t.Setenv("DC_SERVER_SESSIONS", "8")
+	t.Setenv("DC_SERVER_INSECURE_PEER", "yes")
 	got, err := parse([]string{"-timeout", "1s"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +91,7 @@ func TestNameOfTheDataDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	node.Close()
-	args := []string{"-listen", "IP:9001", "-data", dir}
+	args := []string{"-listen", "IP:9001", "-data", dir, "-insecure-peer"}
 	for want, more := range map[string][]string{
 		"other": {"-cluster", "n1=h1:1,other=h2:2"},
 		"n1":    {"-cluster", "n1=h1:1,other=h2:2", "-node", "n1"}, // which Open refuses
@@ -115,7 +117,7 @@ func TestPlace(t *testing.T) {
 		"-node n2 -peer :9" + cluster:        {":9", "h2:2"},
 		"-node n1 -advertise h1:1" + cluster: {"h1:1", "h1:1"},
 	} {
-		got, err := parse(append(strings.Fields(args), "-listen", "IP:9001"), io.Discard)
+		got, err := parse(append(strings.Fields(args), "-listen", "IP:9001", "-insecure-peer"), io.Discard)
 		if err != nil {
 			t.Errorf("%q: %v", args, err)
 		} else if got.peer != want[0] || got.advertise != want[1] {
@@ -126,7 +128,7 @@ func TestPlace(t *testing.T) {
 
 // All nodes may have the same list after -join.
 func TestJoinLeavesItselfOut(t *testing.T) {
-	args := []string{"-listen", "IP:9001", "-peer", "h2:1", "-join", "h1:1,h2:1,h3:1"}
+	args := []string{"-listen", "IP:9001", "-peer", "h2:1", "-join", "h1:1,h2:1,h3:1", "-insecure-peer"}
 	if _, err := parse(args, io.Discard); err != nil {
 		t.Fatal(err)
 	}
@@ -152,8 +154,12 @@ func TestBadFlags(t *testing.T) {
 			"or -listen UNIX:/run/distcache.sock",
 		ok + "word":        `unexpected argument "word": settings are given as -flag value`,
 		ok + "-colour red": "unknown flag -colour",
-		"-listen": "-listen needs a value: it takes an address such as IP:127.0.0.1:9001, IP:9001 " +
-			"or UNIX:/path",
+		"-listen": "-listen needs a value: it takes an address such as IP:127.0.0.1:9001, IP:9001, " +
+			"TLS:host:9001 or UNIX:/path",
+		ok + "-peer 10.0.0.1:1": "-peer: 10.0.0.1:1 can be reached from other machines, and without certificates anybody " +
+			"who reaches it can read and change every session",
+		"-listen TLS:9001": "-listen TLS:9001 needs a certificate: give -certs DIR, a directory that " +
+			"\"dc_admin certs new\" has made",
 		ok + "-timeout 2":            `-timeout takes a duration above 0 such as 2s or 500ms, not "2"`,
 		ok + "-mintimeout 604800001": `-mintimeout takes a number of milliseconds from 0 to 604800000, not "604800001"`,
 		ok + "-mintimeout 1s":        `-mintimeout takes a number of milliseconds from 0 to 604800000, not "1s"`,
@@ -191,8 +197,8 @@ func TestBadFlags(t *testing.T) {
 			"existing one",
 		ok + "-node n1 -cluster n1=h1:1,n2=h2:2 -advertise h:1": "-advertise h:1 is not the address that -cluster has for " +
 			"this node, h1:1",
-		ok + "-admin h:1": `-admin takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address "h:1": ` +
-			`unknown kind "h": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
+		ok + "-admin h:1": `-admin takes an address such as IP:127.0.0.1:9001, IP:9001, TLS:host:9001 or UNIX:/path: address "h:1": ` +
+			`unknown kind "h": it must begin with IP:, IPv4:, IPv6:, TLS:, UNIX: or FD:`,
 		ok + "-listen IP:9001": "-listen IP:9001 is given twice",
 		ok + "-admin IP:127.0.0.1:9001": "-listen IP:9001 and -admin IP:127.0.0.1:9001 are the same place: each " +
 			"needs one of its own",

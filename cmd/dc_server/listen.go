@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,17 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
+	"github.com/distcache/distcache/internal/tlsconf"
 	"github.com/distcache/distcache/raftstore"
 	"github.com/distcache/distcache/wire"
 )
 
 // listen opens all listeners and serves none.
 func (s *service) listen(ctx context.Context) error {
+	if err := s.certify(); err != nil {
+		return err
+	}
+	s.opts.buffers = s.process.Buffers()
 	if !s.opts.memory {
 		if err := s.opts.checkPlace(ctx); err != nil {
 			return err
@@ -32,6 +38,34 @@ func (s *service) listen(ctx context.Context) error {
 	}
 	// Whoever can connect to these can change the cluster.
 	return s.ListenAdmins(ctx, "dc_admin", s.opts.admin, s.cannotAdmin)
+}
+
+// certify reads the certificates and gives the addresses what they need.
+func (s *service) certify() error {
+	o := s.opts
+	if err := o.tls.Load(s.log); err != nil {
+		return err
+	}
+	if o.tls.Given() && o.peer != "" {
+		if err := (tlsconf.Nodes{Source: o.tls.Source()}).Check(o.node); err != nil {
+			return config.Hint(err, "-node and the name in the certificate are the same: \"dc_admin certs new DIR node %s HOST\" makes one.", o.node)
+		}
+	}
+	config.WarnPlain(s.log, "-listen", o.listen)
+	return cmp.Or(
+		o.tls.Listening("-listen", o.listen, true, tlsconf.Client, tlsconf.Node, tlsconf.Admin),
+		o.tls.Listening("-admin", o.admin, false, tlsconf.Admin, tlsconf.Node, tlsconf.Monitor))
+}
+
+// hosts are the hosts in this node's addresses.
+func (o *options) hosts() (names []string) {
+	for _, a := range o.admin {
+		names = append(names, a.Host())
+	}
+	if host, _, err := net.SplitHostPort(o.advertise); err == nil {
+		names = append(names, host)
+	}
+	return names
 }
 
 // checkPlace checks the data directory and the peer address before any file is made. Files left by a failed start

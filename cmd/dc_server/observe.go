@@ -32,6 +32,9 @@ var probeID = []byte("distcache health probe")
 func (s *service) observe(reg *prometheus.Registry) {
 	metrics.AddServer(reg, s.server.Stats)
 	s.back.register(reg)
+	if source := s.opts.tls.Source(); source != nil {
+		metrics.AddCertificate(reg, source.DaysLeft)
+	}
 	s.admin.Handle("GET /metrics", metrics.Handler(reg))
 	health.Handle(s.admin, s.alive, s.ready)
 }

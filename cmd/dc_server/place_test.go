@@ -18,7 +18,8 @@ import (
 // A start that fails for what it was told leaves nothing behind.
 func TestMistakesMakeNoDirectory(t *testing.T) {
 	for args, status := range map[string]int{
-		"-peer nosuch.invalid:7001":                                   1,
+		"-insecure-peer -peer nosuch.invalid:7001":                    1,
+		"-peer nosuch.invalid:7001":                                   2,
 		"-node n/1":                                                   2,
 		"-node n1 -cluster n1=h1:1,n1=h2:1":                           2,
 		"-node n1 -cluster n1=h1:1,n2=h1:1":                           2,

@@ -87,6 +87,11 @@ func (s *service) start(ctx context.Context, open opener, stdout io.Writer) erro
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
+	if s.opts.seal != "" && !s.opts.coreDumps {
+		if err := daemon.NoCoreDumps(); err != nil {
+			s.log.Warn("core dumps, which would have keys in them, can't be turned off", "error", err)
+		}
+	}
 	if err := s.process.DropPrivileges(); err != nil {
 		return err
 	}
@@ -115,6 +120,9 @@ func (s *service) open(open opener) (err error) {
 	if s.back, err = open(s.opts, s.log); err != nil {
 		return err
 	}
+	if s.opts.tls.Given() || s.opts.seal != "" {
+		s.process.OnHangup(s.reload)
+	}
 	if s.opts.peer != "" {
 		s.log.Info("listening for other nodes", "address", s.opts.peer, "advertised", s.opts.advertise)
 	}
@@ -124,19 +132,34 @@ func (s *service) open(open opener) (err error) {
 		Logger:     s.log,
 		Observe:    metrics.NewLatency(reg).Observe,
 		MinTimeout: s.opts.minTimeout,
-		Limits:     server.Limits{RequestTimeout: s.opts.timeout},
+		Limits: server.Limits{RequestTimeout: s.opts.timeout, MaxUntaken: s.process.Buffers(),
+			MaxHeld: s.process.Buffers()},
 	})
 	if err != nil {
 		return err
 	}
 	s.admin = admin.NewServer(s.back.node, s.log)
+	s.admin.Names(s.opts.hosts()...)
 	s.observe(reg)
 	return nil
+}
+
+// reload reads the certificates and the seal key again.
+func (s *service) reload() {
+	s.opts.tls.Reload(s.log)
+	if s.back.reload == nil {
+		return
+	}
+	if err := s.back.reload(); err != nil {
+		s.log.Warn("the seal key can't be read again; the keys before stay in use", "error", err)
+	}
 }
 
 // serve starts everything that runs until stop.
 func (s *service) serve(stdout io.Writer) {
 	s.serving = true
+	s.Watch(s.opts.tls.Watch)
+	s.Watch(daemon.GiveMemoryBack)
 	s.Watch(func(ctx context.Context) { watchEvictions(ctx, s.back.dropped, s.opts.sessions, s.log) })
 	s.ServeClients(s.server.Serve, s.opts.peer != "") // other nodes may need this one
 	s.ServeAdmins("dc_admin", s.admin.Serve)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type options struct {
 	server []wire.Address // exactly one; parse checks that
 	snoop  snoop.Config
 	output string // a file; empty: standard output
+	tls    *config.TLS
 	daemon *daemon.Options
 }
 
@@ -66,6 +68,7 @@ func (o *options) flags() *config.Set {
 		"whoever has them can decrypt or take over those TLS sessions. "+
 		"Without this flag only sizes and the first bytes of session ids are shown")
 
+	o.tls = set.TLS(true)
 	set.Group("Operation")
 	set.File()
 	o.daemon = daemon.Flags(set)
@@ -139,5 +142,6 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	if err := config.NotTwice(config.Places("-listen", opts.listen)); err != nil {
 		return nil, err
 	}
-	return opts, config.NotItself(opts.listen, opts.server)
+	return opts, cmp.Or(opts.tls.Needed("-listen", opts.listen), opts.tls.Needed("-server", opts.server),
+		config.NotItself(opts.listen, opts.server))
 }

@@ -97,8 +97,8 @@ func TestBadFlags(t *testing.T) {
 		"-listen IP:9001": "-server is needed: where clients are passed on to, such as " +
 			"-server IP:localhost:9001",
 		"-listen UNIX:/a -server IP:9001": `-server: address "IP:9001": it names no host to connect to; it is for listening`,
-		"-listen IP:9001 -server 1": `-server takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: ` +
-			`address "1": it must begin with IP:, IPv4:, IPv6:, UNIX: or FD:`,
+		"-listen IP:9001 -server 1": `-server takes an address such as IP:127.0.0.1:9001, IP:9001, TLS:host:9001 or UNIX:/path: ` +
+			`address "1": it must begin with IP:, IPv4:, IPv6:, TLS:, UNIX: or FD:`,
 		needed + "-server IP:other:9001": "-server is given 2 times: dc_snoop passes all connections on to " +
 			"one server; dc_client takes several",
 		needed + "-connect IP:other:9001": "-server is given 2 times: dc_snoop passes all connections on to " +
@@ -119,7 +119,7 @@ func TestBadFlags(t *testing.T) {
 			`1m30s; 0 is only at the end: not "18446744073709551615"`,
 		needed + "-format xml": `-format takes text or json, not "xml"`,
 		strings.Replace(needed, "UNIX:/tmp/scache", "UNIX:", 1) + " ": "-listen takes an address such as " +
-			"IP:127.0.0.1:9001, IP:9001 or UNIX:/path: address \"UNIX:\": the path is missing: UNIX:/path",
+			"IP:127.0.0.1:9001, IP:9001, TLS:host:9001 or UNIX:/path: address \"UNIX:\": the path is missing: UNIX:/path",
 	} {
 		_, err := parse(strings.Fields(args), io.Discard)
 		if err == nil || err.Error() != want || config.Exit(program, err, io.Discard) != 2 {

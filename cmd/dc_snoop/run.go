@@ -9,6 +9,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/distcache/distcache/internal/daemon"
+	"github.com/distcache/distcache/internal/tlsconf"
 	"github.com/distcache/distcache/snoop"
 )
 
@@ -25,6 +26,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // pass opens the output and the sockets, which may need root, gives up privileges, and passes traffic on.
 func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Writer) error {
+	if err := opts.tls.Load(p.Log); err != nil {
+		return err
+	}
+	if err := opts.tls.Listening("-listen", opts.listen, true, tlsconf.Client, tlsconf.Node, tlsconf.Admin); err != nil {
+		return err
+	}
+	opts.tls.Connecting(opts.server)
 	cfg := opts.snoop
 	cfg.Dial, cfg.Output, cfg.Logger, cfg.Colour = opts.server[0].Dial, stdout, p.Log, colourful(stdout)
 	if opts.output != "" {
@@ -54,6 +62,7 @@ func pass(ctx context.Context, opts *options, p *daemon.Process, stdout io.Write
 		return err
 	}
 	p.Log.Info("ready", "server", opts.server[0].String())
+	sockets.Watch(opts.tls.Watch)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)

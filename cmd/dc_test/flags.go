@@ -45,6 +45,7 @@ type options struct {
 	size         sizes
 	json         bool
 	report       string
+	tls          *config.TLS
 }
 
 // sizes are a range of data sizes.
@@ -112,6 +113,7 @@ func newOptions() (*options, *config.Set) {
 	set.Bool(&o.json, "json", "print the result as JSON, with a time series in steps of "+loadtest.Interval.String())
 	set.String(&o.report, "report", "FILE", "the path of a file",
 		"write a page of HTML with throughput over time and the distribution of latencies drawn; it replaces a file that is there")
+	o.tls = set.TLS(false)
 	return o, set
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/distcache/distcache/internal/config"
@@ -23,6 +24,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := opts.finish(set); err != nil {
 		return err
 	}
+	if err := opts.tls.Needed("-connect", opts.connect); err != nil {
+		return err
+	}
+	if err := opts.tls.Load(slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		return err
+	}
+	opts.tls.Connecting(opts.connect)
 	if opts.bench {
 		return bench(ctx, opts, stdout, stderr)
 	}

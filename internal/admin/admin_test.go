@@ -44,6 +44,8 @@ func (f *fakeNode) Transfer(ctx context.Context, name string) error {
 	return f.note(ctx, "transfer %q", name)
 }
 
+func (f *fakeNode) Grant(n string) error { return f.note(context.Background(), "grant %s", n) }
+
 func (f *fakeNode) Compact(ctx context.Context) (raftstore.Compacted, error) {
 	return raftstore.Compacted{StateBefore: 4, StateAfter: 3, LogBefore: 2, LogAfter: 1}, f.note(ctx, "compact")
 }

@@ -7,12 +7,14 @@
 //	POST /v1/leave     {}                        {}
 //	POST /v1/remove    {"name", "force"}         {}
 //	POST /v1/transfer  {"name"}                  {}
+//	POST /v1/grant     {"name"}                  {}
 //	POST /v1/compact   {}                        raftstore.Compacted
 //
 // A call that fails is answered with an HTTP status of 400 or more and {"error", "hint"}.
 //
-// Whoever can connect to a unix socket may make all of these calls: its file's mode, 0600, is the authentication. There
-// is none on a TCP address, so only the reading calls are served there.
+// Whoever can connect to a unix socket may make all of these calls: its file's mode, 0600, is the authentication. With
+// TLS the certificate's role says what its holder may do. There is no authentication on a plain TCP address, so only the
+// reading calls are served there.
 package admin
 
 import (
@@ -36,6 +38,8 @@ type Node interface {
 	RemoveNode(ctx context.Context, name string) error
 	// Transfer hands leadership to the named node, or to any if name is empty.
 	Transfer(ctx context.Context, name string) error
+	// Grant lets the named node join the cluster, once, within an hour.
+	Grant(name string) error
 	// Compact makes this node's files as small as what is in them.
 	Compact(ctx context.Context) (raftstore.Compacted, error)
 }
@@ -53,6 +57,10 @@ type removeRequest struct {
 }
 
 type transferRequest struct {
+	Name string `json:"name"`
+}
+
+type grantRequest struct {
 	Name string `json:"name"`
 }
 

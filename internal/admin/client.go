@@ -96,6 +96,11 @@ func (c *Client) Transfer(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodPost, "/v1/transfer", transferRequest{name}, nil)
 }
 
+// Grant lets the named node join the node's cluster, once, within an hour.
+func (c *Client) Grant(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodPost, "/v1/grant", grantRequest{name}, nil)
+}
+
 // Compact returns the free space in the node's files to the file system. It may take minutes. The node goes on if the
 // client goes away.
 func (c *Client) Compact(ctx context.Context) (done raftstore.Compacted, err error) {
@@ -119,7 +124,7 @@ func (c *Client) Ready(ctx context.Context) (why string, err error) {
 
 // do sends a request and reads the answer.
 func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, body)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -41,6 +41,9 @@ func (m Memory) RemoveNode(context.Context, string) error { return errMemory }
 // Transfer is refused.
 func (m Memory) Transfer(context.Context, string) error { return errMemory }
 
+// Grant is refused.
+func (m Memory) Grant(string) error { return errMemory }
+
 // Compact is refused.
 func (m Memory) Compact(context.Context) (raftstore.Compacted, error) {
 	return raftstore.Compacted{}, errMemory

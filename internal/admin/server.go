@@ -36,6 +36,7 @@ type Server struct {
 	serves context.Context // ends the other calls; Shutdown cancels it first
 	stop   context.CancelFunc
 	change sync.Mutex // held during a change of the cluster
+	names  []string
 }
 
 // NewServer returns a Server for node.
@@ -50,6 +51,7 @@ func NewServer(node Node, log *slog.Logger) *Server {
 	s.mux.HandleFunc("POST /v1/leave", change(s, s.leave))
 	s.mux.HandleFunc("POST /v1/remove", change(s, s.remove))
 	s.mux.HandleFunc("POST /v1/transfer", change(s, s.transfer))
+	s.mux.HandleFunc("POST /v1/grant", change(s, s.grant))
 	s.mux.HandleFunc("POST /v1/compact", work(s, s.serves, compactTimeout, s.compact))
 	return s
 }
@@ -70,15 +72,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.http.Shutdown(ctx)
 }
 
-// ServeHTTP refuses changes over TCP. Over a unix socket the file's mode is the authentication.
+// ServeHTTP answers a request, if whoever asks may ask that: see denied.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
-	if local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !reading && (local == nil || local.Network() != "unix") {
-		fail(w, &Error{
-			Code:    http.StatusForbidden,
-			Message: "the cluster cannot be changed over TCP, where nothing says who is asking",
-			Hint:    "On the node itself, connect to its admin socket: UNIX:<its data directory>/admin.sock.",
-		})
+	if e := s.denied(r); e != nil {
+		fail(w, e)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -140,6 +137,8 @@ func (s *Server) isGone(ctx context.Context, name string) error {
 func (s *Server) transfer(ctx context.Context, req transferRequest) error {
 	return s.leaderless(ctx, s.node.Transfer(ctx, req.Name))
 }
+
+func (s *Server) grant(_ context.Context, req grantRequest) error { return s.node.Grant(req.Name) }
 
 // change makes a handler of a call that changes the cluster. One runs at a time.
 func change[T any](s *Server, call func(context.Context, T) error) http.HandlerFunc {

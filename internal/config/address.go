@@ -7,7 +7,7 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-const takesAddress = "an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path"
+const takesAddress = "an address such as IP:127.0.0.1:9001, IP:9001, TLS:host:9001 or UNIX:/path"
 
 // Address adds a flag that takes one address, and sets its default.
 func (s *Set) Address(p *wire.Address, deflt, name, usage string) (err error) {

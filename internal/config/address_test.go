@@ -67,7 +67,7 @@ func TestAddress(t *testing.T) {
 }
 
 func TestAddressMistakes(t *testing.T) {
-	const takes = "takes an address such as IP:127.0.0.1:9001, IP:9001 or UNIX:/path: "
+	const takes = "takes an address such as IP:127.0.0.1:9001, IP:9001, TLS:host:9001 or UNIX:/path: "
 	var at wire.Address
 	var list []wire.Address
 	set := New("dc_tool", "")

@@ -21,6 +21,7 @@ type Options struct {
 
 	logging *config.Logging
 	logFile string
+	memory  int64 // -memory-limit; 0: not given
 
 	set *config.Set // the tool's flags, these among them
 }
@@ -49,6 +50,9 @@ func Flags(set *config.Set) *Options {
 	set.String(&o.logFile, "log-file", "PATH", "the path of a file",
 		"append the log to this file, which SIGHUP opens anew; without it the log goes to standard error, or with -daemon to syslog")
 	o.logging = set.Logging()
+	set.Func("memory-limit", "SIZE", "a size such as 512MiB or 2GiB", "", "the memory that the process keeps to, by collecting garbage "+
+		"more often and by bounds on what waits; by default nine tenths of its control group's limit, if there is one",
+		setMemory(&o.memory))
 
 	set.Group("Unix sockets that clients connect to")
 	set.String(&o.sockOwner, "sockowner", "USER", "a user's name or number", "who owns them")

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,7 +58,14 @@ type Process struct {
 	remover  *remover
 	watchdog *watchdog
 	stopping bool
+	reload   atomic.Pointer[func()] // what SIGHUP does besides
+
+	// Memory is the limit on this process's memory in bytes, 0 if there is none.
+	Memory int64
 }
+
+// OnHangup has SIGHUP call f, and not stop the process.
+func (p *Process) OnHangup(f func()) { p.reload.Store(&f) }
 
 // Run runs service as a daemon: with -daemon it detaches first; it opens the log, writes the process id, and ends
 // service's context at the signals below. In a process that only starts another one in the background, service is not
@@ -65,7 +73,8 @@ type Process struct {
 //
 //	SIGTERM, SIGINT    stop (Main sees to these)
 //	SIGUSR1, SIGUSR2   stop with -killable, else nothing
-//	SIGHUP             open the log file anew; in the foreground without one: stop, as the terminal has gone
+//	SIGHUP             open the log file anew, and read certificates again; in the foreground without either: stop, as
+//	                   the terminal has gone
 //	SIGPIPE            nothing
 func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, service func(context.Context, *Process) error) (err error) {
 	p := &Process{options: o}
@@ -95,6 +104,7 @@ func (o *Options) Run(ctx context.Context, program string, stderr io.Writer, ser
 	for _, name := range o.set.UnknownVariables() {
 		p.Log.Warn("a variable in the environment is named like a setting, and there is none of that name", "variable", name)
 	}
+	p.Memory = o.limitMemory()
 	ctx, done := o.signals(ctx, p)
 	defer done()
 	err = service(ctx, p)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -106,6 +107,10 @@ func isRemover() bool { return os.Getenv(removerVariable) != "" }
 // runRemover is the remover's own main.
 func runRemover() int {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
+	if os.Getenv(removerVariable) == "1" {
+		env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, removerVariable+"=") })
+		_ = keepRemoving(append(env, removerVariable+"=2")) // where that can't be done, all rights are kept
+	}
 	_ = os.WriteFile("/proc/self/comm", []byte("dc-remover"), 0)
 	return removeOnDemand(os.Args[1:], os.Stdin, os.Stdout)
 }

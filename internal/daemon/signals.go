@@ -30,9 +30,14 @@ func (o *Options) signals(ctx context.Context, p *Process) (stopped context.Cont
 			case <-quit:
 				return
 			case s := <-ch:
+				reload := p.reload.Load()
+				if s == syscall.SIGHUP && reload != nil {
+					(*reload)()
+				}
 				switch {
 				case s == syscall.SIGHUP && reopens:
 					p.reopenLog()
+				case s == syscall.SIGHUP && reload != nil:
 				case s == syscall.SIGHUP, s != syscall.SIGPIPE && o.killable:
 					p.Log.Info("stopping", "signal", s.String())
 					stop()

@@ -81,6 +81,9 @@ func findUser(s string) (*user.User, error) {
 	return u, err
 }
 
+// FindUser finds the number of a user by name or number.
+func FindUser(s string) (int, error) { return findUID(s) }
+
 // findUID finds a user's number, also one without an entry in the password file.
 func findUID(s string) (int, error) {
 	u, err := findUser(s)

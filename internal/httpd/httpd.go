@@ -17,31 +17,49 @@ const MaxHeader = 16 << 10
 
 // Bounds on what a client can take up.
 const (
-	maxConns       = 64 // per listener; more wait in the kernel's queue
 	headerTimeout  = 5 * time.Second
 	requestTimeout = 10 * time.Second // to read a whole request
 	idleTimeout    = 30 * time.Second
 )
 
 // A Server answers on any number of listeners.
-type Server struct{ http http.Server }
+type Server struct {
+	http    http.Server
+	places  places
+	handler http.Handler
+}
 
 // New makes a Server. answer bounds the time of a request from the end of its headers.
 func New(handler http.Handler, log *slog.Logger, answer time.Duration) *Server {
-	return &Server{http.Server{
-		Handler:           handler,
+	s := &Server{handler: handler}
+	s.http = http.Server{
+		Handler:           s,
+		ConnState:         s.places.changed,
+		ConnContext:       s.places.context,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      requestTimeout + answer,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    MaxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}}
+	}
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	end, ok := s.places.begin(r)
+	if !ok {
+		http.Error(w, "too many requests at once", http.StatusServiceUnavailable)
+		return
+	}
+	defer end()
+	s.handler.ServeHTTP(w, r)
 }
 
 // Serve answers on l until Shutdown, and then returns nil. Other errors are the listener's.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(limit(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(listener{l, &s.places}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -202,3 +202,10 @@ func status(i int) string {
 	}
 	return "other"
 }
+
+var certificateDays = Desc("certificate_days_left", "For how many days this program's certificate is valid.")
+
+// AddCertificate registers the metric of a program's certificate.
+func AddCertificate(reg prometheus.Registerer, days func() float64) {
+	reg.MustRegister(Collector([]*prometheus.Desc{certificateDays}, func(out Out) { out.Gauge(certificateDays, days()) }))
+}

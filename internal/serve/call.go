@@ -179,8 +179,8 @@ func (c *Conn) arm(due time.Time) {
 	}
 }
 
-// expire answers the requests that are overdue and ends their contexts. They may still be being carried out; their
-// results are dropped.
+// expire answers the requests that are overdue and ends their contexts. It writes nothing itself. They may still be being
+// carried out; their results are dropped.
 func (c *Conn) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,5 +194,7 @@ func (c *Conn) expire() {
 		k.ctx.end(context.DeadlineExceeded)
 		c.answer(k, failure{k.request})
 	}
-	c.writer.Flush()
+	if c.out.buf != nil && c.writer.Claim() {
+		c.s.workers.run(rest{c}) // for which Close waits, as it would not for the timer's goroutine
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/distcache/distcache/internal/rawconn"
+	"github.com/distcache/distcache/internal/tlsconf"
 )
 
 // lingerTime is how long a connection that is closed under its peer is still read, and what comes thrown away.
@@ -83,7 +84,7 @@ func (c *Conn) run() {
 	defer c.nc.Close()
 	if err := c.handshake(); err != nil {
 		c.s.counters.broken.Add(1)
-		c.s.badPeers.Warn("connection closed: handshake failed", "remote", remote(c.nc), "error", err)
+		c.s.badPeers.Warn("connection closed: handshake failed", "remote", remote(c.nc), "error", tlsconf.Explain(err))
 		return
 	}
 	err := c.serve()

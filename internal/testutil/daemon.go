@@ -79,7 +79,7 @@ func Page(t testing.TB, network, at, path string) (int, string) {
 			return new(net.Dialer).DialContext(ctx, network, at)
 		},
 	}}
-	resp, err := c.Get("http://admin" + path)
+	resp, err := c.Get("http://localhost" + path)
 	if err != nil {
 		t.Fatal(err)
 	}

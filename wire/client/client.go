@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/distcache/distcache/internal/rawconn"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -39,8 +41,15 @@ func WithDialTimeout(d time.Duration) Option { return func(c *Client) { c.dialTi
 // WithMaxInFlight sets how many calls may be under way at once, DefaultMaxInFlight unless given; more wait their turn.
 func WithMaxInFlight(n int) Option { return func(c *Client) { c.cfg.MaxInFlight = n } }
 
-// WithDialer sets how to connect, for a connection that is to be wrapped (in TLS, say). The address is then only a
-// name.
+// WithTLS sets what to connect with to an address TLS:HOST:PORT. If config has no ServerName, the server's certificate
+// must be for HOST.
+func WithTLS(config *tls.Config) Option { return func(c *Client) { c.tls = &wire.TLS{Config: config} } }
+
+// WithSocketUser names users, by number, who may listen on the unix socket that the client connects to, besides root and the
+// user of this process. Others are refused: a path such as /tmp/scache can be anybody's.
+func WithSocketUser(uids ...int) Option { return func(c *Client) { c.users = uids } }
+
+// WithDialer sets how to connect, for a connection that is to be wrapped. The address is then only a name.
 func WithDialer(dial func(context.Context) (net.Conn, error)) Option {
 	return func(c *Client) { c.dial = dial }
 }
@@ -57,6 +66,8 @@ type Client struct {
 	timeout     time.Duration
 	dialTimeout time.Duration
 	dial        func(context.Context) (net.Conn, error)
+	tls         *wire.TLS
+	users       []int // who may listen on a unix socket
 	cfg         ConnConfig
 	stop        context.CancelFunc // ends a dial under way
 	stopped     context.Context
@@ -79,6 +90,20 @@ func Dial(address string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.connected(address)
+}
+
+// At is Dial of an address that is parsed already, and may have been given a TLS configuration.
+func At(a wire.Address, opts ...Option) (*Client, error) {
+	c := build(opts)
+	if c.dial == nil {
+		c.dial = rawconn.OwnedBy(a.Dial, c.users...)
+	}
+	return c.connected(a.String())
+}
+
+// connected returns the client once it has connected.
+func (c *Client) connected(address string) (*Client, error) {
 	if _, err := c.connection(context.Background()); err != nil {
 		_ = c.Close()
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
@@ -88,19 +113,24 @@ func Dial(address string, opts ...Option) (*Client, error) {
 
 // New is Dial without connecting: the first call does that.
 func New(address string, opts ...Option) (*Client, error) {
-	c := &Client{timeout: DefaultTimeout, dialTimeout: DefaultDialTimeout}
-	for _, o := range opts {
-		o(c)
-	}
+	c := build(opts)
 	if c.dial == nil {
 		a, err := wire.ParseAddress(address)
 		if err != nil {
 			return nil, err
 		}
-		c.dial = a.Dial
+		c.dial = rawconn.OwnedBy(a.WithTLS(c.tls).Dial, c.users...)
+	}
+	return c, nil
+}
+
+func build(opts []Option) *Client {
+	c := &Client{timeout: DefaultTimeout, dialTimeout: DefaultDialTimeout}
+	for _, o := range opts {
+		o(c)
 	}
 	c.stopped, c.stop = context.WithCancel(context.Background())
-	return c, nil
+	return c
 }
 
 // Add stores a session for the given time, of which whole milliseconds count. MatchingSession when a live session has

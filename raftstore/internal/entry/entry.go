@@ -1,10 +1,10 @@
 // Package entry is the format of a Raft log entry of raftstore: a batch of operations with everything that applying
 // them needs, so that no replica has to look at a clock or at its own settings.
 //
-// Version 3, integers big-endian:
+// Version 3, or 4 if sealed sessions are added; integers big-endian:
 //
 //	offset size field
-//	0      1    version   3
+//	0      1    version   3 or 4
 //	1      8    stamp     the leader's time, ms since 1970; if it is less than an earlier entry's, that one's counts
 //	9      8    capacity  most sessions to keep, 0: no limit
 //	17     4    count     operations that follow
@@ -12,7 +12,7 @@
 //	25     …    operations
 //
 //	an operation:
-//	0      1    kind      1 ADD, 2 REMOVE, 3 SESSION
+//	0      1    kind      1 ADD, 2 REMOVE, 3 SESSION, 4 ADD of sealed data
 //	1      8    origin    the client session of the process that took the request from its client
 //	9      8    counter   the request's number there, from 1
 //	17     4    waiting   counter minus the lowest number for which that process still awaits a result
@@ -29,12 +29,17 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/distcache/distcache/raftstore/internal/seal"
 	"github.com/distcache/distcache/raftstore/internal/sum"
 	"github.com/distcache/distcache/wire"
 )
 
-// FormatVersion is the version that this package writes, and the only one it reads.
-const FormatVersion = 3
+// FormatVersion is the version that this package writes, and SealedVersion that of entries which add sealed sessions, so
+// that a program that does not know those says so. This package reads both.
+const (
+	FormatVersion = 3
+	SealedVersion = 4
+)
 
 // HeaderSize is the number of bytes before the first operation.
 const HeaderSize = sumAt + sum.Size
@@ -53,6 +58,9 @@ const (
 	Session Kind = 3 // opens the client session Origin (Raft thesis, section 6.3); no other field counts
 )
 
+// addSealed is the kind of an Add whose data are sealed, in an entry.
+const addSealed Kind = 4
+
 // ErrFormat matches the error for an entry that can't be read.
 var ErrFormat = errors.New("log entry is malformed")
 
@@ -61,6 +69,7 @@ type Header struct {
 	Stamp    uint64 // ms since 1970
 	Capacity uint64 // 0: no limit
 	Count    int
+	Sealed   bool // there are operations with sealed data
 }
 
 // An Identity identifies a request, so that a repeated request is not carried out twice.
@@ -77,6 +86,7 @@ type Op struct {
 	Timeout uint32 // ms; with Add
 	ID      []byte // not with Session
 	Data    []byte // with Add
+	Sealed  bool   // Data are sealed; see package seal
 }
 
 // Begin appends room for a header to dst, for Seal to fill in.
@@ -87,6 +97,9 @@ func Begin(dst []byte) []byte {
 // Seal writes the header of an entry that Begin started and AppendOp filled.
 func Seal(b []byte, h Header) {
 	b[0] = FormatVersion
+	if h.Sealed {
+		b[0] = SealedVersion
+	}
 	binary.BigEndian.PutUint64(b[1:], h.Stamp)
 	binary.BigEndian.PutUint64(b[9:], h.Capacity)
 	binary.BigEndian.PutUint32(b[17:], uint32(h.Count))
@@ -97,12 +110,16 @@ func sumOf(b []byte) uint32 { return sum.Of(b[:sumAt], b[HeaderSize:]) }
 
 // intact tells whether an entry is as Seal left it.
 func intact(b []byte) bool {
-	return len(b) >= HeaderSize && b[0] == FormatVersion && sumOf(b) == binary.BigEndian.Uint32(b[sumAt:])
+	return len(b) >= HeaderSize && sumOf(b) == binary.BigEndian.Uint32(b[sumAt:])
 }
 
 // AppendOp appends one operation.
 func AppendOp(dst []byte, op *Op) []byte {
-	dst = append(dst, byte(op.Kind))
+	kind := op.Kind
+	if kind == Add && op.Sealed {
+		kind = addSealed
+	}
+	dst = append(dst, byte(kind))
 	dst = binary.BigEndian.AppendUint64(dst, op.Origin)
 	dst = binary.BigEndian.AppendUint64(dst, op.Counter)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(min(op.Counter-op.Low, 1<<32-1)))
@@ -124,8 +141,8 @@ func ParseHeader(b []byte) (h Header, ops []byte, err error) {
 	if len(b) < 1 {
 		return h, nil, fmt.Errorf("%w: it is empty", ErrFormat)
 	}
-	if b[0] != FormatVersion {
-		return h, nil, fmt.Errorf("%w: format version %d, this program reads %d", ErrFormat, b[0], FormatVersion)
+	if b[0] != FormatVersion && b[0] != SealedVersion {
+		return h, nil, fmt.Errorf("%w: format version %d, this program reads %d and %d", ErrFormat, b[0], FormatVersion, SealedVersion)
 	}
 	if len(b) < HeaderSize {
 		return h, nil, fmt.Errorf("%w: header cut off at %d bytes", ErrFormat, len(b))
@@ -136,6 +153,7 @@ func ParseHeader(b []byte) (h Header, ops []byte, err error) {
 	h = Header{
 		Stamp:    binary.BigEndian.Uint64(b[1:]),
 		Capacity: binary.BigEndian.Uint64(b[9:]),
+		Sealed:   b[0] == SealedVersion,
 	}
 	count := binary.BigEndian.Uint32(b[17:])
 	if uint64(count)*opHeaderSize > uint64(len(b)-HeaderSize) {
@@ -150,7 +168,12 @@ func NextOp(b []byte, op *Op) (rest []byte, err error) {
 	if len(b) < opHeaderSize {
 		return nil, cutOff()
 	}
-	op.Kind = Kind(b[0])
+	op.Kind, op.Sealed = Kind(b[0]), false
+	most := uint64(wire.MaxData)
+	if op.Kind == addSealed {
+		op.Kind, op.Sealed = Add, true
+		most += seal.Overhead
+	}
 	op.Origin = binary.BigEndian.Uint64(b[1:])
 	op.Counter = binary.BigEndian.Uint64(b[9:])
 	waiting := uint64(binary.BigEndian.Uint32(b[17:]))
@@ -178,7 +201,7 @@ func NextOp(b []byte, op *Op) (rest []byte, err error) {
 		op.Timeout = binary.BigEndian.Uint32(b)
 		m := uint64(binary.BigEndian.Uint32(b[4:]))
 		b = b[8:]
-		if m == 0 || m > wire.MaxData {
+		if m == 0 || m > most {
 			return nil, fmt.Errorf("%w: data of %d bytes", ErrFormat, m)
 		}
 		if uint64(len(b)) < m {
@@ -188,6 +211,21 @@ func NextOp(b []byte, op *Op) (rest []byte, err error) {
 		return b[m:], nil
 	}
 	return nil, fmt.Errorf("%w: unknown operation %d", ErrFormat, op.Kind)
+}
+
+// Check tells whether an entry can be read whole.
+func Check(b []byte) error {
+	h, ops, err := ParseHeader(b)
+	if err != nil {
+		return err
+	}
+	var op Op
+	for range h.Count {
+		if ops, err = NextOp(ops, &op); err != nil {
+			return err
+		}
+	}
+	return End(ops)
 }
 
 // End makes sure that nothing follows the last operation: rest is what NextOp returned with it.

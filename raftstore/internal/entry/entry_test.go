@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/distcache/distcache/raftstore/internal/seal"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -52,10 +53,11 @@ var samples = []Op{
 	{Kind: Add, Identity: Identity{Origin: 3, Counter: 1<<32 - 1, Low: 0}, ID: []byte("n1"), Data: []byte("instance")},
 	{Kind: Add, Identity: Identity{}, Timeout: 1<<32 - 1, ID: []byte{0}, Data: make([]byte, wire.MaxData)},
 	{Kind: Session, Identity: Identity{Origin: 4}, ID: []byte{}},
+	{Kind: Add, Timeout: 1, ID: []byte{1}, Data: make([]byte, wire.MaxData+seal.Overhead), Sealed: true},
 }
 
 func TestRoundTrip(t *testing.T) {
-	want := Header{Stamp: 1<<64 - 2, Capacity: 1 << 63, Count: len(samples)}
+	want := Header{Stamp: 1<<64 - 2, Capacity: 1 << 63, Count: len(samples), Sealed: true}
 	b := build(want, samples...)
 	h, ops, err := decode(b)
 	if err != nil || h != want || !reflect.DeepEqual(ops, samples) {
@@ -114,7 +116,7 @@ func TestMalformed(t *testing.T) {
 		"a byte too many":     func(b []byte) []byte { return append(b, 0) },
 		"kind 0":              func(b []byte) []byte { b[at] = 0; return b },
 		"kind 5":              func(b []byte) []byte { b[at] = 5; return b },
-		"SESSION with an id":  func(b []byte) []byte { b[at] = 4; return b },
+		"SESSION with an id":  func(b []byte) []byte { b[at] = 3; return b },
 		"waits for too many":  func(b []byte) []byte { b[at+17] = 0xff; return b },
 		"id of 0":             func(b []byte) []byte { b[at+21] = 0; return b },
 		"id of 65":            func(b []byte) []byte { b[at+21] = 65; return b },

@@ -24,6 +24,7 @@ func (t *Transport) AppendEntries(id raft.ServerID, address raft.ServerAddress,
 		t.health.heartbeat(serverid.ID(id), req.Term, err)
 		return err
 	}
+	cut(req)
 	if over := t.health.outage(serverid.ID(id), req.Term); over != nil && t.hooks.Sends != nil {
 		req.Entries = nil // frees them, since an outage may be long; Raft reads them again when it retries
 		waitWhileDown(over, func() bool { return t.hooks.Sends(serverid.ID(id), string(address), req.Term) })
@@ -104,6 +105,12 @@ func (p *pipeline) pass() {
 	}
 }
 
+// AppendEntries sends a request. Raft sends the entries that are left out with the next one.
+func (p *pipeline) AppendEntries(req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	cut(req)
+	return p.AppendPipeline.AppendEntries(req, resp)
+}
+
 // Consumer gives the answers that Raft may count.
 func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }
 
@@ -114,6 +121,18 @@ func (p *pipeline) Close() (err error) {
 		err = p.AppendPipeline.Close()
 	})
 	return err
+}
+
+// cut leaves out of a request the entries beyond sendBytes, but not the first one, so that receivers can bound what they
+// take. Raft looks at the request for what was sent, and sends the rest with the next one.
+func cut(req *raft.AppendEntriesRequest) {
+	size := 0
+	for i, e := range req.Entries {
+		if size += len(e.Data); size > sendBytes && i > 0 {
+			req.Entries = req.Entries[:i]
+			return
+		}
+	}
 }
 
 // acknowledged is the index up to which a node that accepted a request has the sender's log.

@@ -11,15 +11,18 @@ import (
 // preceded by its length in one byte.
 //
 //	kind      strings
-//	kindPeer  the ID of the node that is addressed; empty: whichever node is there
+//	kindPeer  the sender's ID, the ID of the node that is addressed; empty: whichever node is there
 //	kindRaft  the sender's ID, the sender's HOST:PORT, the ID of the node that is addressed
+//
+// With TLS, the greeting follows the handshake, and the sender's ID must have the name in its certificate.
 //
 // A node with another ID closes the connection. An ID is one life of a disk. So neither another member at the same
 // address, nor a node of another cluster, nor a wiped node of the same name gets or answers requests that are not for
 // it.
 const (
 	kindRaft = 'R'
-	kindPeer = 'P'
+	kindPeer = 'p'
+	kindOld  = 'P' // peer requests of versions whose greeting did not have the sender's ID
 )
 
 // maxID is the longest ID in a greeting. An address may have up to 255 bytes.
@@ -27,41 +30,40 @@ const maxID = 80
 
 var errGreeting = errors.New("malformed greeting")
 
-// A greeting is the greeting of a connection for Raft.
-type greeting struct {
-	from Peer
+// A greetingOf is the greeting of a connection of some kind.
+type greetingOf struct {
+	kind byte
+	from Peer        // with kindPeer, without address
 	to   serverid.ID // of the node that is addressed
 }
 
-func (g greeting) bytes() ([]byte, error) {
+func (g greetingOf) bytes() ([]byte, error) {
 	if len(g.from.ID) > maxID || len(g.to) > maxID || len(g.from.Address) > 255 {
 		return nil, errGreeting
 	}
-	b := []byte{kindRaft}
-	for _, s := range []string{string(g.from.ID), g.from.Address, string(g.to)} {
-		b = appendString(b, s)
+	b := appendString([]byte{g.kind}, string(g.from.ID))
+	if g.kind == kindRaft {
+		b = appendString(b, g.from.Address)
 	}
-	return b, nil
+	return appendString(b, string(g.to)), nil
 }
 
-// readGreeting reads the greeting after kindRaft.
-func readGreeting(r io.Reader) (g greeting, err error) {
+// readGreeting reads a greeting after its kind.
+func readGreeting(r io.Reader, kind byte) (g greetingOf, err error) {
+	g.kind = kind
 	if g.from.ID, err = readID(r); err != nil {
 		return g, err
 	}
-	if g.from.Address, err = readString(r, 255); err != nil {
-		return g, err
+	if !g.from.ID.Valid() {
+		return g, errGreeting
+	}
+	if kind == kindRaft {
+		if g.from.Address, err = readString(r, 255); err != nil {
+			return g, err
+		}
 	}
 	g.to, err = readID(r)
 	return g, err
-}
-
-// peerGreeting is the greeting of a connection for peer requests.
-func peerGreeting(to serverid.ID) ([]byte, error) {
-	if len(to) > maxID {
-		return nil, errGreeting
-	}
-	return appendString([]byte{kindPeer}, string(to)), nil
 }
 
 func appendString(b []byte, s string) []byte { return append(append(b, byte(len(s))), s...) }

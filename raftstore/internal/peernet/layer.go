@@ -3,7 +3,9 @@ package peernet
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -20,14 +22,17 @@ type Layer struct {
 	done     chan struct{}
 	once     sync.Once
 
+	owner atomic.Pointer[owner] // nil until Start
+
 	mu    sync.Mutex
-	conns []net.Conn
+	conns []*accepted
 	seen  map[serverid.ID]sighting
 }
 
 var _ raft.StreamLayer = (*Layer)(nil)
 
 // Layer makes a new Layer for the Raft instance with this ID and advertised address. The new Layer replaces the former.
+// Its connections wait for Accept.
 func (m *Mux) Layer(self Peer) *Layer {
 	l := &Layer{mux: m, self: self, accepted: make(chan net.Conn), done: make(chan struct{})}
 	m.mu.Lock()
@@ -36,13 +41,37 @@ func (m *Mux) Layer(self Peer) *Layer {
 	return l
 }
 
+// An owner is what a Layer asks the node whose Raft instance it serves.
+type owner struct {
+	isMember    func(serverid.ID) bool
+	maxSnapshot func() int64
+}
+
+// Start is called before Accept. isMember tells whether a server is a member of the newest configuration in this node's
+// log, maxSnapshot the largest snapshot that is received. Both may be called by any goroutine.
+func (l *Layer) Start(isMember func(serverid.ID) bool, maxSnapshot func() int64) {
+	l.owner.Store(&owner{isMember, maxSnapshot})
+}
+
+func (l *Layer) isMember(id serverid.ID) bool {
+	o := l.owner.Load()
+	return o != nil && o.isMember(id)
+}
+
+func (l *Layer) maxSnapshot() int64 {
+	if o := l.owner.Load(); o != nil {
+		return o.maxSnapshot()
+	}
+	return 0
+}
+
 // hand gives Raft a connection.
-func (l *Layer) hand(c net.Conn) bool {
+func (l *Layer) hand(c *accepted, asRaft net.Conn) bool {
 	l.mu.Lock()
-	l.conns = append(l.live(), c)
+	l.conns = append(slices.DeleteFunc(l.conns, func(c *accepted) bool { return !l.mux.places.has(c) }), c)
 	l.mu.Unlock()
 	select {
-	case l.accepted <- c:
+	case l.accepted <- asRaft:
 	case <-l.done:
 		return false
 	}
@@ -52,24 +81,6 @@ func (l *Layer) hand(c net.Conn) bool {
 	default:
 	}
 	return true
-}
-
-// live drops the connections that have been closed. Called with mu held.
-func (l *Layer) live() []net.Conn {
-	kept := l.conns[:0]
-	for _, c := range l.conns {
-		if l.mux.tracked(c) {
-			kept = append(kept, c)
-		}
-	}
-	return kept
-}
-
-func (m *Mux) tracked(c net.Conn) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, ok := m.conns[c.(*conn).Conn]
-	return ok
 }
 
 // Accept returns the next connection that another node's Raft opened.
@@ -89,7 +100,7 @@ func (l *Layer) Close() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for _, c := range l.conns {
-			c.Close()
+			c.drop()
 		}
 	})
 	return nil
@@ -114,17 +125,15 @@ func (l *Layer) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, er
 	peer := parseTarget(to)
 	ctx, cancel := context.WithTimeout(context.Background(), min(timeout, dialTimeout))
 	defer cancel()
-	begin, err := greeting{l.self, peer.ID}.bytes()
-	if err != nil {
-		return nil, err
-	}
+	g := greetingOf{kind: kindRaft, from: l.self, to: peer.ID}
 	if other, ok := l.LastSeen(peer.ID); ok && other != peer.Address {
-		if c, err := dial(ctx, l.mux.network, other, begin); err == nil {
+		if c, _, err := dial(ctx, l.mux.Network, l.mux.Security, other, g, 0); err == nil {
 			return c, nil
 		}
 		l.Unseen(Peer{peer.ID, other})
 	}
-	return dial(ctx, l.mux.network, peer.Address, begin)
+	c, _, err := dial(ctx, l.mux.Network, l.mux.Security, peer.Address, g, 0)
+	return c, err
 }
 
 // seenLife is how long an announced address counts. A node announces a new address again and again until the address is

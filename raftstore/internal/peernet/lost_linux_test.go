@@ -13,7 +13,7 @@ import (
 // After a failure of the network, a connection for peer requests is closed in time.
 func TestRequestsAreNotStuck(t *testing.T) {
 	m := listen(t, refuseAll)
-	c, err := DialPeer(t.Context(), TCP{}, Peer{Address: m.Addr().String()})
+	c, err := dialPeer(t.Context(), TCP{}, Peer{Address: m.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}

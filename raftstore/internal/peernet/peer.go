@@ -9,5 +9,5 @@ type Peer struct {
 	Address string
 }
 
-// String is ID=HOST:PORT, as in -cluster.
+// String is ID=HOST:PORT.
 func (p Peer) String() string { return string(p.ID) + "=" + p.Address }

@@ -19,11 +19,9 @@ import (
 	"github.com/distcache/distcache/wire"
 )
 
-// kindLimit is the time limit for the greeting of a connection, and again for the first byte after the greeting.
+// kindLimit is the time limit for the handshake and greeting of a connection, and again for the first byte after the
+// greeting.
 const kindLimit = 5 * time.Second
-
-// maxConns bounds the connections of the peer port. A cluster of a few nodes has a few from each.
-const maxConns = 1024
 
 // A Network opens the connections between nodes.
 type Network interface {
@@ -47,28 +45,39 @@ func (TCP) Dial(ctx context.Context, address string) (net.Conn, error) {
 	return rawconn.Wrap(c), nil
 }
 
-// A Mux is the peer port. Close stops it and closes every connection it accepted.
-type Mux struct {
-	l       net.Listener
-	network Network
-	log     *ratelog.Logger
-	serve   func(nc net.Conn, to serverid.ID)
-	wg      sync.WaitGroup
-
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{}
-	layer  *Layer
-	closed bool
+// Options are what a peer port needs.
+type Options struct {
+	Network  Network
+	Security Security // nil: whoever reaches the port is believed
+	Logger   *slog.Logger
+	// Serve serves a connection with peer requests, in a goroutine of its own, and closes it. from is the sender, to the
+	// node that is addressed, which may be empty.
+	Serve func(nc net.Conn, from, to serverid.ID)
 }
 
-// Listen opens the peer port. It calls serve for each connection with peer requests, in a goroutine of its own, with
-// the ID of the node that is addressed, which may be empty. serve must close the connection.
-func Listen(network Network, address string, log *slog.Logger, serve func(nc net.Conn, to serverid.ID)) (*Mux, error) {
-	l, err := network.Listen(address)
+// A Mux is the peer port. Close stops it and closes every connection it accepted.
+type Mux struct {
+	Options
+	l      net.Listener
+	log    *ratelog.Logger
+	places *places
+	turns  *turns
+	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	layer *Layer
+}
+
+// Listen opens the peer port.
+func Listen(address string, opts Options) (*Mux, error) {
+	l, err := opts.Network.Listen(address)
 	if err != nil {
 		return nil, err
 	}
-	m := &Mux{l: l, network: network, log: ratelog.New(log), serve: serve, conns: make(map[net.Conn]struct{})}
+	if opts.Security == nil {
+		opts.Security = plain{}
+	}
+	m := &Mux{Options: opts, l: l, log: ratelog.New(opts.Logger), places: newPlaces(), turns: newTurns()}
 	m.wg.Add(1)
 	go m.accept()
 	return m, nil
@@ -77,14 +86,9 @@ func Listen(network Network, address string, log *slog.Logger, serve func(nc net
 // Addr is the address of the port.
 func (m *Mux) Addr() net.Addr { return m.l.Addr() }
 
-// Close closes the port and its connections, and waits until all calls of serve have returned. It may be called twice.
+// Close closes the port and its connections, and waits until all calls of Serve have returned. It may be called twice.
 func (m *Mux) Close() error {
-	m.mu.Lock()
-	m.closed = true
-	for c := range m.conns {
-		c.Close()
-	}
-	m.mu.Unlock()
+	m.places.close()
 	err := m.l.Close()
 	m.wg.Wait()
 	m.log.Close("peer port: connections turned away")
@@ -97,83 +101,118 @@ func (m *Mux) Close() error {
 func (m *Mux) accept() {
 	defer m.wg.Done()
 	for {
-		c, err := m.l.Accept()
+		nc, err := m.l.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if err != nil {
 			m.log.Warn("peer port: accept failed", "error", err)
-			if m.isClosed() {
+			if m.places.isClosed() {
 				return
 			}
 			time.Sleep(50 * time.Millisecond) // most likely out of descriptors, until others have closed some
 			continue
 		}
-		c = rawconn.Wrap(c)
-		if !m.track(c) {
-			if !m.isClosed() {
-				m.log.Warn("peer port: connection refused: too many are open",
-					"remote", c.RemoteAddr().String(), "limit", maxConns)
-			}
-			c.Close()
+		nc = rawconn.Wrap(nc)
+		c := &accepted{Conn: nc, raw: nc}
+		if !m.places.enter(c) {
+			nc.Close()
 			continue
 		}
-		m.wg.Add(1)
-		go m.greet(c)
+		m.wg.Go(func() {
+			if !m.greet(c) {
+				c.Close()
+			}
+		})
 	}
 }
 
-func (m *Mux) isClosed() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.closed
-}
-
-func (m *Mux) track(c net.Conn) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed || len(m.conns) >= maxConns {
+// greet makes the handshake of a connection, reads its greeting, and hands it on by its kind; false if it is to be
+// closed.
+func (m *Mux) greet(c *accepted) bool {
+	deadline := time.Now().Add(kindLimit)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	if c.SetDeadline(deadline) != nil {
 		return false
 	}
-	m.conns[c] = struct{}{}
-	return true
-}
-
-func (m *Mux) forget(c net.Conn) {
-	m.mu.Lock()
-	delete(m.conns, c)
-	m.mu.Unlock()
-}
-
-// greet reads the greeting of a connection and hands the connection on by its kind.
-func (m *Mux) greet(c net.Conn) {
-	defer m.wg.Done()
+	secured, name, err := m.Security.Server(ctx, c.raw)
+	if err != nil {
+		m.log.Warn("peer port: connection refused", "remote", c.RemoteAddr().String(), "error", err)
+		return false
+	}
+	c.Conn = secured
 	var kind [1]byte
-	err := c.SetReadDeadline(time.Now().Add(kindLimit))
-	if err == nil {
-		_, err = io.ReadFull(c, kind[:])
+	if _, err := io.ReadFull(c, kind[:]); err != nil {
+		return false
 	}
-	tracked := &conn{Conn: c, mux: m}
+	if kind[0] != kindPeer && kind[0] != kindRaft {
+		m.greetOther(c, kind[0])
+		return false
+	}
+	g, err := readGreeting(c, kind[0])
+	if err != nil {
+		m.log.Warn("peer port: connection refused", "remote", c.RemoteAddr().String(), "error", err)
+		return false
+	}
+	if !speaksFor(name, g.from.ID) {
+		m.log.Warn("peer port: connection refused: its certificate is another node's",
+			"remote", c.RemoteAddr().String(), "from", g.from.ID, "certificate", name)
+		return false
+	}
+	layer := m.current()
+	if layer != nil && g.to != "" && g.to != layer.self.ID {
+		m.log.Warn("peer port: a connection for another node was turned away",
+			"remote", c.RemoteAddr().String(), "from", g.from.ID, "to", g.to)
+		return false
+	}
+	m.places.greeted(c, g.from.ID, layer != nil && layer.isMember(g.from.ID))
+	if c.SetDeadline(time.Time{}) != nil || c.SetReadDeadline(time.Now().Add(kindLimit)) != nil {
+		return false
+	}
 	switch {
-	case err != nil:
-		tracked.Close()
 	case kind[0] == kindPeer:
-		if !m.greetPeer(tracked) {
-			tracked.Close()
-		}
-	case kind[0] == kindRaft:
-		if !m.greetRaft(tracked) {
-			tracked.Close()
-		}
-	default:
-		m.greetOther(tracked, kind[0])
-		tracked.Close()
+		m.Serve(&spoken{accepted: c}, g.from.ID, g.to)
+		return true
+	case layer == nil || g.to == "":
+		return false
 	}
+	layer.Seen(g.from)
+	return layer.hand(c, m.scanned(c, layer))
+}
+
+// scanned is a connection as Raft gets it.
+func (m *Mux) scanned(c *accepted, layer *Layer) net.Conn {
+	return &rpcConn{
+		Conn: &spoken{accepted: c},
+		scan: newScanner(c.from, layer.maxSnapshot),
+		turns: func() chan struct{} {
+			if layer.isMember(c.from) {
+				return m.turns.members
+			}
+			return m.turns.others
+		},
+		refuse: func(err error) {
+			m.log.Warn("peer port: connection dropped", "remote", c.RemoteAddr().String(), "from", c.from, "error", err)
+		},
+	}
+}
+
+// current is the Layer of the running Raft instance, nil when there is none.
+func (m *Mux) current() *Layer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.layer
 }
 
 // greetOther logs a connection that is not from a node. first is its first byte, which has been read. A client that
 // asks whether a server is there is told that this is a peer port.
-func (m *Mux) greetOther(c *conn, first byte) {
+func (m *Mux) greetOther(c *accepted, first byte) {
+	if first == kindOld {
+		m.log.Warn("peer port: a node of an earlier version, which can't work together with this one: stop all nodes, and start "+
+			"them with one version", "remote", c.RemoteAddr().String())
+		return
+	}
 	what := "a connection that is not a node's"
 	var msg wire.Message
 	if wire.NewReader(io.MultiReader(bytes.NewReader([]byte{first}), c.Conn), wire.Requests).Read(&msg) == nil {
@@ -186,112 +225,70 @@ func (m *Mux) greetOther(c *conn, first byte) {
 	m.log.Warn("peer port: "+what, "remote", c.RemoteAddr().String())
 }
 
-// greetPeer hands a connection with peer requests to serve.
-func (m *Mux) greetPeer(c *conn) bool {
-	to, err := readID(c.Conn)
-	if err != nil || c.SetReadDeadline(time.Now().Add(kindLimit)) != nil {
-		return false
-	}
-	if layer := m.current(); layer != nil && to != "" && to != layer.self.ID {
-		m.turnedAway(c, "", to)
-		return false
-	}
-	m.serve(c, to)
-	return true
-}
-
-func (m *Mux) turnedAway(c *conn, from, to serverid.ID) {
-	m.log.Warn("peer port: a connection for another node was turned away",
-		"remote", c.RemoteAddr().String(), "from", from, "to", to)
-}
-
-// current is the Layer of the running Raft instance, nil when there is none.
-func (m *Mux) current() *Layer {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.layer
-}
-
-// greetRaft hands a connection to the running Raft instance, if the connection is for it.
-func (m *Mux) greetRaft(c *conn) bool {
-	g, err := readGreeting(c.Conn)
-	if err != nil || c.SetReadDeadline(time.Now().Add(kindLimit)) != nil {
-		return false
-	}
-	layer := m.current()
-	if layer == nil {
-		return false
-	}
-	if g.to != layer.self.ID {
-		m.turnedAway(c, g.from.ID, g.to)
-		return false
-	}
-	layer.Seen(g.from)
-	return layer.hand(c)
-}
-
 // lostAfter is how long a connection for peer requests may have unacknowledged data before it is closed. Callers give
 // up earlier; the limit is for callers that come when the network works again.
 const lostAfter = 3 * time.Second
 
-// DialPeer connects to another node's peer port for peer requests.
-func DialPeer(ctx context.Context, network Network, to Peer) (net.Conn, error) {
-	begin, err := peerGreeting(to.ID)
+// DialPeer connects to another node's peer port for peer requests, in the name of the server from. name is that of the
+// node which answered, if that was proved.
+func DialPeer(ctx context.Context, network Network, s Security, from serverid.ID, to Peer) (nc net.Conn, name string, err error) {
+	return dial(ctx, network, s, to.Address, greetingOf{kind: kindPeer, from: Peer{ID: from}, to: to.ID}, lostAfter)
+}
+
+// dial connects, makes the handshake and greets. lost bounds how long data may be unacknowledged; 0: as the system has it.
+func dial(ctx context.Context, network Network, s Security, address string, g greetingOf, lost time.Duration) (net.Conn, string, error) {
+	hello, err := g.bytes()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	c, err := dial(ctx, network, to.Address, begin)
+	raw, err := network.Dial(ctx, address)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if tcp := rawconn.Of(c); tcp != nil {
-		if err := tcp.SetUserTimeout(lostAfter); err != nil {
-			c.Close()
-			return nil, err
+	c, name, err := greetAt(ctx, raw, s, g.to, hello, lost)
+	if err != nil {
+		raw.Close()
+		return nil, "", err
+	}
+	return c, name, nil
+}
+
+func greetAt(ctx context.Context, raw net.Conn, s Security, to serverid.ID, hello []byte, lost time.Duration) (net.Conn, string, error) {
+	if tcp := rawconn.Of(raw); tcp != nil && lost > 0 { // which is not to be had of a connection with TLS
+		if err := tcp.SetUserTimeout(lost); err != nil {
+			return nil, "", err
 		}
 	}
-	return c, nil
-}
-
-func dial(ctx context.Context, network Network, address string, greeting []byte) (net.Conn, error) {
-	c, err := network.Dial(ctx, address)
-	if err != nil {
-		return nil, err
-	}
 	if d, ok := ctx.Deadline(); ok {
-		err = c.SetWriteDeadline(d)
+		if err := raw.SetDeadline(d); err != nil {
+			return nil, "", err
+		}
 	}
-	if err == nil {
-		_, err = c.Write(greeting)
+	if s == nil {
+		s = plain{}
 	}
-	if err == nil {
-		err = c.SetWriteDeadline(time.Time{})
-	}
+	c, name, err := s.Client(ctx, raw, to.Name())
 	if err != nil {
-		c.Close()
-		return nil, err
+		return nil, "", err
 	}
-	return c, nil
+	if _, err := c.Write(hello); err != nil {
+		return nil, "", err
+	}
+	return c, name, raw.SetDeadline(time.Time{})
 }
 
-// conn is an accepted connection that its Mux forgets when it is closed. A node connects when it has something to send,
-// so the first byte after the greeting has a time limit; after that byte there is none.
-type conn struct {
-	net.Conn
-	mux   *Mux
+// spoken is an accepted connection after its greeting. A node connects when it has something to send, so the first byte
+// has a time limit; after that byte there is none.
+type spoken struct {
+	*accepted
 	spoke bool // only used by Read, which one goroutine calls
 }
 
-func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+func (c *spoken) Read(p []byte) (int, error) {
+	n, err := c.accepted.Read(p)
 	if n > 0 && !c.spoke {
 		c.spoke = true
 		_ = c.SetReadDeadline(time.Time{}) // an error is the next Read's too
 	}
 	return n, err
-}
-
-func (c *conn) Close() error {
-	c.mux.forget(c.Conn)
-	return c.Conn.Close()
 }

@@ -25,9 +25,9 @@ import (
 var discard = slog.New(slog.DiscardHandler)
 
 // listen opens a peer port on the loopback.
-func listen(t *testing.T, serve func(net.Conn, serverid.ID)) *Mux {
+func listen(t *testing.T, serve func(net.Conn)) *Mux {
 	t.Helper()
-	m, err := Listen(TCP{}, "127.0.0.1:0", discard, serve)
+	m, err := open(TCP{}, "127.0.0.1:0", discard, serve)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,10 +35,28 @@ func listen(t *testing.T, serve func(net.Conn, serverid.ID)) *Mux {
 	return m
 }
 
-func refuseAll(c net.Conn, _ serverid.ID) { c.Close() }
+func refuseAll(c net.Conn) { c.Close() }
+
+// open opens a peer port without security.
+func open(network Network, address string, log *slog.Logger, serve func(net.Conn)) (*Mux, error) {
+	return Listen(address, Options{Network: network, Logger: log, Serve: func(c net.Conn, _, _ serverid.ID) { serve(c) }})
+}
+
+// dialPeer connects in the name of n2.
+func dialPeer(ctx context.Context, network Network, to Peer) (net.Conn, error) {
+	c, _, err := DialPeer(ctx, network, nil, "n2/00000001", to)
+	return c, err
+}
+
+// layer starts a layer that knows no members.
+func layer(m *Mux, self Peer) *Layer {
+	l := m.Layer(self)
+	l.Start(func(serverid.ID) bool { return false }, func() int64 { return 1 << 20 })
+	return l
+}
 
 // echo sends back what it receives until the peer closes.
-func echo(c net.Conn, _ serverid.ID) {
+func echo(c net.Conn) {
 	defer c.Close()
 	_, _ = io.Copy(c, c)
 }
@@ -59,7 +77,7 @@ func dialTo(t *testing.T, m *Mux, first ...byte) net.Conn {
 // A client that connects to the peer port by mistake is told so, and the node logs it.
 func TestClientIsToldWhereItIs(t *testing.T) {
 	log := new(testlog.Buffer)
-	m, err := Listen(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(log, nil)), refuseAll)
+	m, err := open(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(log, nil)), refuseAll)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,9 +119,9 @@ func isTimeout(err error) bool {
 }
 
 func (m *Mux) open() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.conns)
+	m.places.mu.Lock()
+	defer m.places.mu.Unlock()
+	return len(m.places.conns)
 }
 
 // eventually waits until a condition holds that another goroutine brings about.
@@ -120,7 +138,7 @@ func TestPeerRequests(t *testing.T) {
 	m := listen(t, echo)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	c, err := DialPeer(ctx, TCP{}, Peer{Address: m.Addr().String()})
+	c, err := dialPeer(ctx, TCP{}, Peer{Address: m.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,18 +155,18 @@ func TestDialFails(t *testing.T) {
 	m := listen(t, echo)
 	address := m.Addr().String()
 	m.Close()
-	if c, err := DialPeer(context.Background(), TCP{}, Peer{Address: address}); err == nil {
+	if c, err := dialPeer(context.Background(), TCP{}, Peer{Address: address}); err == nil {
 		c.Close()
 		t.Error("connected to a closed port")
 	}
-	if _, err := Listen(TCP{}, "no such address", discard, echo); err == nil {
+	if _, err := open(TCP{}, "no such address", discard, echo); err == nil {
 		t.Error("listens on no address")
 	}
 }
 
 func TestUnknownKind(t *testing.T) {
 	m := listen(t, echo)
-	for _, first := range []byte{0, 'G', 0x16, 0xff, 'r', 'p'} {
+	for _, first := range []byte{0, 'G', 0x16, 0xff, 'r', 'P'} {
 		closed(t, dialTo(t, m, first))
 	}
 	eventually(t, func() bool { return m.open() == 0 })
@@ -190,12 +208,12 @@ func (l *pipeListener) Addr() net.Addr { return address("pipe") }
 func TestFirstBytesHaveADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := pipes{make(chan net.Conn)}
-		m, err := Listen(network, "", discard, echo)
+		m, err := open(network, "", discard, echo)
 		if err != nil {
 			t.Fatal(err)
 		}
 		silent, _ := network.Dial(t.Context(), "")
-		spoke, err := DialPeer(t.Context(), network, Peer{})
+		spoke, err := dialPeer(t.Context(), network, Peer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +223,7 @@ func TestFirstBytesHaveADeadline(t *testing.T) {
 		if _, err := spoke.Read(make([]byte, 1)); err != nil {
 			t.Fatal(err)
 		}
-		idle, err := DialPeer(t.Context(), network, Peer{})
+		idle, err := dialPeer(t.Context(), network, Peer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,11 +254,11 @@ func TestAcceptFails(t *testing.T) {
 		network := pipes{make(chan net.Conn)}
 		l, _ := network.Listen("")
 		f := &flaky{Listener: l, left: 3}
-		m, err := Listen(flakyNetwork{network, f}, "", discard, echo)
+		m, err := open(flakyNetwork{network, f}, "", discard, echo)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := DialPeer(t.Context(), network, Peer{})
+		c, err := dialPeer(t.Context(), network, Peer{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,12 +295,12 @@ func (f *flaky) Accept() (net.Conn, error) {
 func TestRaftConnection(t *testing.T) {
 	m := listen(t, refuseAll)
 	closed(t, dialTo(t, m, forUs...)) // no layer at all
-	l := m.Layer(self)
+	l := layer(m, self)
 	if l.Addr().String() != "node:1" || l.Addr().Network() != "tcp" {
 		t.Errorf("address %v", l.Addr())
 	}
-	other := &Layer{mux: m, self: Peer{"n2/1", "node:2"}}
-	out, err := other.Dial(target("n1/1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
+	other := &Layer{mux: m, self: Peer{"n2/00000001", "node:2"}}
+	out, err := other.Dial(target("n1/00000001", raft.ServerAddress(m.Addr().String())), 20*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,12 +309,13 @@ func TestRaftConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprint(out, "ping")
-	got := make([]byte, 4)
-	if _, err := io.ReadFull(in, got); err != nil || string(got) != "ping" {
+	sent := encoded(t, rpcTimeoutNow, &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ID: []byte(other.self.ID)}})
+	out.Write(sent)
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(in, got); err != nil || !bytes.Equal(got, sent) {
 		t.Errorf("%q, %v", got, err)
 	}
-	if at, ok := l.LastSeen("n2/1"); !ok || at != "node:2" {
+	if at, ok := l.LastSeen("n2/00000001"); !ok || at != "node:2" {
 		t.Errorf("the other is at %q, %v", at, ok)
 	}
 	l.Close()
@@ -305,15 +324,15 @@ func TestRaftConnection(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("accept on a closed layer: %v", err)
 	}
-	_, err = l.Dial(target("n2/1", raft.ServerAddress(m.Addr().String())), 20*time.Second)
+	_, err = l.Dial(target("n2/00000001", raft.ServerAddress(m.Addr().String())), 20*time.Second)
 	if !errors.Is(err, net.ErrClosed) {
 		t.Errorf("dial on a closed layer: %v", err)
 	}
 	closed(t, dialTo(t, m, forUs...))
 	// The next layer takes its place, for another server.
-	next := m.Layer(Peer{"n1/2", "node:1"})
+	next := layer(m, Peer{"n1/00000002", "node:1"})
 	closed(t, dialTo(t, m, forUs...))
-	dialTo(t, m, forServer(t, "n1/2")...)
+	dialTo(t, m, forServer(t, "n1/00000002")...)
 	if _, err := next.Accept(); err != nil {
 		t.Error(err)
 	}
@@ -323,7 +342,7 @@ func TestRaftConnection(t *testing.T) {
 func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 	m := listen(t, refuseAll)
 	for range 50 {
-		l := m.Layer(self)
+		l := layer(m, self)
 		var wg sync.WaitGroup
 		var dialed []net.Conn
 		for range 4 {
@@ -348,7 +367,7 @@ func TestLayerClosesWhileConnectionsCome(t *testing.T) {
 // A layer forgets closed connections.
 func TestLayerForgets(t *testing.T) {
 	m := listen(t, refuseAll)
-	l := m.Layer(self)
+	l := layer(m, self)
 	for range 100 {
 		dialTo(t, m, forUs...).Close()
 		c, err := l.Accept()
@@ -368,18 +387,19 @@ func TestLayerForgets(t *testing.T) {
 func TestClose(t *testing.T) {
 	before := runtime.NumGoroutine()
 	var serving sync.WaitGroup
-	m := listen(t, func(c net.Conn, to serverid.ID) {
+	m := listen(t, func(c net.Conn) {
 		serving.Add(1)
 		defer serving.Done()
-		echo(c, to)
+		echo(c)
 	})
-	l := m.Layer(self)
+	l := layer(m, self)
 	conns := []net.Conn{
-		dialTo(t, m),            // has not said what it is for
-		dialTo(t, m, kindPeer),  // being served
-		dialTo(t, m, forUs...),  // waits for Accept
-		dialTo(t, m, forUs...),  // another
-		dialTo(t, m, 'x', 0, 1), // turned away
+		dialTo(t, m),           // has not said what it is for
+		dialTo(t, m, kindPeer), // has not said whose it is
+		dialTo(t, m, greetingFrom(t, "n2/00000001")...), // being served
+		dialTo(t, m, forUs...),                          // waits for Accept
+		dialTo(t, m, forUs...),                          // another
+		dialTo(t, m, 'x', 0, 1),                         // turned away
 	}
 	if _, err := l.Accept(); err != nil {
 		t.Fatal(err)
@@ -401,43 +421,10 @@ func TestClose(t *testing.T) {
 	eventually(t, func() bool { return runtime.NumGoroutine() <= before })
 }
 
-// Connections beyond the bound are closed at once, and the existing connections go on.
-func TestConnectionsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network := pipes{make(chan net.Conn)}
-		m, err := Listen(network, "", discard, echo)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first, err := DialPeer(t.Context(), network, Peer{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		for range 3 * maxConns {
-			network.Dial(t.Context(), "")
-		}
-		synctest.Wait()
-		if n := m.open(); n != maxConns {
-			t.Errorf("%d connections, want %d", n, maxConns)
-		}
-		go first.Write([]byte("x"))
-		if _, err := first.Read(make([]byte, 1)); err != nil {
-			t.Errorf("the first connection: %v", err)
-		}
-		time.Sleep(kindLimit) // the silent ones go
-		synctest.Wait()
-		if n := m.open(); n != 1 {
-			t.Errorf("%d connections, want 1", n)
-		}
-		m.Close()
-	})
-}
-
 // Connections can't flood the log.
 func TestLogIsLimited(t *testing.T) {
 	var log testlog.Buffer
-	m, err := Listen(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil)), echo)
+	m, err := open(TCP{}, "127.0.0.1:0", slog.New(slog.NewTextHandler(&log, nil)), echo)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,15 +439,15 @@ func TestLogIsLimited(t *testing.T) {
 }
 
 // self is the server under test.
-var self = Peer{"n1/1", "node:1"}
+var self = Peer{"n1/00000001", "node:1"}
 
 // forUs is a greeting for the server under test.
-var forUs = []byte{kindRaft, 4, 'n', '2', '/', '1', 6, 'n', 'o', 'd', 'e', ':', '2', 4, 'n', '1', '/', '1'}
+var forUs = []byte("R\x0bn2/00000001\x06node:2\x0bn1/00000001")
 
 // forServer is a greeting for any server.
 func forServer(t *testing.T, id serverid.ID) []byte {
 	t.Helper()
-	b, err := greeting{Peer{"n2/1", "node:2"}, id}.bytes()
+	b, err := greetingOf{kindRaft, Peer{"n2/00000001", "node:2"}, id}.bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -472,9 +459,9 @@ func forServer(t *testing.T, id serverid.ID) []byte {
 func TestAnotherServer(t *testing.T) {
 	m := listen(t, echo)
 	here := raft.ServerAddress(m.Addr().String())
-	l := m.Layer(Peer{"n1/1", string(here)})
-	others := &Layer{mux: m, self: Peer{"n2/1", "node:2"}}
-	for _, id := range []raft.ServerID{"n3/1", "", "n1", "n1/0", "n1/11"} {
+	l := layer(m, Peer{"n1/00000001", string(here)})
+	others := &Layer{mux: m, self: Peer{"n2/00000001", "node:2"}}
+	for _, id := range []raft.ServerID{"n3/00000001", "", "n1", "n1/00000000", "n1/00000011"} {
 		for _, from := range []*Layer{others, l} {
 			c, err := from.Dial(target(id, here), 20*time.Second)
 			if err != nil {
@@ -485,20 +472,21 @@ func TestAnotherServer(t *testing.T) {
 		if id == "" {
 			continue
 		}
-		c, err := DialPeer(t.Context(), TCP{}, Peer{serverid.ID(id), string(here)})
+		c, err := dialPeer(t.Context(), TCP{}, Peer{serverid.ID(id), string(here)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		closed(t, c)
 	}
 	closed(t, dialTo(t, m, kindRaft, maxID+1))
-	closed(t, dialTo(t, m, kindRaft, 0, 0, maxID+1))
+	closed(t, dialTo(t, m, append(forUs[:len(forUs)-12:len(forUs)-12], maxID+1)...))
+	closed(t, dialTo(t, m, kindRaft, 0, 0, 0)) // IDs are not empty
 	closed(t, dialTo(t, m, kindPeer, maxID+1))
 	long := strings.Repeat("n", maxID+1)
 	if _, err := others.Dial(target(raft.ServerID(long), here), 20*time.Second); err == nil {
 		t.Error("an ID that is too long was sent")
 	}
-	if _, err := DialPeer(t.Context(), TCP{}, Peer{serverid.ID(long), string(here)}); err == nil {
+	if _, err := dialPeer(t.Context(), TCP{}, Peer{serverid.ID(long), string(here)}); err == nil {
 		t.Error("an ID that is too long was sent")
 	}
 }
@@ -506,12 +494,12 @@ func TestAnotherServer(t *testing.T) {
 // A node that announces a new address is dialed there first, and then at its address in the configuration.
 func TestSeen(t *testing.T) {
 	m := listen(t, refuseAll)
-	l := m.Layer(self)
-	others := &Layer{mux: m, self: Peer{"n2/1", "node:2"}}
+	l := layer(m, self)
+	others := &Layer{mux: m, self: Peer{"n2/00000001", "node:2"}}
 	here := raft.ServerAddress(m.Addr().String())
 	reached := func(address raft.ServerAddress) {
 		t.Helper()
-		c, err := others.Dial(target("n1/1", address), 20*time.Second)
+		c, err := others.Dial(target("n1/00000001", address), 20*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -522,9 +510,9 @@ func TestSeen(t *testing.T) {
 		}
 		in.Close()
 	}
-	others.Seen(Peer{"n1/1", string(here)})
+	others.Seen(Peer{"n1/00000001", string(here)})
 	reached("127.0.0.1:1")
-	others.Seen(Peer{"n1/1", "127.0.0.1:1"})
+	others.Seen(Peer{"n1/00000001", "127.0.0.1:1"})
 	reached(here)
 	for i := range 3 * maxSeen {
 		others.Seen(Peer{serverid.ID(fmt.Sprint(i)), "node:3"})
@@ -537,21 +525,21 @@ func TestSeen(t *testing.T) {
 // acked knows the highest acknowledged index of each node, in the leader's current term.
 func TestAcked(t *testing.T) {
 	var a acked
-	a.note("n2/1", 3, 10)
-	a.note("n2/1", 3, 7)
-	a.note("n3/1", 3, 5)
-	a.note("n2/1", 2, 99) // an answer from an earlier term
+	a.note("n2/00000001", 3, 10)
+	a.note("n2/00000001", 3, 7)
+	a.note("n3/00000001", 3, 5)
+	a.note("n2/00000001", 2, 99) // an answer from an earlier term
 	for _, c := range []struct {
 		id   serverid.ID
 		term uint64
 		want uint64
-	}{{"n2/1", 3, 10}, {"n3/1", 3, 5}, {"n4/1", 3, 0}, {"n2/1", 2, 0}, {"n2/1", 4, 0}} {
+	}{{"n2/00000001", 3, 10}, {"n3/00000001", 3, 5}, {"n4/00000001", 3, 0}, {"n2/00000001", 2, 0}, {"n2/00000001", 4, 0}} {
 		if got := a.of(c.id, c.term); got != c.want {
 			t.Errorf("%s in term %d: %d, want %d", c.id, c.term, got, c.want)
 		}
 	}
-	a.note("n3/1", 4, 1)
-	if got := a.of("n2/1", 3); got != 0 {
+	a.note("n3/00000001", 4, 1)
+	if got := a.of("n2/00000001", 3); got != 0 {
 		t.Errorf("of a term that is over: %d", got)
 	}
 	if got := acknowledged(&raft.AppendEntriesRequest{PrevLogEntry: 4}); got != 4 {
@@ -568,7 +556,7 @@ func FuzzGreeting(f *testing.F) {
 	f.Add([]byte{0, 0, 0})
 	f.Add([]byte{maxID + 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		g, err := readGreeting(bytes.NewReader(b))
+		g, err := readGreeting(bytes.NewReader(b), kindRaft)
 		if err != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/raftstore/internal/boltfile"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/snapstore"
@@ -125,7 +126,8 @@ func (n *Node) Snapshot(entries uint64) error {
 // install lets Raft install a snapshot that another node sends. The answer is an error when Raft still has the wrong
 // last entry afterwards, so that the leader sends the snapshot again.
 func (n *Node) install(t *peernet.Transport, rpc raft.RPC, req *raft.InstallSnapshotRequest) {
-	a := t.Ask(raft.RPC{Command: req, Reader: rpc.Reader})
+	// A snapshot that can't be one is not taken in to its end; the connection ends with it.
+	a := t.Ask(raft.RPC{Command: req, Reader: boltfile.Announced(rpc.Reader, req.Size)})
 	if resp, ok := a.Response.(*raft.InstallSnapshotResponse); ok && a.Error == nil && resp.Success && n.logs.Stale() {
 		a.Error = n.tellEnd(t, req)
 	}

@@ -59,6 +59,13 @@ func (n *Node) Member(id serverid.ID) (Member, bool) {
 	return n.find(func(m Member) bool { return m.ID == id })
 }
 
+// Knows tells whether a server is a member, or the leader that this node follows. A node without a log knows everybody.
+func (n *Node) Knows(id serverid.ID) bool {
+	members := n.Members()
+	in := slices.ContainsFunc(members, func(m Member) bool { return m.ID == id })
+	return in || len(members) == 0 || n.LeaderID() == id
+}
+
 // Named finds a member by its node's name.
 func (n *Node) Named(name string) (Member, bool) {
 	return n.find(func(m Member) bool { return m.ID.Name() == name })

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/distcache/distcache/internal/ratelog"
 	"github.com/distcache/distcache/raftstore/internal/peernet"
 	"github.com/distcache/distcache/raftstore/internal/raftlog"
 	"github.com/distcache/distcache/raftstore/internal/serverid"
@@ -47,6 +48,8 @@ type Options struct {
 	Lease     time.Duration // a leader without answers from a majority for so long steps down
 	LogBytes  int64         // a snapshot is taken for each LogBytes of log; as much is kept, or the state's size
 	Timing    Timing
+
+	MaxSnapshot func() int64 // the largest snapshot that is received now; with Layer
 
 	// Connect opens a connection to a node, or finds an open one. ended is closed when the connection ends. If Connect
 	// is nil, a leader whose process is gone is replaced after Heartbeat.
@@ -101,6 +104,7 @@ type Node struct {
 	leaderAt atomic.Pointer[knownLeader] // see Leader
 	observations
 	stuck stuckTransfer
+	unfit *ratelog.Logger // of requests that were refused by fits
 
 	trimAsked chan chan<- error // see TrimNow
 	stop      chan struct{}
@@ -119,7 +123,7 @@ type transport interface {
 func Start(opts Options) (*Node, error) {
 	opts.Timing = opts.Timing.withDefaults()
 	n := &Node{opts: opts, id: opts.ID, log: opts.Logger, logs: opts.Log,
-		trimAsked: make(chan chan<- error), stop: make(chan struct{})}
+		trimAsked: make(chan chan<- error), stop: make(chan struct{}), unfit: ratelog.New(opts.Logger)}
 	n.observations.changed = make(chan struct{})
 	n.transport = n.newTransport()
 	if err := n.startRaft(); err != nil {
@@ -173,6 +177,7 @@ func (n *Node) newTransport() transport {
 	if n.opts.Layer == nil {
 		return peernet.NewLone(id)
 	}
+	n.opts.Layer.Start(func(id serverid.ID) bool { return n.started.Load() && n.Knows(id) }, n.opts.MaxSnapshot)
 	return peernet.NewTransport(id, raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  n.opts.Layer,
 		MaxPool: transportPool,

@@ -9,9 +9,9 @@ package serverid
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"regexp"
 	"strings"
 
+	"github.com/distcache/distcache/internal/name"
 	"github.com/distcache/distcache/raftstore/internal/mutant"
 )
 
@@ -34,10 +34,8 @@ func (id ID) Valid() bool {
 	return ok && ValidName(name) && err == nil && len(b) == incarnationSize
 }
 
-var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
 // ValidName tells whether a name can be a node's.
-func ValidName(name string) bool { return nodeName.MatchString(name) }
+func ValidName(s string) bool { return name.Valid(s) }
 
 // incarnationSize is the number of random bytes that tell the lives of one name apart.
 const incarnationSize = 4

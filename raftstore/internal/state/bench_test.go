@@ -90,7 +90,7 @@ func BenchmarkApply(b *testing.B) {
 
 // BenchmarkGet reads sessions that are in the file, BenchmarkHave only looks for them.
 func BenchmarkGet(b *testing.B) {
-	benchmarkRead(b, func(m *Machine, id []byte) ([]byte, bool, error) { return m.Get(id, 0) })
+	benchmarkRead(b, func(m *Machine, id []byte) ([]byte, bool, error) { d, ok, err := m.Get(id, 0); return d.Bytes, ok, err })
 }
 
 func BenchmarkHave(b *testing.B) {

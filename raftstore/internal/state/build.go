@@ -15,6 +15,7 @@ type builder struct {
 // A found is a session in the file.
 type found struct {
 	expiry, seq uint64
+	sealed      bool
 	idLen       uint8
 	id          [wire.MaxID]byte
 }
@@ -41,7 +42,7 @@ func (b *builder) run() {
 	for batch := range b.full {
 		for i := range batch {
 			f := &batch[i]
-			if !b.index.add(f.id[:f.idLen], f.expiry, f.seq, onDisk) {
+			if !b.index.add(f.id[:f.idLen], f.expiry, f.seq, onDisk, f.sealed) {
 				twice = true
 			}
 		}
@@ -51,12 +52,12 @@ func (b *builder) run() {
 }
 
 // add passes a session to the builder. The caller may reuse id when add returns.
-func (b *builder) add(id []byte, expiry, seq uint64) {
+func (b *builder) add(id []byte, expiry, seq uint64, sealed bool) {
 	if len(b.batch) == cap(b.batch) {
 		b.full <- b.batch
 		b.batch = <-b.empty
 	}
-	b.batch = append(b.batch, found{expiry: expiry, seq: seq, idLen: uint8(len(id))})
+	b.batch = append(b.batch, found{expiry: expiry, seq: seq, sealed: sealed, idLen: uint8(len(id))})
 	copy(b.batch[len(b.batch)-1].id[:], id)
 }
 

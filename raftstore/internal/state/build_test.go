@@ -60,7 +60,7 @@ func TestOneIDFarApart(t *testing.T) {
 		for seq := range uint64(3*buildBatch + 5) {
 			id := binary.BigEndian.AppendUint64(nil, seq%(3*buildBatch+4))
 			k := sessionKey(5, 1+seq)
-			if err := tx.Bucket(sessionsBucket).Put(k[:], recordOf(k, makeValue(id, []byte("data")))); err != nil {
+			if err := tx.Bucket(sessionsBucket).Put(k[:], recordOf(k, makeValue(id, []byte("data"), false))); err != nil {
 				return err
 			}
 		}

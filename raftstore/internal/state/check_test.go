@@ -14,7 +14,7 @@ import (
 func TestCheckRefusesWhatInstallDoes(t *testing.T) {
 	key := sessionKey(1<<60, 7)
 	data := []byte("data that are there once")
-	path := writeFile(t, key, recordOf(key, makeValue([]byte("the id"), data)))
+	path := writeFile(t, key, recordOf(key, makeValue([]byte("the id"), data, false)))
 	m := newMachine(t, never)
 	if err := m.Check(path); err != nil {
 		t.Errorf("a whole file: %v", err)

@@ -20,8 +20,13 @@ const clientSessionStep = 5 * 1000 // ms
 // clientSessionSweep is how often, by that clock, old client sessions are looked for.
 const clientSessionSweep = 60 * 1000 // ms
 
-// maxWindow bounds the requests that one client session may await: more than any node can have in flight.
-const maxWindow = 1 << 22
+// MaxWindow bounds the requests that one client session may await: more than a node has under way and those that were
+// answered while the oldest of them waits. With maxClientSessions it bounds what the records of results take, whatever
+// the log has.
+const MaxWindow = 1 << 18
+
+// maxClientSessions bounds the client sessions. A process needs one, and another after each of its own failures.
+const maxClientSessions = 2048
 
 // A clientSession is the record of one process's requests (Raft thesis, section 6.3): what each was
 // answered, from the lowest for which the process still waits.
@@ -35,7 +40,7 @@ type clientSession struct {
 // recall returns the recorded result of a request. Requests outside the window are answered, not applied: below the
 // window the process has received the result or given up, and none of our processes sends a request far above it.
 func (o *clientSession) recall(counter uint64) (wire.Status, bool) {
-	if counter < o.low || counter-o.low >= maxWindow {
+	if counter < o.low || counter-o.low >= MaxWindow {
 		return wire.Disconnected, true
 	}
 	if i := counter - o.low; i < uint64(len(o.window)) && o.window[i] != 0 {
@@ -77,10 +82,15 @@ func newClientSessions() *clientSessions {
 	return &clientSessions{byID: make(map[uint64]*clientSession)}
 }
 
-// open makes a new client session. It returns NotOK when there is one with that number.
+// open makes a new client session. It returns NotOK when there is one with that number, or there are too many.
 func (os *clientSessions) open(id uint64) wire.Status {
 	if os.find(id) != nil {
 		return wire.NotOK
+	}
+	if len(os.byID) >= maxClientSessions {
+		if os.sweep(); len(os.byID) >= maxClientSessions {
+			return wire.NotOK
+		}
 	}
 	os.byID[id] = &clientSession{low: 1, heard: os.clock, dirty: true}
 	return wire.OK
@@ -115,6 +125,11 @@ func (os *clientSessions) pass(ms uint64) {
 	if os.clock < os.swept+clientSessionSweep {
 		return
 	}
+	os.sweep()
+}
+
+// sweep drops the client sessions that are too old.
+func (os *clientSessions) sweep() {
 	os.swept = os.clock
 	for id, o := range os.byID {
 		if os.old(o) {
@@ -139,7 +154,7 @@ func (o *clientSession) encode() []byte {
 }
 
 func decodeClientSession(b []byte) (*clientSession, bool) {
-	if len(b) < 16 {
+	if len(b) < 16 || len(b) > 16+MaxWindow {
 		return nil, false
 	}
 	return &clientSession{

@@ -123,3 +123,35 @@ func TestUnknownClientSession(t *testing.T) {
 		t.Errorf("have a: %v, b: %v, %d client sessions", have(t, m, "a"), have(t, m, "b"), len(m.c.clientSessions.byID))
 	}
 }
+
+// Client sessions are bounded, and so are their records, whatever an entry has.
+func TestClientSessionsAreBounded(t *testing.T) {
+	m := newMachine(t, never)
+	const each = 200
+	index, _ := m.Applied()
+	index += 1000 // numbers that nobody has
+	var last []wire.Status
+	for range maxClientSessions/each + 2 {
+		var ops []entry.Op
+		for range each {
+			index++
+			ops = append(ops, entry.Op{Kind: entry.Session, Identity: entry.Identity{Origin: index}},
+				entry.Op{Kind: entry.Remove, ID: []byte("id"), Identity: entry.Identity{Origin: index, Counter: 10, Low: 1}})
+		}
+		b := entry.Begin(nil)
+		for i := range ops {
+			b = entry.AppendOp(b, &ops[i])
+		}
+		entry.Seal(b, entry.Header{Stamp: 1000, Count: len(ops)})
+		var err error
+		if last, err = m.Apply(index, 1, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(m.c.clientSessions.byID); n != maxClientSessions {
+		t.Errorf("%d client sessions", n)
+	}
+	if last[0] != wire.NotOK || last[1] != wire.Disconnected {
+		t.Errorf("one too many is answered %v, and its request %v", last[0], last[1])
+	}
+}

@@ -11,8 +11,8 @@ import (
 func unreadable(t *testing.T, m *Machine, want error, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
-		if data, there, err := m.Get([]byte(id), 0); !errors.Is(err, want) || there || data != nil {
-			t.Errorf("get %s: %q, %v, %v; want %v", id, data, there, err, want)
+		if data, there, err := m.Get([]byte(id), 0); !errors.Is(err, want) || there || data.Bytes != nil {
+			t.Errorf("get %s: %q, %v, %v; want %v", id, data.Bytes, there, err, want)
 		}
 		if there, err := m.Have([]byte(id), 0); !errors.Is(err, want) || there {
 			t.Errorf("have %s: %v, %v; want %v", id, there, err, want)

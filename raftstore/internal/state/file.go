@@ -26,6 +26,8 @@ var (
 	clockKey   = []byte("clock")   // last stamp, last sequence, the client sessions' clock
 
 	formatValue = []byte("distcache state 5")
+	// sealedFormat is the format of a file that has had sealed sessions.
+	sealedFormat = []byte("distcache state 6")
 )
 
 const keySize = 16
@@ -60,19 +62,25 @@ func openFile(path string, empty bool) (*bbolt.DB, error) {
 }
 
 // Every record in the file except the format ends with the CRC-32C of its key and value, because bbolt does not
-// detect a changed byte within a page. A session's record is the length of its id in one byte, the id, the data, and
-// the checksum.
-//
+// detect a changed byte within a page. A session's record is the length of its id in one byte, plus sealedBit if the
+// data are sealed, the id, the data, and the checksum.
+const sealedBit = 0x80
+
 // makeValue makes a record without the checksum, and leaves room for it. recordOf adds the checksum.
-func makeValue(id, data []byte) []byte {
+func makeValue(id, data []byte, sealed bool) []byte {
 	v := make([]byte, 0, 1+len(id)+len(data)+sum.Size)
 	v = append(v, byte(len(id)))
+	if sealed {
+		v[0] |= sealedBit
+	}
 	v = append(v, id...)
 	return append(v, data...)
 }
 
 // dataOf is the data of a value that makeValue made.
-func dataOf(v []byte) []byte { return v[1+int(v[0]) : len(v) : len(v)] }
+func dataOf(v []byte) []byte { return v[1+int(v[0]&^sealedBit) : len(v) : len(v)] }
+
+func isSealed(v []byte) bool { return v[0]&sealedBit != 0 }
 
 // recordOf makes the record of a value that makeValue made. Other goroutines may read the value meanwhile.
 func recordOf(key [keySize]byte, value []byte) []byte {
@@ -84,15 +92,15 @@ func putMeta(meta *bbolt.Bucket, key, value []byte) error {
 	return meta.Put(key, sum.Append(slices.Clip(value), key))
 }
 
-// splitRecord splits a record into id and data. ok is false if the record is not as it was written.
-func splitRecord(key, v []byte) (id, data []byte, ok bool) {
-	v, ok = sum.Cut(v, key)
+// valueOf is the value in a record, as makeValue made it. ok is false if the record is not as it was written.
+func valueOf(key, record []byte) (v []byte, ok bool) {
+	v, ok = sum.Cut(record, key)
 	if !ok || len(v) < 1 {
-		return nil, nil, false
+		return nil, false
 	}
-	n := int(v[0])
-	if n == 0 || n > wire.MaxID || len(v) <= 1+n {
-		return nil, nil, false
-	}
-	return v[1 : 1+n], v[1+n:], true
+	n := int(v[0] &^ sealedBit)
+	return v, n > 0 && n <= wire.MaxID && len(v) > 1+n
 }
+
+// idOf is the id in a value.
+func idOf(v []byte) []byte { return v[1 : 1+int(v[0]&^sealedBit)] }

@@ -73,7 +73,7 @@ func TestForeignAndDamagedFiles(t *testing.T) {
 		}), boltfile.ErrDamaged},
 		"one id twice": {ours(func(s, _ *bbolt.Bucket) error {
 			k2 := sessionKey(5, 2)
-			value := makeValue([]byte("id"), []byte("data"))
+			value := makeValue([]byte("id"), []byte("data"), false)
 			return errors.Join(s.Put(key[:], recordOf(key, value)), s.Put(k2[:], recordOf(k2, value)))
 		}), boltfile.ErrDamaged},
 		"a bucket for a session": {ours(func(s, _ *bbolt.Bucket) error {

@@ -38,6 +38,7 @@ type flushSet struct {
 	applied        [16]byte
 	clock          [24]byte
 	index          uint64
+	format         []byte // to be written; nil: the file has the right one
 }
 
 type write struct {
@@ -127,6 +128,9 @@ func (m *Machine) take() *flushSet {
 			continue
 		}
 		s.place = flushing
+		if s.sealed && !m.c.format6 {
+			m.c.format6, set.format = true, sealedFormat
+		}
 		set.writes = append(set.writes, write{a, sessionKey(s.expiry, s.seq), m.fresh[a.r]})
 	}
 	for id, o := range m.c.clientSessions.byID {
@@ -190,6 +194,11 @@ func (set *flushSet) commitMeta(meta *bbolt.Bucket) error {
 	}
 	for id, value := range set.clientSessions {
 		if err := putMeta(meta, clientSessionKey(id), value); err != nil {
+			return err
+		}
+	}
+	if set.format != nil {
+		if err := meta.Put(formatKey, set.format); err != nil {
 			return err
 		}
 	}

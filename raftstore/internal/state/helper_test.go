@@ -106,7 +106,7 @@ func get(t testing.TB, m *Machine, id string) string {
 	if !ok {
 		return ""
 	}
-	return string(data)
+	return string(data.Bytes)
 }
 
 // dump is everything that a machine's later results can depend on, and what reads see.

@@ -25,6 +25,7 @@ type session struct {
 	next   ref    // in its bucket, or the next free one
 	pos    uint32 // in the order of expiry
 	place  place
+	sealed bool
 	idLen  uint8
 	id     [shortID]byte
 }
@@ -113,25 +114,25 @@ func (x *index) appendID(dst []byte, r ref) []byte {
 }
 
 // insert adds a session whose id is not there.
-func (x *index) insert(id []byte, expiry, seq uint64, p place) ref {
+func (x *index) insert(id []byte, expiry, seq uint64, p place, sealed bool) ref {
 	s, h := x.place(id)
-	return x.insertAt(s, h, id, expiry, seq, p)
+	return x.insertAt(s, h, id, expiry, seq, p, sealed)
 }
 
 // add adds a session unless its id is there.
-func (x *index) add(id []byte, expiry, seq uint64, p place) bool {
+func (x *index) add(id []byte, expiry, seq uint64, p place, sealed bool) bool {
 	s, h := x.place(id)
 	if x.findAt(s, h, id) != 0 {
 		return false
 	}
-	x.insertAt(s, h, id, expiry, seq, p)
+	x.insertAt(s, h, id, expiry, seq, p, sealed)
 	return true
 }
 
-func (x *index) insertAt(s *shard, h uint64, id []byte, expiry, seq uint64, p place) ref {
+func (x *index) insertAt(s *shard, h uint64, id []byte, expiry, seq uint64, p place, sealed bool) ref {
 	r := x.take()
 	e := x.at(r)
-	*e = session{expiry: expiry, seq: seq, place: p, idLen: uint8(len(id))}
+	*e = session{expiry: expiry, seq: seq, place: p, sealed: sealed, idLen: uint8(len(id))}
 	if n := copy(e.id[:], id); n < len(id) {
 		x.long[r] = string(id[n:])
 	}

@@ -47,7 +47,7 @@ func TestIndexAgainstMap(t *testing.T) {
 			continue
 		}
 		s := session{expiry: uint64(r.IntN(1000)), seq: seq}
-		x.insert([]byte(id), s.expiry, s.seq, onDisk)
+		x.insert([]byte(id), s.expiry, s.seq, onDisk, false)
 		want[id] = s
 		if seq%5000 == 0 {
 			checkIndex(t, x, want)

@@ -16,6 +16,8 @@ type contents struct {
 	applied        uint64
 	appliedTerm    uint64
 	stamp, seq     uint64
+	plain          int  // sessions whose data are not sealed
+	format6        bool // the file's format is sealedFormat
 }
 
 // read checks the whole file and returns its content. empty is true when nothing has been written to the file yet, or
@@ -68,7 +70,8 @@ func (l *loader) visit(bucket, key, value []byte) error {
 }
 
 func (l *loader) format(value []byte) error {
-	if l.ours = bytes.Equal(value, formatValue); !l.ours {
+	l.format6 = bytes.Equal(value, sealedFormat)
+	if l.ours = l.format6 || bytes.Equal(value, formatValue); !l.ours {
 		return fmt.Errorf("%w of a version this program reads (it says %q)", ErrForeign, value)
 	}
 	return nil
@@ -108,7 +111,7 @@ var errRecord = fmt.Errorf("%w: a session's record is not as it was written", bo
 
 // session adds a session. Keys come in the order of expiry, and a sorted list is a heap already.
 func (l *loader) session(key, value []byte) error {
-	id, _, ok := splitRecord(key, value)
+	v, ok := valueOf(key, value)
 	if len(key) != keySize || !ok {
 		return errRecord
 	}
@@ -116,6 +119,9 @@ func (l *loader) session(key, value []byte) error {
 	if seq == 0 {
 		return fmt.Errorf("%w: a session's key is malformed", boltfile.ErrDamaged)
 	}
-	l.builder.add(id, binary.BigEndian.Uint64(key), seq)
+	l.builder.add(idOf(v), binary.BigEndian.Uint64(key), seq, isSealed(v))
+	if !isSealed(v) {
+		l.plain++
+	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/distcache/distcache/raftstore/internal/entry"
 	"github.com/distcache/distcache/raftstore/internal/files"
 	"github.com/distcache/distcache/raftstore/internal/mutant"
+	"github.com/distcache/distcache/raftstore/internal/seal"
 	"github.com/distcache/distcache/wire"
 )
 
@@ -248,6 +249,8 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 	switch {
 	case op.Kind == entry.Add && found != 0:
 		s = wire.MatchingSession
+	case op.Kind == entry.Add && op.Sealed && !m.covered(op):
+		s = SealAgain
 	case op.Kind == entry.Add:
 		m.add(op)
 		m.evict(capacity, 2) // one more than was added, so that a large excess shrinks
@@ -260,14 +263,27 @@ func (m *Machine) apply(op *entry.Op, capacity uint64) wire.Status {
 	return s
 }
 
+// SealAgain is the status of an Add whose data are sealed under the key of an epoch that is over before the session
+// expires, or too long after that. The session is not added, and can be sealed again.
+const SealAgain wire.Status = 199
+
+// covered tells whether an Add's data are sealed under the key of the right epoch.
+func (m *Machine) covered(op *entry.Op) bool {
+	ok, err := seal.Covers(op.Data, m.c.stamp+uint64(op.Timeout))
+	return ok && err == nil
+}
+
 func (m *Machine) add(op *entry.Op) {
 	m.c.seq++
 	// A timeout of 0 is over at once: the next entry's stamp may be the same, so it is not kept even until then.
 	if op.Timeout == 0 {
 		return
 	}
-	r := m.c.index.insert(op.ID, m.c.stamp+uint64(op.Timeout), m.c.seq, inMemory)
-	m.fresh[r] = makeValue(op.ID, op.Data)
+	r := m.c.index.insert(op.ID, m.c.stamp+uint64(op.Timeout), m.c.seq, inMemory, op.Sealed)
+	m.fresh[r] = makeValue(op.ID, op.Data, op.Sealed)
+	if !op.Sealed {
+		m.c.plain++
+	}
 	m.held += len(op.Data)
 	m.dirty.adds = append(m.dirty.adds, added{r, m.c.seq})
 	m.dirty.bytes += len(op.Data)
@@ -276,7 +292,11 @@ func (m *Machine) add(op *entry.Op) {
 // drop removes a session from the index, and from the file at the next flush. If a flush is writing the session, that
 // flush notices at its end that the session is gone.
 func (m *Machine) drop(r ref) {
-	switch s := m.c.index.at(r); s.place {
+	s := m.c.index.at(r)
+	if !s.sealed {
+		m.c.plain--
+	}
+	switch s.place {
 	case inMemory:
 		n := len(dataOf(m.fresh[r]))
 		m.held -= n
@@ -337,29 +357,34 @@ func (m *Machine) countDropped(expired, evicted int) {
 	}
 }
 
-// Get returns a session's data, which the caller may keep but not write to. It returns false when there is no such
-// session, or the session has expired by now or by the last stamp. On a failed or closed machine Get returns an error,
-// since an entry may have been applied in part.
-func (m *Machine) Get(id []byte, now uint64) ([]byte, bool, error) {
+// Data are a session's, which whoever has them may keep but not write to.
+type Data struct {
+	Bytes  []byte
+	Sealed bool
+}
+
+// Get returns a session's data. It returns false when there is no such session, or the session has expired by now or by
+// the last stamp. On a failed or closed machine Get returns an error, since an entry may have been applied in part.
+func (m *Machine) Get(id []byte, now uint64) (Data, bool, error) {
 	var missing uint64
 	for {
 		f := m.locate(id, now)
 		switch {
 		case f.err != nil:
-			return nil, false, f.err
+			return Data{}, false, f.err
 		case f.seq == 0:
-			return nil, false, nil
-		case f.data != nil:
-			return f.data, true, nil
+			return Data{}, false, nil
+		case f.value != nil:
+			return Data{dataOf(f.value), f.sealed}, true, nil
 		case f.seq == missing:
-			return nil, false, fmt.Errorf("state file %s: %w: a session is missing", m.path, boltfile.ErrDamaged)
+			return Data{}, false, fmt.Errorf("state file %s: %w: a session is missing", m.path, boltfile.ErrDamaged)
 		}
 		value, found, err := readValue(f.db, sessionKey(f.expiry, f.seq))
 		if found {
-			return value, true, nil
+			return Data{value, f.sealed}, true, nil
 		}
 		if err != nil && !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-			return nil, false, fmt.Errorf("read state file %s: %w", m.path, err)
+			return Data{}, false, fmt.Errorf("read state file %s: %w", m.path, err)
 		}
 		// The session was removed meanwhile, or the file replaced, and with it the index: look again.
 		if err == nil {
@@ -371,7 +396,8 @@ func (m *Machine) Get(id []byte, now uint64) ([]byte, bool, error) {
 // A finding is what the index says of an id at one moment.
 type finding struct {
 	expiry, seq uint64 // seq is 0 when there is no session
-	data        []byte // nil when it is in the file
+	sealed      bool
+	value       []byte // nil when it is in the file
 	db          *bbolt.DB
 	err         error // of the machine
 }
@@ -382,10 +408,7 @@ func (m *Machine) locate(id []byte, now uint64) finding {
 	f := finding{db: m.db, err: m.err}
 	if r := m.live(id, now); r != 0 {
 		s := m.c.index.at(r)
-		f.expiry, f.seq = s.expiry, s.seq
-		if value := m.fresh[r]; value != nil {
-			f.data = dataOf(value)
-		}
+		f.expiry, f.seq, f.sealed, f.value = s.expiry, s.seq, s.sealed, m.fresh[r]
 	}
 	return f
 }
@@ -393,11 +416,11 @@ func (m *Machine) locate(id []byte, now uint64) finding {
 func readValue(db *bbolt.DB, key [keySize]byte) (data []byte, found bool, err error) {
 	err = db.View(func(tx *bbolt.Tx) error {
 		if v := tx.Bucket(sessionsBucket).Get(key[:]); v != nil {
-			_, d, ok := splitRecord(key[:], v)
+			value, ok := valueOf(key[:], v)
 			if !ok {
 				return errRecord
 			}
-			data, found = append([]byte(nil), d...), true
+			data, found = append([]byte(nil), dataOf(value)...), true
 		}
 		return nil
 	})
@@ -419,6 +442,13 @@ func (m *Machine) Len() int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.c.index.len()
+}
+
+// Plain is the number of sessions whose data are not sealed.
+func (m *Machine) Plain() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.c.plain
 }
 
 // Applied is the index and term of the last entry that is part of the state.

@@ -293,19 +293,19 @@ func TestGetDuringEverything(t *testing.T) {
 					return
 				default:
 				}
-				if data, ok, err := m.Get([]byte("steady"), 0); err != nil || !ok || string(data) != "steady data" {
-					t.Errorf("got %d bytes, %v, %v", len(data), ok, err)
+				if data, ok, err := m.Get([]byte("steady"), 0); err != nil || !ok || string(data.Bytes) != "steady data" {
+					t.Errorf("got %d bytes, %v, %v", len(data.Bytes), ok, err)
 					return
 				}
 				least := removed.Load() + 1
 				data, ok, err := m.Get([]byte("churn"), 0)
 				if ok {
 					found.Add(1)
-					n, _ := strconv.ParseInt(string(data), 10, 64)
+					n, _ := strconv.ParseInt(string(data.Bytes), 10, 64)
 					ok = n >= least && n <= added.Load()
 				}
-				if err != nil || !ok && data != nil {
-					t.Errorf("got %q, where it had to be %d or later: %v", data, least, err)
+				if err != nil || !ok && data.Bytes != nil {
+					t.Errorf("got %q, where it had to be %d or later: %v", data.Bytes, least, err)
 					return
 				}
 				m.Flushed()
@@ -418,7 +418,7 @@ func TestReadAtATime(t *testing.T) {
 		for now, want := range map[uint64]bool{0: true, 1000: true, 1099: true, 1100: false, 1 << 60: false} {
 			data, there, err := m.Get([]byte("a"), now)
 			has, err2 := m.Have([]byte("a"), now)
-			if err != nil || err2 != nil || there != want || has != want || want != (string(data) == "data") {
+			if err != nil || err2 != nil || there != want || has != want || want != (string(data.Bytes) == "data") {
 				t.Errorf("at %d, flushed %v: get %v, %v, have %v, %v; want %v", now, flushed, there, err, has, err2, want)
 			}
 		}

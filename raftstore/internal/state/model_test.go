@@ -121,8 +121,8 @@ func (m *model) check(t testing.TB, real *Machine) {
 	}
 	for id, s := range m.sessions {
 		got, ok, err := real.Get([]byte(id), 0)
-		if err != nil || !ok || !bytes.Equal(got, s.data) || !have(t, real, id) {
-			t.Fatalf("session %q: there %v, %d bytes of %d, %v", id, ok, len(got), len(s.data), err)
+		if err != nil || !ok || !bytes.Equal(got.Bytes, s.data) || !have(t, real, id) {
+			t.Fatalf("session %q: there %v, %d bytes of %d, %v", id, ok, len(got.Bytes), len(s.data), err)
 		}
 	}
 }

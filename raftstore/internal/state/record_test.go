@@ -34,17 +34,17 @@ func writeFile(t *testing.T, key [keySize]byte, record []byte) string {
 // A disk that has changed a bit of a session is found out, wherever in the record or its key that is.
 func TestChangedRecordIsFound(t *testing.T) {
 	key := sessionKey(1<<40, 7)
-	record := recordOf(key, makeValue([]byte("the id"), []byte("the data")))
+	record := recordOf(key, makeValue([]byte("the id"), []byte("the data"), false))
 	whole := append(key[:], record...)
 	for bit := range 8 * len(whole) {
 		changed := bytes.Clone(whole)
 		changed[bit/8] ^= 1 << (bit % 8)
-		if _, _, ok := splitRecord(changed[:keySize], changed[keySize:]); ok {
+		if _, ok := valueOf(changed[:keySize], changed[keySize:]); ok {
 			t.Errorf("bit %d of byte %d is changed, and the record is taken", bit%8, bit/8)
 		}
 	}
-	if id, data, ok := splitRecord(key[:], record); !ok || string(id) != "the id" || string(data) != "the data" {
-		t.Errorf("the record as it was written: %q, %q, %v", id, data, ok)
+	if v, ok := valueOf(key[:], record); !ok || string(idOf(v)) != "the id" || string(dataOf(v)) != "the data" || isSealed(v) {
+		t.Errorf("the record as it was written: %q, %v", v, ok)
 	}
 }
 
@@ -73,17 +73,17 @@ func changeByte(t *testing.T, path string, what []byte) {
 func TestChangedDataAreNotServed(t *testing.T) {
 	key := sessionKey(1<<60, 7)
 	id, data := []byte("the id"), []byte("data that are there once")
-	path := writeFile(t, key, recordOf(key, makeValue(id, data)))
+	path := writeFile(t, key, recordOf(key, makeValue(id, data, false)))
 	m, err := Open(path, never)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, ok, err := m.Get(id, 0); !ok || err != nil || !bytes.Equal(got, data) {
-		t.Fatalf("before: %q, %v, %v", got, ok, err)
+	if got, ok, err := m.Get(id, 0); !ok || err != nil || !bytes.Equal(got.Bytes, data) {
+		t.Fatalf("before: %q, %v, %v", got.Bytes, ok, err)
 	}
 	changeByte(t, path, data)
 	if got, ok, err := m.Get(id, 0); !errors.Is(err, boltfile.ErrDamaged) {
-		t.Errorf("after: %q, %v, %v; want %v", got, ok, err, boltfile.ErrDamaged)
+		t.Errorf("after: %q, %v, %v; want %v", got.Bytes, ok, err, boltfile.ErrDamaged)
 	}
 	if err := m.Close(); err != nil {
 		t.Fatal(err)

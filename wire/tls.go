@@ -1,0 +1,92 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+)
+
+// Secure tells whether connections to or from the address are made with TLS.
+func (a Address) Secure() bool { return kinds[a.kind].secure }
+
+// TLS is what an address TLS: needs to listen or to connect.
+type TLS struct {
+	// Config is a server's, to listen, or a client's, to connect: then the host of the address is its ServerName if it
+	// has none.
+	Config *tls.Config
+	// Explain, if not nil, makes errors of the handshake, and of reading, easier to understand. It keeps those that
+	// have nothing to do with TLS.
+	Explain func(error) error
+}
+
+// WithTLS is the address with what its connections need, if it is one of TLS; else it is unchanged. Addresses with the
+// same t are equal if they are otherwise.
+func (a Address) WithTLS(t *TLS) Address {
+	if a.Secure() {
+		a.tls = t
+	}
+	return a
+}
+
+// A tlsListener accepts connections whose handshakes are still to be made: by [tls.Conn.HandshakeContext], or with the
+// first read. It has the deadline of the listener beneath.
+type tlsListener struct {
+	*net.TCPListener
+	config *tls.Config
+}
+
+func (l *tlsListener) Accept() (net.Conn, error) {
+	c, err := l.TCPListener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(c, l.config), nil
+}
+
+// secureListener has a listener's connections begin with a handshake.
+func (a Address) secureListener(l net.Listener) net.Listener {
+	return &tlsListener{l.(*net.TCPListener), a.tls.Config}
+}
+
+func (a Address) needsTLS() error {
+	return &addressError{a.String(), "it needs a certificate"}
+}
+
+// secured makes the handshake on a connection.
+func (a Address) secured(ctx context.Context, c net.Conn) (net.Conn, error) {
+	config := a.tls.Config
+	if config.ServerName == "" {
+		config = config.Clone()
+		config.ServerName = a.host
+	}
+	t := tls.Client(c, config)
+	err := t.HandshakeContext(ctx)
+	if err == nil && a.tls.Explain == nil {
+		return t, nil
+	}
+	s := &secureConn{t, a.tls.Explain}
+	if err != nil {
+		c.Close()
+		return nil, s.explained(err)
+	}
+	return s, nil
+}
+
+// A secureConn explains the errors of reading: a server that refuses a client's certificate says so only after the
+// handshake.
+type secureConn struct {
+	*tls.Conn
+	explain func(error) error
+}
+
+func (c *secureConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	return n, c.explained(err)
+}
+
+func (c *secureConn) explained(err error) error {
+	if err == nil || c.explain == nil {
+		return err
+	}
+	return c.explain(err)
+}
