@@ -110,7 +110,7 @@ func (d *demo) stop() {
 	}
 }
 
-// keys makes a certificate for each machine, and a seal key of which each node gets a copy.
+// keys makes a certificate for each machine, and a seal key, which each node gets a copy of.
 func (d *demo) keys() error {
 	ca := d.path("ca")
 	if err := d.tool("dc_admin", "certs", "init", ca, "-name", "demo"); err != nil {
@@ -142,7 +142,7 @@ func (d *demo) keys() error {
 	return os.Remove(d.path("seal.key"))
 }
 
-// relay makes a relay to an address, and gives its own.
+// relay makes a relay to an address, and returns the relay's own address.
 func (d *demo) relay(to string) (string, error) {
 	r, err := newRelay(to)
 	if err != nil {
@@ -152,7 +152,7 @@ func (d *demo) relay(to string) (string, error) {
 	return r.address(), nil
 }
 
-// nodes starts three nodes. They reach each other through relays, which keep what goes by.
+// nodes starts three nodes. They reach each other through relays, which record the traffic.
 func (d *demo) nodes() error {
 	ports, err := procs.FreeAddresses(6)
 	if err != nil {
@@ -192,7 +192,7 @@ func (d *demo) nodes() error {
 	return nil
 }
 
-// until repeats f until it works.
+// until calls f until it succeeds.
 func (d *demo) until(f func() error) error {
 	t := time.NewTicker(100 * time.Millisecond)
 	defer t.Stop()
@@ -227,7 +227,7 @@ func (d *demo) proxies() error {
 	return nil
 }
 
-// check has dc_test hold the answers against what must be so, through both proxies.
+// check has dc_test check answers, through both proxies.
 func (d *demo) check() error {
 	for _, web := range []string{"web1", "web2"} {
 		err := d.until(func() error {
@@ -269,9 +269,9 @@ func (d *demo) plant() error {
 	return nil
 }
 
-// search ends everything and looks for the planted session's data in all that was written and sent.
+// search stops everything and searches all that was written and sent for the data of the planted session.
 func (d *demo) search() error {
-	for i := range 3 { // so that the state files have the session as well
+	for i := range 3 { // so that the state files contain the session
 		socket := d.path("data", fmt.Sprintf("n%d", i+1), "admin.sock")
 		if err := d.tool("dc_admin", "-connect", "UNIX:"+socket, "compact"); err != nil {
 			return err
