@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/distcache/distcache/internal/procs"
 	"github.com/distcache/distcache/internal/testutil"
 	"github.com/distcache/distcache/wire"
+	"github.com/distcache/distcache/wire/server"
 )
 
 func benchOf(t *testing.T, mix string, addresses ...wire.Address) BenchConfig {
@@ -204,6 +208,44 @@ func TestWorkers(t *testing.T) {
 				t.Errorf("errors %v, %d good, %d operations", r.Errors, r.Total.Good, len(r.Ops))
 			}
 		})
+	}
+}
+
+// Benchmarks and ledgers reach servers by TLS.
+func TestOverTLS(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // has a certificate
+	web.Close()
+	free, err := procs.FreeAddresses(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := testutil.Address(t, "TLS:"+free[0])
+	l, err := at.WithTLS(&wire.TLS{Config: web.TLS}).Listen(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(server.Config{Store: newMemory(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testutil.Serve(t, l, s)
+	at = at.WithTLS(&wire.TLS{Config: web.Client().Transport.(*http.Transport).TLSClientConfig})
+	for name, persistent := range map[string]bool{"kept": true, "each time": false} {
+		t.Run(name, func(t *testing.T) {
+			cfg := benchOf(t, "add=1,get=1", at)
+			cfg.Persistent, cfg.Pipeline = persistent, 1
+			r := measured(t, cfg, func(r *Result) bool { return r.Total.Good > 0 })
+			if len(r.Errors) > 0 || r.Total.Good == 0 {
+				t.Errorf("%d good, errors %v", r.Total.Good, r.Errors)
+			}
+		})
+	}
+	ledger := newLedger(t, at)
+	if err := runLedger(t, ledger, func(c Counts) bool { return c.Added > 50 }); err != nil {
+		t.Error(err)
+	}
+	if err := ledger.Verify(t.Context(), at); err != nil {
+		t.Error(err)
 	}
 }
 

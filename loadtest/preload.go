@@ -96,7 +96,7 @@ func (b *Bench) preloadStores() (stores []preloadStore, err error) {
 		if !a.up {
 			continue
 		}
-		c, err := client.New(a.String(), client.WithTimeout(b.RequestTimeout))
+		c, err := newClient(a.Address, b.RequestTimeout)
 		if err != nil {
 			return stores, err
 		}

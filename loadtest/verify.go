@@ -51,7 +51,7 @@ const (
 // as they must be, the error is a *Violations. While the server does not answer, Verify asks again; when ctx is done,
 // that is another error.
 func (l *Ledger) Verify(ctx context.Context, address wire.Address) error {
-	c, err := client.New(address.String(), client.WithTimeout(l.cfg.RequestTimeout))
+	c, err := newClient(address, l.cfg.RequestTimeout)
 	if err != nil {
 		return err
 	}

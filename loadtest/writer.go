@@ -19,8 +19,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	defer cancel()
 	var clients []*client.Client
 	for _, a := range l.cfg.Addresses {
-		limit := l.cfg.RequestTimeout
-		c, err := client.New(a.String(), client.WithTimeout(limit), client.WithDialTimeout(limit))
+		c, err := newClient(a, l.cfg.RequestTimeout)
 		if err != nil {
 			return err
 		}

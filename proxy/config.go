@@ -41,7 +41,8 @@ type Server struct {
 	Dial func(context.Context) (net.Conn, error)
 }
 
-// At returns the server at an address. On a unix socket, root or this process's user must listen, or one of the users given.
+// At returns the server at an address. On a unix socket, root or this process's user must listen, or one of the users
+// given.
 func At(a wire.Address, users ...int) Server {
 	return Server{Name: a.String(), Dial: rawconn.OwnedBy(a.Dial, users...)}
 }

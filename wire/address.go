@@ -19,8 +19,8 @@ import (
 //	FD:3                     an inherited descriptor: a socket, listening or connected
 //	FD:0:1                   a read and a write descriptor, which are one connection
 //
-// The prefix may be in any case. A host's name is looked up by each Listen and Dial; the original does so when it parses
-// the address. So a client that connects again finds a server that has moved.
+// The prefix may be in any case. A host's name is looked up by each Listen and Dial; the original does so when it
+// parses the address. So a client that connects again finds a server that has moved.
 //
 // Addresses are comparable. The zero Address is no address.
 type Address struct {

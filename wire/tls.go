@@ -9,18 +9,18 @@ import (
 // Secure tells whether connections to or from the address are made with TLS.
 func (a Address) Secure() bool { return kinds[a.kind].secure }
 
-// TLS is what an address TLS: needs to listen or to connect.
+// TLS is what an address of the form TLS: needs to listen or to connect.
 type TLS struct {
-	// Config is a server's, to listen, or a client's, to connect: then the host of the address is its ServerName if it
-	// has none.
+	// Config is the configuration of a server, to listen, or of a client, to connect. If a client's ServerName is
+	// empty, it is the host of the address.
 	Config *tls.Config
-	// Explain, if not nil, makes errors of the handshake, and of reading, easier to understand. It keeps those that
-	// have nothing to do with TLS.
+	// Explain, if not nil, makes errors of handshakes and reads easier to understand. It returns errors that have
+	// nothing to do with TLS as they are.
 	Explain func(error) error
 }
 
-// WithTLS is the address with what its connections need, if it is one of TLS; else it is unchanged. Addresses with the
-// same t are equal if they are otherwise.
+// WithTLS returns an address of the form TLS: with t, other addresses unchanged. Addresses that were equal before are
+// equal with the same t.
 func (a Address) WithTLS(t *TLS) Address {
 	if a.Secure() {
 		a.tls = t
@@ -28,8 +28,8 @@ func (a Address) WithTLS(t *TLS) Address {
 	return a
 }
 
-// A tlsListener accepts connections whose handshakes are still to be made: by [tls.Conn.HandshakeContext], or with the
-// first read. It has the deadline of the listener beneath.
+// A tlsListener accepts connections before their handshakes, which [tls.Conn.HandshakeContext] or the first read makes.
+// Its deadline is that of the TCP listener.
 type tlsListener struct {
 	*net.TCPListener
 	config *tls.Config
@@ -43,7 +43,7 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	return tls.Server(c, l.config), nil
 }
 
-// secureListener has a listener's connections begin with a handshake.
+// secureListener returns l, with TLS on its connections.
 func (a Address) secureListener(l net.Listener) net.Listener {
 	return &tlsListener{l.(*net.TCPListener), a.tls.Config}
 }
@@ -52,7 +52,7 @@ func (a Address) needsTLS() error {
 	return &addressError{a.String(), "it needs a certificate"}
 }
 
-// secured makes the handshake on a connection.
+// secured makes the handshake on a connection, as a client.
 func (a Address) secured(ctx context.Context, c net.Conn) (net.Conn, error) {
 	config := a.tls.Config
 	if config.ServerName == "" {

@@ -50,7 +50,7 @@ func get(t *testing.T, network, at, path string) (int, error) {
 	return r.StatusCode, err
 }
 
-// Whoever opens connections and sends nothing, or half a request, or nothing more, is in nobody's way.
+// Clients that open connections and send nothing, or half a request, or no second request, keep nobody else out.
 func TestManyIdleConnections(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		for what, sent := range map[string]string{
@@ -100,7 +100,9 @@ func TestManyRequests(t *testing.T) {
 	for range maxBusy {
 		<-begun
 	}
-	for path, want := range map[string]int{"/v1/status": http.StatusServiceUnavailable, "/healthz": 200, "/readyz": 200, "/metrics": 200} {
+	for path, want := range map[string]int{
+		"/v1/status": http.StatusServiceUnavailable, "/healthz": 200, "/readyz": 200, "/metrics": 200,
+	} {
 		if code, err := get(t, "tcp", at, path); err != nil || code != want {
 			t.Errorf("%s: %d, %v; want %d", path, code, err, want)
 		}

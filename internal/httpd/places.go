@@ -7,14 +7,14 @@ import (
 	"sync"
 )
 
-// maxConns bounds the open connections of a Server. When it is reached, the oldest connection on which no request is
-// being answered is closed: one that is idle, or sends its request slowly.
+// maxConns is the most open connections of a Server. For one more, the oldest connection on which no request is being
+// answered is closed: a connection that is idle, or on which a request arrives slowly.
 const maxConns = 64
 
-// maxBusy bounds the requests that are being answered. Health checks and metrics are answered beyond it.
+// maxBusy is the most requests that are answered at a time. Health checks and metrics do not count against it.
 const maxBusy = 48
 
-// places has the open connections of a Server.
+// places are the open connections of a Server.
 type places struct {
 	mu    sync.Mutex
 	conns map[net.Conn]*place
@@ -22,7 +22,7 @@ type places struct {
 	busy  int
 }
 
-// A place is a connection's.
+// A place is an open connection.
 type place struct {
 	nc    net.Conn
 	since uint64 // increases from connection to connection
@@ -31,7 +31,7 @@ type place struct {
 
 type placeKey struct{}
 
-// enter gives a connection a place, and closes another one if there are too many.
+// enter adds a connection. If there are too many, it closes another.
 func (p *places) enter(nc net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,7 +54,7 @@ func (p *places) enter(nc net.Conn) {
 	p.conns[nc] = &place{nc: nc, since: p.clock}
 }
 
-// cut closes a connection without a last word to the peer, who may not take it.
+// cut closes a connection without telling a TLS peer first: the peer may not read.
 func cut(nc net.Conn) {
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // of TLS
 		nc = t.NetConn()
@@ -62,7 +62,7 @@ func cut(nc net.Conn) {
 	nc.Close()
 }
 
-// changed is told of connections by the HTTP server.
+// changed is the HTTP server's ConnState hook.
 func (p *places) changed(nc net.Conn, state http.ConnState) {
 	if state == http.StateClosed || state == http.StateHijacked {
 		p.mu.Lock()
@@ -77,7 +77,7 @@ func (p *places) context(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, placeKey{}, p.conns[nc])
 }
 
-// begin notes that a request is being answered; false if there are too many.
+// begin records that a request is being answered, until end is called. The result is false if there are too many.
 func (p *places) begin(r *http.Request) (end func(), ok bool) {
 	c, _ := r.Context().Value(placeKey{}).(*place)
 	p.mu.Lock()
@@ -99,10 +99,10 @@ func (p *places) begin(r *http.Request) (end func(), ok bool) {
 	}, true
 }
 
-// vital tells which requests always have a place: those by which others see how this program is.
+// vital tells whether a request is answered in any case: it is one that monitors this program.
 func vital(path string) bool { return path == "/healthz" || path == "/readyz" || path == "/metrics" }
 
-// A listener gives each connection a place.
+// A listener enters its connections into places.
 type listener struct {
 	net.Listener
 	places *places

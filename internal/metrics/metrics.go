@@ -207,5 +207,7 @@ var certificateDays = Desc("certificate_days_left", "For how many days this prog
 
 // AddCertificate registers the metric of a program's certificate.
 func AddCertificate(reg prometheus.Registerer, days func() float64) {
-	reg.MustRegister(Collector([]*prometheus.Desc{certificateDays}, func(out Out) { out.Gauge(certificateDays, days()) }))
+	reg.MustRegister(Collector([]*prometheus.Desc{certificateDays}, func(out Out) {
+		out.Gauge(certificateDays, days())
+	}))
 }

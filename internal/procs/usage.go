@@ -17,7 +17,7 @@ const procTick = 10 * time.Millisecond
 type Usage struct {
 	CPU        time.Duration // user and system time, including that of children that have ended
 	Anon, File int64         // resident memory in bytes: anonymous, and of mapped files
-	Written    int64         // bytes that it caused to be written to the disk; a page counts as the whole folio it is cached in
+	Written    int64         // bytes that it caused to be written to the disk; pages count as their whole folios
 	Faults     int64         // major page faults: pages of mapped files read from the disk
 }
 

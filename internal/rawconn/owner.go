@@ -8,15 +8,15 @@ import (
 	"slices"
 )
 
-// An OwnerError is a unix socket that another user listens on than was expected.
+// An OwnerError says that an unexpected user listens on a unix socket.
 type OwnerError struct{ User int }
 
 func (e *OwnerError) Error() string {
 	return fmt.Sprintf("user %d listens there, who is neither root nor this user nor was named", e.User)
 }
 
-// OwnedBy makes of a function that connects one that refuses unix sockets of other users than root, this process's own and
-// those given: anybody can listen at a path in /tmp before the right one does.
+// OwnedBy returns dial with a check: it refuses a unix socket unless root, the user of this process or one of the given
+// users listens there. Otherwise anybody could listen at a path in /tmp before the right server does.
 func OwnedBy(dial func(context.Context) (net.Conn, error), users ...int) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		c, err := dial(ctx)

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is the process at the other end of a unix socket, and its user: whoever has connected, or has begun to listen.
+// Process is the process at the other end of a unix socket, and its user: the process that connected, or that began to
+// listen.
 func Process(c net.Conn) (pid, uid int, ok bool) {
 	u, isUnix := c.(*net.UnixConn)
 	if !isUnix {

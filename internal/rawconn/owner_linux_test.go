@@ -27,7 +27,8 @@ func TestOwnedBy(t *testing.T) {
 		path := filepath.Join(dir, name)
 		cmd := exec.Command("/proc/self/exe", "-test.run", "^TestListenHelper$")
 		cmd.Env = append(os.Environ(), "OWNER_TEST_LISTEN="+path)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}, Pdeathsig: syscall.SIGKILL}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL,
+			Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

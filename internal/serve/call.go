@@ -179,8 +179,8 @@ func (c *Conn) arm(due time.Time) {
 	}
 }
 
-// expire answers the requests that are overdue and ends their contexts. The requests may still be being carried out; their
-// results are dropped. expire writes nothing itself.
+// expire answers the requests that are overdue and ends their contexts. The requests may still be being carried out;
+// their results are dropped. expire writes nothing itself.
 func (c *Conn) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

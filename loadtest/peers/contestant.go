@@ -52,19 +52,16 @@ func (k kind) ours() bool { return k.program == "" }
 // A contestant is a set of servers, with their addresses and directories, and the way to ask them. It does not run
 // them.
 type contestant interface {
-	// commands are the servers' command lines, without the program.
-	commands() []command
+	// flags are the flags of each node's server.
+	flags() [][]string
 	// ready returns nil when all servers are fit to be measured, or why they are not. It is called until then.
 	ready(ctx context.Context) error
 	// connect opens the connections that the callers share, in the order of the nodes.
 	connect(callers int) ([]client, error)
 }
 
-// A command is the command line of a server.
-type command struct {
-	name string   // of the node
-	args []string // without the program
-}
+// nodeName is the name of node i, and of the directory for its files.
+func nodeName(i int) string { return fmt.Sprintf("n%d", i+1) }
 
 // A client is a connection to one node of a contestant, which callers share. No call takes much longer than
 // requestTimeout.
@@ -106,7 +103,7 @@ func askAll(ctx context.Context, c contestant) error {
 	defer closeAll(clients)
 	for i, client := range clients {
 		if _, err := client.get(ctx, make([]byte, idLen)); err != errMissing {
-			return fmt.Errorf("n%d: %w", i+1, err)
+			return fmt.Errorf("%s: %w", nodeName(i), err)
 		}
 	}
 	return nil

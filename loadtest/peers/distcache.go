@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -32,19 +31,19 @@ func newDistcache(dir, log string) (contestant, error) {
 	var members []string
 	for i := range nodes {
 		d.listen = append(d.listen, "IP:"+free[i])
-		members = append(members, fmt.Sprintf("n%d=%s", i+1, free[nodes+i]))
+		members = append(members, nodeName(i)+"="+free[nodes+i])
 	}
 	d.cluster = strings.Join(members, ",")
 	return d, nil
 }
 
-// commands set no limit of sessions, since the other contestants have none.
-func (d *distcache) commands() []command {
-	var list []command
+// flags set no limit of sessions, since the other contestants have none.
+func (d *distcache) flags() [][]string {
+	var list [][]string
 	for i, listen := range d.listen {
-		name := fmt.Sprintf("n%d", i+1)
-		list = append(list, command{name, []string{"-node", name, "-listen", listen,
-			"-data", filepath.Join(d.dir, name), "-cluster", d.cluster, "-raft-log", d.log, "-sessions", "0"}})
+		name := nodeName(i)
+		list = append(list, []string{"-node", name, "-listen", listen, "-data", filepath.Join(d.dir, name),
+			"-cluster", d.cluster, "-raft-log", d.log, "-sessions", "0"})
 	}
 	return list
 }

@@ -23,6 +23,7 @@ type etcd struct {
 	dir     string
 	clients []string // URLs
 	peers   []string
+	cluster string // the members, in a flag's form
 }
 
 func newEtcd(dir string) (contestant, error) {
@@ -31,26 +32,25 @@ func newEtcd(dir string) (contestant, error) {
 		return nil, err
 	}
 	e := &etcd{dir: dir}
+	var members []string
 	for i := range nodes {
 		e.clients = append(e.clients, "http://"+free[i])
 		e.peers = append(e.peers, "http://"+free[nodes+i])
+		members = append(members, nodeName(i)+"="+e.peers[i])
 	}
+	e.cluster = strings.Join(members, ",")
 	return e, nil
 }
 
-func (e *etcd) commands() []command {
-	var list []command
-	var members []string
-	for i, peer := range e.peers {
-		members = append(members, fmt.Sprintf("n%d=%s", i+1, peer))
-	}
+func (e *etcd) flags() [][]string {
+	var list [][]string
 	for i := range nodes {
-		name := fmt.Sprintf("n%d", i+1)
-		list = append(list, command{name, []string{"--name", name, "--data-dir", filepath.Join(e.dir, name),
+		name := nodeName(i)
+		list = append(list, []string{"--name", name, "--data-dir", filepath.Join(e.dir, name),
 			"--listen-client-urls", e.clients[i], "--advertise-client-urls", e.clients[i],
 			"--listen-peer-urls", e.peers[i], "--initial-advertise-peer-urls", e.peers[i],
-			"--initial-cluster", strings.Join(members, ","), "--initial-cluster-state", "new",
-			"--quota-backend-bytes", fmt.Sprint(etcdQuota), "--logger", "zap"}})
+			"--initial-cluster", e.cluster, "--initial-cluster-state", "new",
+			"--quota-backend-bytes", fmt.Sprint(etcdQuota), "--logger", "zap"})
 	}
 	return list
 }

@@ -26,12 +26,12 @@ func startFarm(ctx context.Context, k kind, program, dir string, prefix func(nod
 		return nil, err
 	}
 	f := &farm{kind: k, contestant: c, dir: dir}
-	for _, cmd := range c.commands() {
-		p := &procs.Process{Name: cmd.name, Command: append([]string{program}, cmd.args...)}
+	for i, flags := range c.flags() {
+		p := &procs.Process{Name: nodeName(i), Command: append([]string{program}, flags...)}
 		if prefix != nil {
-			p.Command = append(prefix(cmd.name), p.Command...)
+			p.Command = append(prefix(p.Name), p.Command...)
 		}
-		err := os.Mkdir(filepath.Join(dir, cmd.name), 0o700)
+		err := os.Mkdir(filepath.Join(dir, p.Name), 0o700)
 		if err == nil {
 			err = p.Start()
 		}

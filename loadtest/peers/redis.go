@@ -27,19 +27,18 @@ func newRedis(dir string) (contestant, error) {
 	return &redisServers{dir, free}, nil
 }
 
-// commands make the master send the first copy to replicas at once. By default it waits 5 seconds for further replicas.
-func (r *redisServers) commands() []command {
-	var list []command
+// flags make the master send the first copy to replicas at once. By default it waits 5 seconds for further replicas.
+func (r *redisServers) flags() [][]string {
+	var list [][]string
 	_, master, _ := strings.Cut(r.addresses[0], ":")
 	for i, address := range r.addresses {
 		_, port, _ := strings.Cut(address, ":")
-		name := fmt.Sprintf("n%d", i+1)
-		args := []string{"--bind", "127.0.0.1", "--port", port, "--dir", filepath.Join(r.dir, name),
+		flags := []string{"--bind", "127.0.0.1", "--port", port, "--dir", filepath.Join(r.dir, nodeName(i)),
 			"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"}
 		if i > 0 {
-			args = append(args, "--replicaof", "127.0.0.1", master)
+			flags = append(flags, "--replicaof", "127.0.0.1", master)
 		}
-		list = append(list, command{name, args})
+		list = append(list, flags)
 	}
 	return list
 }

@@ -25,7 +25,7 @@ import (
 	"github.com/distcache/distcache/wire/client"
 )
 
-// limit is the longest this may take.
+// limit is the longest that the demo may take.
 const limit = 2 * time.Minute
 
 func main() {
@@ -69,7 +69,7 @@ type demo struct {
 	dir     string
 	running []*procs.Process
 	relays  []*relay
-	servers []string // where the proxies reach the nodes
+	servers []string // the nodes' addresses for the proxies
 	secret  []byte
 	id      []byte
 }
@@ -82,7 +82,7 @@ func (d *demo) path(parts ...string) string {
 	return filepath.Join(append([]string{d.dir}, parts...)...)
 }
 
-// tool runs a program to its end.
+// tool runs a program and waits for its end.
 func (d *demo) tool(name string, args ...string) error {
 	output, err := exec.CommandContext(d.ctx, filepath.Join(d.bin, name), args...).CombinedOutput()
 	if err != nil {
@@ -91,7 +91,7 @@ func (d *demo) tool(name string, args ...string) error {
 	return nil
 }
 
-// start starts a program that goes on running.
+// start starts a program, which runs on.
 func (d *demo) start(name, program string, args ...string) error {
 	p := &procs.Process{Name: name, Command: append([]string{filepath.Join(d.bin, program)}, args...)}
 	if err := p.Start(); err != nil {
@@ -110,13 +110,15 @@ func (d *demo) stop() {
 	}
 }
 
-// keys makes a certificate for each machine, and a seal key of which each node gets a copy.
+// keys makes a certificate for each machine, and a seal key, which each node gets a copy of.
 func (d *demo) keys() error {
 	ca := d.path("ca")
 	if err := d.tool("dc_admin", "certs", "init", ca, "-name", "demo"); err != nil {
 		return err
 	}
-	for name, role := range map[string]string{"n1": "node", "n2": "node", "n3": "node", "web1": "client", "web2": "client"} {
+	for name, role := range map[string]string{
+		"n1": "node", "n2": "node", "n3": "node", "web1": "client", "web2": "client",
+	} {
 		if err := d.tool("dc_admin", "certs", "new", ca, role, name, "127.0.0.1"); err != nil {
 			return err
 		}
@@ -140,7 +142,7 @@ func (d *demo) keys() error {
 	return os.Remove(d.path("seal.key"))
 }
 
-// relay makes a relay to an address, and gives its own.
+// relay makes a relay to an address, and returns the relay's own address.
 func (d *demo) relay(to string) (string, error) {
 	r, err := newRelay(to)
 	if err != nil {
@@ -150,7 +152,7 @@ func (d *demo) relay(to string) (string, error) {
 	return r.address(), nil
 }
 
-// nodes starts three nodes. They reach each other through relays, which keep what goes by.
+// nodes starts three nodes. They reach each other through relays, which record the traffic.
 func (d *demo) nodes() error {
 	ports, err := procs.FreeAddresses(6)
 	if err != nil {
@@ -170,15 +172,17 @@ func (d *demo) nodes() error {
 	}
 	for i := range 3 {
 		n := fmt.Sprintf("n%d", i+1)
-		err := d.start(n, "dc_server", "-node", n, "-data", d.path("data", n), "-listen", "TLS:"+ports[3+i], "-peer", ports[i],
-			"-cluster", strings.Join(cluster, ","), "-certs", d.path("ca", n), "-seal", d.path("keys", n, "seal.key"))
+		err := d.start(n, "dc_server", "-node", n, "-data", d.path("data", n),
+			"-listen", "TLS:"+ports[3+i], "-peer", ports[i], "-cluster", strings.Join(cluster, ","),
+			"-certs", d.path("ca", n), "-seal", d.path("keys", n, "seal.key"))
 		if err != nil {
 			return err
 		}
 	}
 	for i := range 3 {
 		err := d.until(func() error {
-			return d.tool("dc_admin", "-connect", "UNIX:"+d.path("data", fmt.Sprintf("n%d", i+1), "admin.sock"), "check")
+			socket := d.path("data", fmt.Sprintf("n%d", i+1), "admin.sock")
+			return d.tool("dc_admin", "-connect", "UNIX:"+socket, "check")
 		})
 		if err != nil {
 			return err
@@ -188,7 +192,7 @@ func (d *demo) nodes() error {
 	return nil
 }
 
-// until repeats f until it works.
+// until calls f until it succeeds.
 func (d *demo) until(f func() error) error {
 	t := time.NewTicker(100 * time.Millisecond)
 	defer t.Stop()
@@ -214,7 +218,8 @@ func (d *demo) socket(web string) string { return "UNIX:" + d.path(web+".sock") 
 func (d *demo) proxies() error {
 	for i, web := range []string{"web1", "web2"} {
 		order := strings.Join(append(append([]string{}, d.servers[i:]...), d.servers[:i]...), ",")
-		if err := d.start(web, "dc_client", "-listen", d.socket(web), "-server", order, "-certs", d.path("ca", web)); err != nil {
+		err := d.start(web, "dc_client", "-listen", d.socket(web), "-server", order, "-certs", d.path("ca", web))
+		if err != nil {
 			return err
 		}
 	}
@@ -222,10 +227,12 @@ func (d *demo) proxies() error {
 	return nil
 }
 
-// check has dc_test hold the answers against what must be so, through both proxies.
+// check has dc_test check answers, through both proxies.
 func (d *demo) check() error {
 	for _, web := range []string{"web1", "web2"} {
-		err := d.until(func() error { return d.tool("dc_test", "-connect", d.socket(web), "-ops", "1500", "-workers", "4") })
+		err := d.until(func() error {
+			return d.tool("dc_test", "-connect", d.socket(web), "-ops", "1500", "-workers", "4")
+		})
 		if err != nil {
 			return err
 		}
@@ -262,9 +269,9 @@ func (d *demo) plant() error {
 	return nil
 }
 
-// search ends everything and looks for the planted session's data in all that was written and sent.
+// search stops everything and searches all that was written and sent for the data of the planted session.
 func (d *demo) search() error {
-	for i := range 3 { // so that the state files have the session as well
+	for i := range 3 { // so that the state files contain the session
 		socket := d.path("data", fmt.Sprintf("n%d", i+1), "admin.sock")
 		if err := d.tool("dc_admin", "-connect", "UNIX:"+socket, "compact"); err != nil {
 			return err
@@ -313,7 +320,8 @@ func (d *demo) search() error {
 		return errors.New("hardly anything went over the network: the search looks in the wrong place")
 	}
 	if len(bad) > 0 || withID > 0 {
-		return fmt.Errorf("the session is in the clear in %s; its id is in %d connections or logs", strings.Join(bad, ", "), withID)
+		return fmt.Errorf("the session is in the clear in %s; its id is in %d connections or logs",
+			strings.Join(bad, ", "), withID)
 	}
 	return nil
 }

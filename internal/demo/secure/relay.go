@@ -9,7 +9,7 @@ import (
 	"github.com/distcache/distcache/internal/procs"
 )
 
-// A relay passes connections on to an address and keeps what goes by.
+// A relay passes connections on to an address, and records the traffic.
 type relay struct {
 	to string
 	l  net.Listener
@@ -70,13 +70,13 @@ func (r *relay) pass(c net.Conn) {
 	}
 	go one(s, c, there)
 	go one(c, s, back)
-	<-done // the other ends with the connections
+	<-done // the other relay ends when the connections are closed
 	c.Close()
 	s.Close()
 	<-done
 }
 
-// locked is a buffer that is written to under a mutex.
+// locked is a buffer with a mutex.
 type locked struct {
 	b  *bytes.Buffer
 	mu *sync.Mutex
@@ -88,7 +88,7 @@ func (l locked) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// recorded is what went by, a slice for each direction of each connection.
+// recorded is the traffic so far, a slice for each direction of each connection.
 func (r *relay) recorded() (all [][]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +98,7 @@ func (r *relay) recorded() (all [][]byte) {
 	return all
 }
 
-// close ends the connections. It may be called twice.
+// close closes the connections. It may be called twice.
 func (r *relay) close() {
 	r.l.Close()
 	r.mu.Lock()
