@@ -151,6 +151,9 @@ func (m *Mux) greet(c *accepted) bool {
 		return false
 	}
 	g, err := readGreeting(c, kind[0])
+	if errors.Is(err, net.ErrClosed) && !m.places.isClosed() {
+		err = errors.New("it has not greeted, and too many others had not")
+	}
 	if err != nil {
 		m.log.Warn("peer port: connection refused", "remote", c.RemoteAddr().String(), "error", err)
 		return false
