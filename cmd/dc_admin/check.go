@@ -48,6 +48,7 @@ const (
 	otherBuild  = "version"
 	expiring    = "certificate"
 	insecure    = "insecure"
+	otherSeal   = "seal"
 )
 
 // warnDays is for how many days a certificate must be valid.
@@ -147,6 +148,9 @@ func ofMember(m raftstore.Member, s raftstore.Status) (found []problem) {
 	}
 	if m.Certificate != "" && m.Expires != nil && time.Until(*m.Expires) < warnDays*24*time.Hour {
 		add(expiring, "its certificate is valid %s", days(*m.Expires))
+	}
+	if m.SealedBy != s.SealedBy {
+		add(otherSeal, "its seal key is not that of %s: what one seals, the other can't open", s.Node)
 	}
 	if m.Insecure {
 		add(insecure, "its peer port is without certificates: whoever reaches it can read and change every session")

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/distcache/distcache/internal/admin"
 	"github.com/distcache/distcache/internal/config"
@@ -68,6 +69,16 @@ func TestCheck(t *testing.T) {
 		"one that tells none": {func(f *fakeNode) {
 			f.members[0].Process = raftstore.Process{}
 		}, []string{"n1: its version is unknown, and that of n2 1.2.3-4-gabcdef0"}},
+		"another seal key": {func(f *fakeNode) {
+			f.members[0].SealedBy = "00:11"
+		}, []string{"n1: its seal key is not that of n2: what one seals, the other can't open"}},
+		"no certificates": {func(f *fakeNode) {
+			f.members[2].Insecure = true
+		}, []string{"n3: its peer port is without certificates: whoever reaches it can read and change every session"}},
+		"a certificate that expires": {func(f *fakeNode) {
+			soon := time.Now().Add(73 * time.Hour)
+			f.members[2].Certificate, f.members[2].Expires = "distcache://c/node/n3", &soon
+		}, []string{"n3: its certificate is valid for 3 more days"}},
 		"one without a leader": {func(f *fakeNode) {
 			f.members[2].Role = raftstore.RoleCandidate
 		}, []string{"n3: it has no leader"}},

@@ -173,12 +173,15 @@ func TestAdminOfDcClient(t *testing.T) {
 	listener(t, func(c net.Conn) {
 		defer c.Close()
 		r, err := http.ReadRequest(bufio.NewReader(c))
+		if err == nil {
+			_, err = io.Copy(io.Discard, r.Body) // a connection that is closed with something unread is reset
+		}
 		switch {
 		case err != nil:
 		case r.URL.Path == "/v1/status":
-			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{\"servers\":[]}")
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 14\r\n\r\n{\"servers\":[]}")
 		default:
-			_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nlost")
+			_, _ = io.WriteString(c, "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlost")
 		}
 	})
 	for _, args := range []string{"status", "members", "join a:1", "leave", "remove n1", "transfer", "compact"} {
