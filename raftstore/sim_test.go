@@ -24,8 +24,8 @@ import (
 //	SIM_PARALLEL=8, SIM_COUNT=100    how many run at the same time; how many in all
 //	SIM_STORY=1                      with each that fails, all calls on the id that broke a rule, or what the nodes say
 //
-// "go test" runs a hundred, with the race detector without those in simLeftOut. "make sim-mutants" shows that a missing
-// safety mechanism is found.
+// "go test" runs up to a hundred in 40 s, two at a time, with the race detector without those in simLeftOut. "make
+// sim-mutants" shows that a missing safety mechanism is found.
 //
 // A schedule is the faults with their times, and the calls of the clients: it follows from its seed. How goroutines are
 // interleaved does not, so that a seed may have to be replayed a few times: SIM_COUNT=20 with it.
@@ -81,6 +81,7 @@ func TestSim(t *testing.T) {
 	list, late := os.Getenv("SIM_FAULTS"), simLate
 	if list == "" && !one && long == 0 && os.Getenv("SIM_COUNT") == "" {
 		list, late = simLeftOut, simLateTest
+		parallel = envNumber("SIM_PARALLEL", 2) // beside other tests, with the race detector: more would starve each other
 	}
 	kinds, err := simKinds(list)
 	if err != nil {
