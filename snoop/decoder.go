@@ -93,7 +93,7 @@ func (d *decoder) takeHeader(p []byte) int {
 	if rule != nil {
 		n = at - d.have
 		if d.offset == 0 && n == 0 && p[0] == tlsHandshake {
-			rule = fmt.Errorf("this is TLS, and can be decoded only by who is an end of it: %w", rule)
+			rule = fmt.Errorf("this is TLS, which only its two ends can decode: %w", rule)
 		}
 		d.fail(d.offset+int64(n), rule)
 		d.have++ // broken includes the byte that broke the rule

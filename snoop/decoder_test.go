@@ -147,10 +147,11 @@ func TestDecoderFaults(t *testing.T) {
 	}
 }
 
-// A connection with TLS is called that.
+// The error for a connection with TLS says that it is TLS.
 func TestTLSIsCalledThat(t *testing.T) {
 	got := decode(false, 72, []byte{0x16, 3, 1, 2, 0, 1}, func() int { return 100 })
-	if got.fault == nil || !errors.Is(got.fault.rule, wire.ErrCorrupt) || !strings.Contains(got.fault.rule.Error(), "this is TLS") {
+	if got.fault == nil || !errors.Is(got.fault.rule, wire.ErrCorrupt) ||
+		!strings.Contains(got.fault.rule.Error(), "this is TLS") {
 		t.Errorf("fault %+v", got.fault)
 	}
 }
